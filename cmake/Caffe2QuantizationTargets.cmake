@@ -1,0 +1,106 @@
+# The few functions through which every target of the project is declared, so
+# that flags, ABI and registration rules stand in one place.
+
+# Compiles through ccache when there is one. The sloppiness lets it serve
+# sources that use a precompiled header.
+function(caffe2_quantization_use_ccache)
+  find_program(CCACHE_PROGRAM ccache)
+  mark_as_advanced(CCACHE_PROGRAM)
+  if(CCACHE_PROGRAM AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+      ${CCACHE_PROGRAM} PARENT_SCOPE)
+  endif()
+endfunction()
+
+# Flags that every target of ours shares.
+#  - the host's std::string ABI, so that objects may meet it;
+#  - hidden symbols: the plugin exports a short list and nothing else;
+#  - no contraction: scalar and SIMD forms must round alike.
+function(caffe2_quantization_compile_options target)
+  target_compile_features(${target} PUBLIC cxx_std_17)
+  set_target_properties(${target} PROPERTIES
+    CXX_EXTENSIONS OFF
+    CXX_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON
+    POSITION_INDEPENDENT_CODE OFF)
+  target_compile_definitions(${target} PRIVATE _GLIBCXX_USE_CXX11_ABI=0)
+  # -fPIC everywhere, also in executables: objects and precompiled headers are then
+  # the same for all.
+  target_compile_options(${target} PRIVATE
+    -fPIC -ffp-contract=off -Wall -Wextra -Wno-unused-parameter
+    $<$<BOOL:${CAFFE2_QUANTIZATION_WERROR}>:-Werror>)
+  target_include_directories(${target} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
+  if(CAFFE2_QUANTIZATION_SANITIZE)
+    target_compile_options(${target} PRIVATE
+      -fsanitize=${CAFFE2_QUANTIZATION_SANITIZE} -fno-omit-frame-pointer -g1)
+    target_link_options(${target} PRIVATE
+      -fsanitize=${CAFFE2_QUANTIZATION_SANITIZE})
+    if(CAFFE2_QUANTIZATION_SANITIZE MATCHES "undefined")
+      target_compile_options(${target} PRIVATE -fno-sanitize-recover=undefined)
+    endif()
+  endif()
+endfunction()
+
+# Host headers take six seconds to parse: they are compiled once, and every target
+# that includes them reuses the result.
+function(caffe2_quantization_precompile_host_headers target)
+  if(NOT TARGET caffe2_quantization_host_headers)
+    set(source ${PROJECT_BINARY_DIR}/host_headers.cc)
+    file(CONFIGURE OUTPUT ${source} CONTENT "// Exists to be precompiled for.\n")
+    add_library(caffe2_quantization_host_headers OBJECT ${source})
+    caffe2_quantization_compile_options(caffe2_quantization_host_headers)
+    target_link_libraries(caffe2_quantization_host_headers
+      PRIVATE Caffe2Host::Caffe2 Caffe2Host::Protobuf)
+    target_precompile_headers(caffe2_quantization_host_headers PRIVATE
+      <caffe2/core/blob_serialization.h>
+      <caffe2/core/net.h>
+      <caffe2/core/operator.h>
+      <caffe2/core/workspace.h>)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM caffe2_quantization_host_headers)
+endfunction()
+
+# caffe2_quantization_add_library(<room> SOURCES … [LINK …] [HOST])
+# Declares the static library caffe2_quantization_<room>; HOST gives it Caffe2's
+# headers. Registration is an explicit list (plugin/registration.cc), never a
+# static initialiser, so an archive can drop nothing.
+function(caffe2_quantization_add_library room)
+  cmake_parse_arguments(ARG "HOST" "" "SOURCES;LINK" ${ARGN})
+  set(target caffe2_quantization_${room})
+  add_library(${target} STATIC ${ARG_SOURCES})
+  caffe2_quantization_compile_options(${target})
+  target_link_libraries(${target} PUBLIC ${ARG_LINK})
+  if(ARG_HOST)
+    target_link_libraries(${target} PUBLIC Caffe2Host::Caffe2 Caffe2Host::Protobuf)
+    caffe2_quantization_precompile_host_headers(${target})
+  endif()
+endfunction()
+
+# caffe2_quantization_add_test(<name> SOURCES … LINK … [LABELS …] [HOST | ORACLE])
+# One GoogleTest executable, one CTest entry a test program. HOST tests register
+# the plugin's operators before the first test; ORACLE tests do not, so that the
+# host's own operators answer to their names and ours are made as objects.
+function(caffe2_quantization_add_test name)
+  cmake_parse_arguments(ARG "HOST;ORACLE" "" "SOURCES;LINK;LABELS" ${ARGN})
+  if(ARG_HOST)
+    set(main host_main.cc)
+  elseif(ARG_ORACLE)
+    set(main oracle_main.cc)
+  else()
+    set(main main.cc)
+  endif()
+  add_executable(${name} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/support/${main})
+  caffe2_quantization_compile_options(${name})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} caffe2_quantization_test_support)
+  if(ARG_HOST OR ARG_ORACLE)
+    target_link_libraries(${name} PRIVATE
+      caffe2_quantization_registration Caffe2Host::Caffe2 Caffe2Host::Protobuf)
+    caffe2_quantization_precompile_host_headers(${name})
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES
+    LABELS "${ARG_LABELS}"
+    ENVIRONMENT "CAFFE2_QUANTIZATION_SOURCE_DIR=${PROJECT_SOURCE_DIR};CAFFE2_QUANTIZATION_PLUGIN=$<TARGET_FILE:caffe2_quantization>;CAFFE2_QUANTIZATION_CLI=$<TARGET_FILE:caffe2-quantize>")
+endfunction()
