@@ -1,0 +1,57 @@
+// QTensors to bytes and back, at memory speed: the bit planes go straight
+// between the tensor and the wire. FORMAT.md has the form of the bytes.
+//
+// The bytes are a BlobProto, the same that the host's SerializeBlob() makes,
+// and either side reads the other's. Reading them through the host's
+// DeserializeBlob() makes protobuf spread every byte of a plane to an int32
+// first; QTensorFromBytes() does not.
+//
+// Thread rule: pure functions of their arguments; call from any thread.
+#ifndef CAFFE2_QUANTIZATION_SERIALIZATION_QTENSOR_CODEC_H_
+#define CAFFE2_QUANTIZATION_SERIALIZATION_QTENSOR_CODEC_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "caffe2/core/qtensor.h"
+#include "quantization/export.h"
+#include "quantization/status.h"
+#include "serialization/per_channel_qtensor.h"
+
+namespace caffe2_quantization {
+
+using QTensorCPU = caffe2::QTensor<caffe2::CPUContext>;
+
+// Writes `tensor` as a BlobProto named `name`. *out is replaced; on error it is
+// left as it was.
+//   InvalidArgument or Corruption: the tensor is not valid, or not set.
+//   OutOfRange: the message would be over 2 GiB; nothing was allocated.
+CAFFE2_QUANTIZATION_API Status QTensorToBytes(const QTensorCPU& tensor,
+                                              const std::string& name,
+                                              std::string* out);
+
+// Reads a BlobProto from [bytes, bytes + size). *tensor and *name (which may be
+// null) are set on success, else left as they were. The tensor is a
+// PerChannelQTensor when the message has fields that the host's class lacks.
+//
+// Takes memory for the result and 64 KiB more at most, beside the fields that
+// are not data. Accepts what protobuf accepts: fields in any order, repeated
+// and unknown ones, groups, qtensor split in parts, data packed, not packed or
+// in pieces, varints longer than needed. Errors name the offset or the field.
+CAFFE2_QUANTIZATION_API Status
+QTensorFromBytes(const void* bytes, std::size_t size,
+                 std::unique_ptr<QTensorCPU>* tensor, std::string* name);
+
+// The same on a file that holds one BlobProto. The file is written beside and
+// renamed, so a reader sees the old one or the new one whole.
+CAFFE2_QUANTIZATION_API Status QTensorToFile(const QTensorCPU& tensor,
+                                             const std::string& name,
+                                             const std::string& path);
+CAFFE2_QUANTIZATION_API Status
+QTensorFromFile(const std::string& path, std::unique_ptr<QTensorCPU>* tensor,
+                std::string* name);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_SERIALIZATION_QTENSOR_CODEC_H_
