@@ -1,0 +1,168 @@
+#include "observers/output_info.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <ctime>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace caffe2_quantization {
+namespace {
+
+template <typename T>
+std::string Shortest(T value) {
+  char buffer[64];
+  const auto result = std::to_chars(buffer, buffer + sizeof(buffer), value);
+  return std::string(buffer, result.ptr);
+}
+
+nlohmann::json LimitToJson(const ValueRange& range, bool max) {
+  switch (range.kind()) {
+    case ValueRange::Kind::kEmpty:
+      return nullptr;
+    case ValueRange::Kind::kInteger:
+      return max ? range.integer_max() : range.integer_min();
+    default:
+      return max ? range.max() : range.min();
+  }
+}
+
+nlohmann::json ToJsonValue(const NetInfo& info) {
+  nlohmann::json operators = nlohmann::json::array();
+  for (const OperatorInfo& op : info.operators) {
+    nlohmann::json outputs = nlohmann::json::array();
+    for (const OutputInfo& output : op.outputs) {
+      outputs.push_back({
+          {"output_index", output.output_index},
+          {"tensor_name", output.tensor_name},
+          {"type", output.type_name},
+          {"shape", output.shape},
+          {"min", LimitToJson(output.range, false)},
+          {"max", LimitToJson(output.range, true)},
+          {"total_min", LimitToJson(output.total_range, false)},
+          {"total_max", LimitToJson(output.total_range, true)},
+          {"runs", output.runs},
+          {"count", output.count},
+          {"nan", output.nan_count},
+          {"positive_infinity", output.positive_infinity_count},
+          {"negative_infinity", output.negative_infinity_count},
+          {"unsupported_runs", output.unsupported_runs},
+      });
+    }
+    operators.push_back({
+        {"op_index", op.op_index},
+        {"op_type", op.op_type},
+        {"first_record", ToIso8601(op.first_record)},
+        {"last_record", ToIso8601(op.last_record)},
+        {"outputs", std::move(outputs)},
+    });
+  }
+  return {
+      {"net", info.net_name},
+      {"runs", info.runs},
+      {"stopped", info.stopped},
+      {"net_alive", info.net_alive},
+      {"attached_at", ToIso8601(info.attached_at)},
+      {"operators", std::move(operators)},
+  };
+}
+
+// Names come from nets: one that is not UTF-8 must not make the dump fail.
+std::string Print(const nlohmann::json& json) {
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+ValueRange ValueRange::OfFloats(float min, float max) {
+  ValueRange range = OfDoubles(min, max);
+  if (!range.empty()) range.kind_ = Kind::kFloat32;
+  return range;
+}
+
+ValueRange ValueRange::OfDoubles(double min, double max) {
+  ValueRange range;
+  if (!(min <= max)) return range;
+  range.kind_ = Kind::kFloat64;
+  range.min_ = min;
+  range.max_ = max;
+  return range;
+}
+
+ValueRange ValueRange::OfIntegers(int64_t min, int64_t max) {
+  ValueRange range;
+  if (min > max) return range;
+  range.kind_ = Kind::kInteger;
+  range.integer_min_ = min;
+  range.integer_max_ = max;
+  return range;
+}
+
+void ValueRange::Merge(const ValueRange& other) {
+  if (other.empty()) return;
+  if (empty()) {
+    *this = other;
+  } else if (kind_ == Kind::kInteger && other.kind_ == Kind::kInteger) {
+    integer_min_ = std::min(integer_min_, other.integer_min_);
+    integer_max_ = std::max(integer_max_, other.integer_max_);
+  } else {
+    const Kind kind = kind_ == other.kind_ ? kind_ : Kind::kFloat64;
+    min_ = std::min(min(), other.min());
+    max_ = std::max(max(), other.max());
+    kind_ = kind;
+  }
+}
+
+std::string ValueRange::MinText() const {
+  switch (kind_) {
+    case Kind::kEmpty:
+      return Shortest(std::numeric_limits<float>::max());
+    case Kind::kFloat32:
+      return Shortest(static_cast<float>(min_));
+    case Kind::kFloat64:
+      return Shortest(min_);
+    case Kind::kInteger:
+      return Shortest(integer_min_);
+  }
+  return "";
+}
+
+std::string ValueRange::MaxText() const {
+  switch (kind_) {
+    case Kind::kEmpty:
+      return Shortest(std::numeric_limits<float>::lowest());
+    case Kind::kFloat32:
+      return Shortest(static_cast<float>(max_));
+    case Kind::kFloat64:
+      return Shortest(max_);
+    case Kind::kInteger:
+      return Shortest(integer_max_);
+  }
+  return "";
+}
+
+std::string ToIso8601(TimePoint time) {
+  if (time == TimePoint{}) return "";
+  const auto since_epoch = std::chrono::duration_cast<std::chrono::milliseconds>(
+      time.time_since_epoch());
+  const std::time_t seconds = since_epoch.count() / 1000;
+  std::tm utc;
+  gmtime_r(&seconds, &utc);
+  char date[32];
+  std::strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
+  char text[48];
+  std::snprintf(text, sizeof(text), "%s.%03dZ", date,
+                static_cast<int>(since_epoch.count() % 1000));
+  return text;
+}
+
+std::string ToJson(const NetInfo& info) { return Print(ToJsonValue(info)); }
+
+std::string ToJson(const std::vector<NetInfo>& infos) {
+  nlohmann::json json = nlohmann::json::array();
+  for (const NetInfo& info : infos) json.push_back(ToJsonValue(info));
+  return Print(json);
+}
+
+}  // namespace caffe2_quantization
