@@ -1,0 +1,40 @@
+// ByteWeightDequant: byte weights to float.
+//
+// Input 0   uint8 tensor, or a string tensor whose first string holds the bytes.
+// Output 0  float tensor of `shape`.
+//
+// Arguments: shape; min (-3) and max (3), or axis with mins and maxs (one a
+// channel); formula "affine" (default, the host's) or "centered" with quant_min
+// (0) and quant_max (255). The equations stand in byte_weight_parameters.h.
+//
+// An input longer than the shape is read as far as the shape goes, as the host
+// does; a shorter one is refused (the host reads past its end). Anything refused
+// is a host enforce error, and the output keeps its former value.
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_DEQUANT_OP_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_DEQUANT_OP_H_
+
+#include <vector>
+
+#include "operators/byte_weight_parameters.h"
+
+namespace caffe2_quantization {
+
+class ByteWeightDequantOp final
+    : public caffe2::Operator<caffe2::CPUContext> {
+ public:
+  ByteWeightDequantOp(const caffe2::OperatorDef& definition,
+                      caffe2::Workspace* workspace);
+  bool RunOnDevice() override;
+
+ private:
+  std::vector<int64_t> shape_;
+  int64_t count_;
+  ByteWeightEquation equation_;
+  ChannelLayout layout_;
+  std::vector<float> scales_;   // one a channel
+  std::vector<float> offsets_;  // one a channel
+};
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_DEQUANT_OP_H_

@@ -1,0 +1,72 @@
+// What ByteWeightDequant and ByteWeightQuant share: their arguments, turned into
+// the scale and offset of each channel.
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_PARAMETERS_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_PARAMETERS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "caffe2/core/operator.h"
+#include "quantization/kernels/byte_weight.h"
+
+namespace caffe2_quantization {
+
+// The channels of a row-major tensor as [outer, channels, inner]. A tensor
+// without channels is [1, 1, count].
+struct ChannelLayout {
+  int64_t outer = 1;
+  int64_t channels = 1;
+  int64_t inner = 1;
+  int64_t count() const { return outer * channels * inner; }
+};
+
+// The elements of `shape`; an enforce error that names `op` when a dimension is
+// negative or the product passes 2^62.
+int64_t CheckedElementCount(const std::string& op,
+                            const std::vector<int64_t>& shape);
+
+// Splits `shape` at `axis` (negative counts from the end; an enforce error when
+// there is no such axis).
+ChannelLayout SplitAtAxis(const std::string& op,
+                          const std::vector<int64_t>& shape, int axis);
+
+// The arguments `formula`, `quant_min` and `quant_max`, and the equations that go
+// with them:
+//   affine:   value = byte * (max - min) / 255 + min
+//   centered: value = (2 * byte - quant_min - quant_max) * scale,
+//             scale = (max - min) / (quant_max - quant_min),
+//             which spans -(max - min) ... +(max - min)
+class ByteWeightEquation {
+ public:
+  // Reads the arguments of `op`; an enforce error names a bad one.
+  ByteWeightEquation(const caffe2::ArgumentHelper& arguments, std::string op);
+
+  struct Parameters {
+    float scale;
+    float offset;
+  };
+  // Kernel parameters for one range. An enforce error names a limit that is not
+  // finite, or a range that overflows float.
+  Parameters ForRange(float min, float max) const;
+
+  // The range whose values cover the data: [min, max] itself for affine; for
+  // centered the symmetric one that reaches the larger magnitude.
+  void CoverData(float data_min, float data_max, float* min, float* max) const;
+
+  kernels::ByteWeightFormula formula() const { return formula_; }
+  uint8_t lowest_byte() const { return lowest_byte_; }
+  uint8_t highest_byte() const { return highest_byte_; }
+
+ private:
+  std::string op_;
+  kernels::ByteWeightFormula formula_;
+  int64_t quant_min_ = 0;
+  int64_t quant_max_ = 255;
+  uint8_t lowest_byte_ = 0;
+  uint8_t highest_byte_ = 255;
+};
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_PARAMETERS_H_

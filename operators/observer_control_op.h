@@ -1,0 +1,48 @@
+// Operators that drive the observers, so that any front end that can run an
+// operator can measure a net: no binding is compiled.
+//
+//   OutputMinMaxObserverAttach             net, path, dump_freq, op_types, outputs
+//   OutputMinMaxObserverAttachToLaterNets  folder, dump_freq, op_types, outputs;
+//                                          enable (1)
+//   OutputMinMaxObserverInfo               net (default: all)  -> JSON, one string
+//   OutputMinMaxObserverDump               net, path, reset (0)
+//   OutputMinMaxObserverReset              net
+//   OutputMinMaxObserverStop               net
+//   OutputMinMaxObserverResume             net
+//   OutputMinMaxObserverDetach             net
+//
+// `net` is the name of a net of the workspace that runs the operator. Info, Dump
+// and Detach also know nets that are gone by now.
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_OBSERVER_CONTROL_OP_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_OBSERVER_CONTROL_OP_H_
+
+#include <memory>
+#include <string>
+
+#include "caffe2/core/operator.h"
+#include "observers/attachment.h"
+
+namespace caffe2_quantization {
+
+// What the control operators share: the workspace, and the net they name.
+class ObserverControlOp : public caffe2::Operator<caffe2::CPUContext> {
+ public:
+  ObserverControlOp(const caffe2::OperatorDef& definition,
+                    caffe2::Workspace* workspace);
+
+ protected:
+  // The argument `net`; an enforce error when it is missing.
+  std::string NetName() const;
+  // The net itself; an enforce error lists the nets there are.
+  caffe2::NetBase* Net() const;
+  // What was measured of it; an enforce error when nothing is attached.
+  std::shared_ptr<NetMeasurement> Measurement() const;
+  // The options that both attaching operators take.
+  OutputMinMaxOptions Options() const;
+
+  caffe2::Workspace* const workspace_;
+};
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_OBSERVER_CONTROL_OP_H_

@@ -1,0 +1,43 @@
+// How an operator of ours enters the host's registries.
+//
+// Each operator file defines one `void Register…()`; operator_list.inc names it
+// and RegisterOperators() calls the whole list. Nothing is registered by a static
+// initialiser: the order is visible, and a second copy of the plugin in the
+// process can be turned away before it touches a registry.
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_REGISTRATION_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_REGISTRATION_H_
+
+#include <memory>
+
+#include "caffe2/core/operator.h"
+
+namespace caffe2_quantization {
+
+// Registers OpClass as the CPU operator `name`, before the host's own if it has
+// one. The name may carry an engine: "FC_ENGINE_ONEDNN".
+template <class OpClass>
+void RegisterCpuOperator(const char* name) {
+  caffe2::CPUOperatorRegistry()->Register(
+      name,
+      [](const caffe2::OperatorDef& definition, caffe2::Workspace* workspace) {
+        return std::unique_ptr<caffe2::OperatorBase>(
+            new OpClass(definition, workspace));
+      },
+      c10::REGISTRY_PREFERRED);
+}
+
+// Starts the schema of an operator that the host does not know.
+caffe2::OpSchema& NewSchema(const char* name, const char* file, int line);
+#define CAFFE2_QUANTIZATION_SCHEMA(name) \
+  ::caffe2_quantization::NewSchema(name, __FILE__, __LINE__)
+
+// Says that an operator has no gradient, so that a training net gets an error
+// that names it.
+void RegisterNoGradient(const char* name);
+
+// Every operator of operator_list.inc.
+void RegisterOperators();
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_REGISTRATION_H_
