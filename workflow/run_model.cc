@@ -1,0 +1,443 @@
+#include "workflow/run_model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "caffe2/core/context.h"
+#include "caffe2/core/net.h"
+#include "caffe2/core/tensor.h"
+#include "caffe2/core/workspace.h"
+#include "observers/attachment.h"
+#include "workflow/host_error.h"
+#include "workflow/load_net.h"
+
+namespace caffe2_quantization {
+namespace {
+
+using caffe2::Tensor;
+
+std::string Joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) {
+    text += (text.empty() ? "" : ", ") + name;
+  }
+  return text.empty() ? "none" : text;
+}
+
+std::string ShapeText(at::IntArrayRef shape) {
+  std::string text;
+  for (const int64_t dim : shape) {
+    text += (text.empty() ? "" : ", ") + std::to_string(dim);
+  }
+  return "[" + text + "]";
+}
+
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// "digits.minmax" and "byte" give "digits_byte.minmax".
+std::string PathForLabel(const std::string& path, std::string label) {
+  std::replace(label.begin(), label.end(), '/', '_');
+  const auto slash = path.rfind('/');
+  auto dot = path.rfind('.');
+  if (dot == std::string::npos || (slash != std::string::npos && dot < slash)) {
+    dot = path.size();
+  }
+  return path.substr(0, dot) + '_' + label + path.substr(dot);
+}
+
+// The data set: tensors of equal first dimension, fed a slice at a time.
+class Batches {
+ public:
+  // `inputs` are what the predict net wants from outside.
+  Status Load(const RunOptions& options, const std::vector<std::string>& inputs,
+              RunReport* report) {
+    path_ = options.data_path;
+    std::vector<std::string> names;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        ReadTensors(path_, &workspace_, &names));
+
+    if (!options.label_blob.empty()) {
+      if (!Contains(names, options.label_blob)) {
+        return Status::InvalidArgument(path_ + ": there is no label blob '" +
+                                       options.label_blob +
+                                       "'; the file has: " + Joined(names));
+      }
+      report->label_blob = options.label_blob;
+    } else if (Contains(names, "label")) {
+      report->label_blob = "label";
+    } else {
+      report->notes.push_back("no label blob in " + path_ +
+                              ": accuracy is unknown");
+    }
+
+    for (const std::string& name : names) {
+      const bool is_input = Contains(inputs, name);
+      const bool is_label = name == report->label_blob;
+      if (!is_input && !is_label) {
+        report->notes.push_back("data blob '" + name +
+                                "' is no input of the net: ignored");
+        continue;
+      }
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckRows(name));
+      if (is_input) inputs_.push_back(name);
+    }
+    if (!report->label_blob.empty()) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(LoadLabels(report->label_blob));
+    }
+    if (inputs_.empty()) {
+      return Status::InvalidArgument(path_ +
+                                     ": no tensor is an input of the "
+                                     "net; the file has: " +
+                                     Joined(names) +
+                                     "; the net wants: " + Joined(inputs));
+    }
+    return Status::Ok();
+  }
+
+  int64_t rows() const { return rows_; }
+  const std::vector<std::string>& inputs() const { return inputs_; }
+  // The class of each row; empty without labels.
+  const std::vector<int64_t>& labels() const { return labels_; }
+
+  // Copies rows begin ... begin + count - 1 of every input into `workspace`.
+  void Feed(int64_t begin, int64_t count, caffe2::Workspace* workspace) const {
+    for (const std::string& name : inputs_) {
+      const Tensor& all = workspace_.GetBlob(name)->Get<Tensor>();
+      std::vector<int64_t> shape = all.sizes().vec();
+      shape[0] = count;
+      Tensor* slice = caffe2::BlobGetMutableTensor(
+          workspace->CreateBlob(name), shape, at::dtype(all.dtype()));
+      const int64_t row = all.numel() / rows_;
+      const char* source = static_cast<const char*>(all.raw_data());
+      caffe2::CPUContext context;
+      context.CopyItemsSameDevice(
+          all.dtype(), static_cast<size_t>(count * row),
+          source + begin * row * static_cast<int64_t>(all.itemsize()),
+          slice->raw_mutable_data(all.dtype()));
+    }
+  }
+
+ private:
+  Status CheckRows(const std::string& name) {
+    const Tensor& tensor = workspace_.GetBlob(name)->Get<Tensor>();
+    const std::string subject = path_ + ": tensor '" + name + "'";
+    if (tensor.dim() == 0 || tensor.numel() == 0) {
+      return Status::InvalidArgument(subject + " has the shape " +
+                                     ShapeText(tensor.sizes()) +
+                                     ", expected at least one image");
+    }
+    if (rows_ != 0 && tensor.size(0) != rows_) {
+      return Status::InvalidArgument(
+          subject + " has " + std::to_string(tensor.size(0)) +
+          " rows, expected " + std::to_string(rows_) + " as those before it");
+    }
+    rows_ = tensor.size(0);
+    return Status::Ok();
+  }
+
+  Status LoadLabels(const std::string& name) {
+    const Tensor& tensor = workspace_.GetBlob(name)->Get<Tensor>();
+    const std::string subject = path_ + ": label blob '" + name + "'";
+    if (tensor.numel() != rows_) {
+      return Status::InvalidArgument(subject + " has the shape " +
+                                     ShapeText(tensor.sizes()) +
+                                     ", expected one class for each of " +
+                                     std::to_string(rows_) + " images");
+    }
+    if (tensor.IsType<int>()) {
+      labels_.assign(tensor.data<int>(), tensor.data<int>() + rows_);
+    } else if (tensor.IsType<int64_t>()) {
+      labels_.assign(tensor.data<int64_t>(), tensor.data<int64_t>() + rows_);
+    } else {
+      return Status::InvalidArgument(subject + " has the type " +
+                                     std::string(tensor.dtype().name()) +
+                                     ", expected int32 or int64");
+    }
+    return Status::Ok();
+  }
+
+  std::string path_;
+  caffe2::Workspace workspace_;
+  int64_t rows_ = 0;
+  std::vector<std::string> inputs_;
+  std::vector<int64_t> labels_;
+};
+
+// The class of highest score; NaN is never the highest. -1 when all are NaN.
+int64_t TopClass(const float* scores, int64_t count) {
+  int64_t top = -1;
+  for (int64_t i = 0; i < count; ++i) {
+    if (!std::isnan(scores[i]) && (top < 0 || scores[i] > scores[top])) top = i;
+  }
+  return top;
+}
+
+// One set of weights in its workspace.
+class Model {
+ public:
+  Model(const RunOptions& options, const InitNet& init,
+        const caffe2::NetDef& predict, const Batches& batches)
+      : options_(options), init_(init), predict_(predict), batches_(batches) {}
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+  // A run that failed leaves no measurement in the process's table.
+  ~Model() {
+    if (measurement_ != nullptr) (void)DetachOutputMinMaxObserver(net_).ok();
+  }
+
+  caffe2::Workspace* workspace() { return &workspace_; }
+  const std::vector<float>& outputs() const { return outputs_; }
+
+  // Makes the weights and the net.
+  Status Load() {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadNetDef(init_.path, &init_net_));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(init_.path, [&] {
+      return workspace_.RunNetOnce(init_net_)
+                 ? Status::Ok()
+                 : Status::InvalidArgument(init_.path + ": the net failed");
+    }));
+    std::vector<std::string> missing;
+    for (const std::string& name : InputsOf(predict_)) {
+      const bool fed = Contains(batches_.inputs(), name);
+      if (!fed && !workspace_.HasBlob(name)) missing.push_back(name);
+    }
+    if (!missing.empty()) {
+      return Status::InvalidArgument(
+          options_.predict_path + ": inputs that neither " + init_.path +
+          " nor " + options_.data_path + " makes: " + Joined(missing));
+    }
+    return CatchHostErrors(options_.predict_path, [&] {
+      batches_.Feed(0, 1, &workspace_);  // the net looks for its inputs' blobs
+      net_ = workspace_.CreateNet(predict_);
+      return net_ != nullptr
+                 ? Status::Ok()
+                 : Status::InvalidArgument(options_.predict_path +
+                                           ": the host made no net of type '" +
+                                           predict_.type() + "'");
+    });
+  }
+
+  // Runs all passes. `reference` holds the outputs to compare with, or is null.
+  Status Run(const std::function<void(const RunProgress&)>& progress,
+             const Model* reference, ModelReport* report) {
+    const std::string subject =
+        options_.predict_path + " with weights of " + init_.path;
+    const int64_t rows = batches_.rows();
+    report->images = rows * options_.repeat;
+    for (int64_t pass = 0; pass < options_.repeat; ++pass) {
+      for (int64_t begin = 0; begin < rows; begin += options_.batch_size) {
+        const int64_t count = std::min(options_.batch_size, rows - begin);
+        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(subject, [&] {
+          batches_.Feed(begin, count, &workspace_);
+          const auto start = std::chrono::steady_clock::now();
+          const bool success = net_->Run();
+          const std::chrono::duration<double> elapsed =
+              std::chrono::steady_clock::now() - start;
+          report->seconds += elapsed.count();
+          ++report->batches;
+          return success
+                     ? Status::Ok()
+                     : Status::InvalidArgument(subject + ": the net failed");
+        }));
+        if (pass == 0) {
+          CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+              GatherOutput(begin, count, report));
+        }
+        if (progress) {
+          progress({init_.label, pass * rows + begin + count, report->images});
+        }
+      }
+    }
+    if (reference != nullptr) CompareOutputs(*reference, report);
+    return Status::Ok();
+  }
+
+  Status Observe() {
+    return AttachOutputMinMaxObserver(net_, OutputMinMaxOptions(),
+                                      &measurement_);
+  }
+
+  Status ReportRanges(const std::string& path, ModelReport* report) {
+    report->observed = true;
+    report->min_max = measurement_->get_info();
+    if (!path.empty()) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(measurement_->dump(path));
+      report->min_max_path = path;
+    }
+    measurement_.reset();
+    return DetachOutputMinMaxObserver(net_);
+  }
+
+  void ReportWeights(Model* reference, ModelReport* report) {
+    caffe2::Workspace* exact =
+        reference == nullptr ? nullptr : reference->workspace();
+    report->qtensors =
+        FindQTensorWeights(init_net_, predict_, &workspace_, exact);
+    report->byte_weights =
+        FindByteWeights(init_net_, predict_, &workspace_, exact);
+  }
+
+ private:
+  // Scores of one batch: counts what is right, keeps them for a comparison.
+  Status GatherOutput(int64_t begin, int64_t count, ModelReport* report) {
+    const bool has_labels = !batches_.labels().empty();
+    const std::string subject =
+        options_.predict_path + ": output '" + options_.output_blob + "'";
+    const caffe2::Blob* blob = workspace_.GetBlob(options_.output_blob);
+    if (blob == nullptr) {
+      return Status::InvalidArgument(subject + " does not exist");
+    }
+    const bool is_float = caffe2::BlobIsTensorType(*blob, caffe2::CPU) &&
+                          blob->Get<Tensor>().IsType<float>();
+    if (!is_float) {
+      if (!has_labels) return Status::Ok();
+      return Status::InvalidArgument(
+          subject + " holds " + std::string(blob->TypeName()) +
+          ", expected a float tensor to compare with labels");
+    }
+    const Tensor& tensor = blob->Get<Tensor>();
+    const float* scores = tensor.data<float>();
+    outputs_.insert(outputs_.end(), scores, scores + tensor.numel());
+    if (!has_labels) return Status::Ok();
+    if (tensor.dim() < 2 || tensor.size(0) != count) {
+      return Status::InvalidArgument(subject + " has the shape " +
+                                     ShapeText(tensor.sizes()) +
+                                     ", expected a row of scores for each of " +
+                                     std::to_string(count) + " images");
+    }
+    report->has_accuracy = true;
+    const int64_t classes = tensor.numel() / count;
+    for (int64_t row = 0; row < count; ++row) {
+      const int64_t top = TopClass(scores + row * classes, classes);
+      const int64_t label = batches_.labels()[static_cast<size_t>(begin + row)];
+      if (top >= 0 && top == label) ++report->correct;
+    }
+    return Status::Ok();
+  }
+
+  void CompareOutputs(const Model& reference, ModelReport* report) const {
+    if (outputs_.empty() || outputs_.size() != reference.outputs_.size())
+      return;
+    double largest = 0;
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      const double change =
+          std::fabs(static_cast<double>(outputs_[i]) - reference.outputs_[i]);
+      if (!(change <= largest)) largest = change;
+      if (std::isnan(largest)) break;
+    }
+    report->has_largest_output_change = true;
+    report->largest_output_change = largest;
+  }
+
+  const RunOptions& options_;
+  const InitNet& init_;
+  const caffe2::NetDef& predict_;
+  const Batches& batches_;
+  caffe2::NetDef init_net_;
+  caffe2::Workspace workspace_;
+  caffe2::NetBase* net_ = nullptr;  // of the workspace
+  std::shared_ptr<NetMeasurement> measurement_;
+  std::vector<float> outputs_;  // of one pass
+};
+
+Status CheckOptions(const RunOptions& options) {
+  if (options.init_nets.empty()) {
+    return Status::InvalidArgument("no init net, expected at least one");
+  }
+  if (options.batch_size < 1 || options.repeat < 1) {
+    return Status::InvalidArgument(
+        "batch size " + std::to_string(options.batch_size) + ", repeat " +
+        std::to_string(options.repeat) + ", expected 1 or more of both");
+  }
+  if (options.observe == RunOptions::Observe::kNone &&
+      !options.min_max_path.empty()) {
+    return Status::InvalidArgument("nothing to write to " +
+                                   options.min_max_path +
+                                   ": no model is observed");
+  }
+  std::set<std::string> labels;
+  for (const InitNet& init : options.init_nets) {
+    if (!labels.insert(init.label).second) {
+      return Status::InvalidArgument("two init nets are called '" + init.label +
+                                     "'; give them labels: LABEL=FILE");
+    }
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status RunModels(const RunOptions& given,
+                 const std::function<void(const RunProgress&)>& progress,
+                 RunReport* report) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOptions(given));
+  RunOptions options = given;
+  caffe2::NetDef predict;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      ReadNetDef(options.predict_path, &predict));
+  if (!options.net_type.empty()) predict.set_type(options.net_type);
+  if (options.output_blob.empty()) {
+    if (predict.external_output_size() == 0) {
+      return Status::InvalidArgument(
+          options.predict_path +
+          ": the net declares no external output; name the output blob");
+    }
+    options.output_blob = predict.external_output(0);
+  }
+
+  RunReport result;
+  result.predict_path = options.predict_path;
+  result.data_path = options.data_path;
+  result.net_name = predict.name();
+  result.net_type = predict.type().empty() ? "simple" : predict.type();
+  result.output_blob = options.output_blob;
+  result.batch_size = options.batch_size;
+  result.repeat = options.repeat;
+
+  Batches batches;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      batches.Load(options, InputsOf(predict), &result));
+  result.images = batches.rows();
+  if (options.repeat > std::numeric_limits<int64_t>::max() / batches.rows()) {
+    return Status::OutOfRange("repeat " + std::to_string(options.repeat) +
+                              " is too large for " +
+                              std::to_string(batches.rows()) + " images");
+  }
+
+  std::unique_ptr<Model> reference;
+  for (const InitNet& init : options.init_nets) {
+    ModelReport model_report;
+    model_report.label = init.label;
+    model_report.init_path = init.path;
+    auto model = std::make_unique<Model>(options, init, predict, batches);
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(model->Load());
+
+    const bool observed =
+        options.observe == RunOptions::Observe::kAll ||
+        (options.observe == RunOptions::Observe::kReference && !reference);
+    if (observed) CAFFE2_QUANTIZATION_RETURN_IF_ERROR(model->Observe());
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        model->Run(progress, reference.get(), &model_report));
+    if (observed) {
+      const bool beside = reference && !options.min_max_path.empty();
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(model->ReportRanges(
+          beside ? PathForLabel(options.min_max_path, init.label)
+                 : options.min_max_path,
+          &model_report));
+    }
+    model->ReportWeights(reference.get(), &model_report);
+    result.models.push_back(std::move(model_report));
+    if (!reference) reference = std::move(model);
+  }
+  *report = std::move(result);
+  return Status::Ok();
+}
+
+}  // namespace caffe2_quantization

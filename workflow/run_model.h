@@ -1,0 +1,99 @@
+// Running one net over a data set with several sets of weights, and reporting
+// what was measured: accuracy, time, ranges of every output, stored weights.
+//
+// Each set of weights lives in a workspace of its own:
+//   init net  →  weights     data file  →  batches  →  predict net  →  output
+//
+// Thread rule: one run at a time in a process when nets are observed.
+#ifndef CAFFE2_QUANTIZATION_WORKFLOW_RUN_MODEL_H_
+#define CAFFE2_QUANTIZATION_WORKFLOW_RUN_MODEL_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "observers/output_info.h"
+#include "quantization/status.h"
+#include "workflow/weight_report.h"
+
+namespace caffe2_quantization {
+
+// One set of weights: the file of the net that makes them, and what to call it.
+struct InitNet {
+  std::string label;
+  std::string path;
+};
+
+struct RunOptions {
+  enum class Observe { kReference, kAll, kNone };
+
+  std::string predict_path;
+  // The first one is the reference that the others are compared with.
+  std::vector<InitNet> init_nets;
+  std::string data_path;
+  // The data blob with the right classes. Empty: "label" if there is one.
+  std::string label_blob;
+  // The blob with a score for each class. Empty: the net's first external
+  // output.
+  std::string output_blob;
+  int64_t batch_size = 64;
+  // Instead of the net's own type: simple, dag, async_scheduling ...
+  std::string net_type;
+  // How often to go through the data; time and ranges are those of all passes.
+  int64_t repeat = 1;
+  Observe observe = Observe::kReference;
+  // Where the ranges of the reference go, in .minmax form. Those of another
+  // model go beside it, to "name_<label>.ext". Empty: nowhere.
+  std::string min_max_path;
+};
+
+struct RunProgress {
+  std::string label;    // of the model that runs
+  int64_t images_done;  // of this model, over all passes
+  int64_t images_total;
+};
+
+struct ModelReport {
+  std::string label;
+  std::string init_path;
+  double seconds = 0;  // inside the net, over all passes
+  int64_t batches = 0;
+  int64_t images = 0;
+  // Of one pass, when there are labels.
+  bool has_accuracy = false;
+  int64_t correct = 0;
+  // Over the elements of the output; against the reference.
+  bool has_largest_output_change = false;
+  double largest_output_change = 0;
+  bool observed = false;
+  NetInfo min_max;
+  std::string min_max_path;  // what was written
+  std::vector<QTensorWeight> qtensors;
+  std::vector<StoredWeight> byte_weights;
+};
+
+struct RunReport {
+  std::string predict_path;
+  std::string data_path;
+  std::string net_name;
+  std::string net_type;
+  std::string output_blob;
+  std::string label_blob;  // "" without labels
+  int64_t images = 0;      // in the data
+  int64_t batch_size = 0;
+  int64_t repeat = 0;
+  // What the user should know and is no error.
+  std::vector<std::string> notes;
+  std::vector<ModelReport> models;
+};
+
+// Runs every model. An error names the file, net or blob; the process and its
+// other workspaces are left as they were.
+Status RunModels(const RunOptions& options,
+                 const std::function<void(const RunProgress&)>& progress,
+                 RunReport* report);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_WORKFLOW_RUN_MODEL_H_

@@ -1,0 +1,17 @@
+// A run's report as JSON, for other programs.
+#ifndef CAFFE2_QUANTIZATION_WORKFLOW_RUN_REPORT_H_
+#define CAFFE2_QUANTIZATION_WORKFLOW_RUN_REPORT_H_
+
+#include <string>
+
+#include "workflow/run_model.h"
+
+namespace caffe2_quantization {
+
+// One object, indented by two, ending in a line break. What is unknown is null,
+// and so are numbers that are not finite.
+std::string ToJson(const RunReport& report);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_WORKFLOW_RUN_REPORT_H_
