@@ -1,0 +1,90 @@
+#include "benchmarks/registry.h"
+
+#include <deque>
+#include <utility>
+
+#include "benchmarks/benchmark_case.h"
+#include "caffe2/core/common.h"
+#include "caffe2/core/common_omp.h"
+#include "caffe2/core/init.h"
+#include "quantization/kernels/isa.h"
+
+namespace caffe2_quantization {
+namespace {
+
+struct Entry {
+  std::string group;
+  std::string variant;
+  std::function<std::unique_ptr<BenchmarkRun>()> make;
+  std::string target;
+};
+
+std::deque<Entry> g_entries;
+std::vector<BenchmarkCase> g_cases;
+
+void* SetUp(const BenchmarkCase* benchmark) {
+  const auto* entry = static_cast<const Entry*>(benchmark->parameter);
+  if (!entry->target.empty()) kernels::ForceTargetForTest(entry->target);
+  return entry->make().release();
+}
+
+void Run(void* state) { static_cast<BenchmarkRun*>(state)->Run(); }
+
+void TearDown(void* state) {
+  delete static_cast<BenchmarkRun*>(state);
+  kernels::ClearForcedTargetForTest();
+}
+
+}  // namespace
+
+void AddBenchmark(const std::string& group, const std::string& variant,
+                  std::size_t bytes,
+                  std::function<std::unique_ptr<BenchmarkRun>()> make,
+                  const std::string& target) {
+  g_entries.push_back({group, variant, std::move(make), target});
+  const Entry& entry = g_entries.back();
+  g_cases.push_back({entry.group.c_str(), entry.variant.c_str(), bytes, SetUp,
+                     caffe2_quantization::Run, TearDown, &entry});
+}
+
+}  // namespace caffe2_quantization
+
+extern "C" {
+
+const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
+  using namespace caffe2_quantization;
+  if (g_cases.empty()) {
+    AddByteWeightDequantBenchmarks();
+    AddQTensorCodecBenchmarks();
+    AddMinMaxBenchmarks();
+    AddObserverBenchmarks();
+  }
+  *count = g_cases.size();
+  return g_cases.data();
+}
+
+void caffe2_quantization_benchmark_init(const char* program) {
+  int argc = 1;
+  char* name = const_cast<char*>(program);
+  char** argv = &name;
+  caffe2::GlobalInit(&argc, &argv);
+}
+
+const char* caffe2_quantization_benchmark_isa(void) {
+  static const std::string name =
+      caffe2_quantization::kernels::ActiveTargetName();
+  return name.c_str();
+}
+
+const char* caffe2_quantization_benchmark_host_version(void) {
+  static const std::string version =
+      caffe2::GetBuildOptions().at("TORCH_VERSION");
+  return version.c_str();
+}
+
+int caffe2_quantization_benchmark_threads(void) {
+  const char* threads = std::getenv("OMP_NUM_THREADS");
+  return threads == nullptr ? 0 : std::atoi(threads);
+}
+
+}  // extern "C"

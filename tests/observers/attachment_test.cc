@@ -1,0 +1,120 @@
+#include "observers/attachment.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "caffe2/core/workspace.h"
+#include "observers/min_max_file.h"
+#include "tests/support/net_builder.h"
+
+namespace caffe2_quantization {
+namespace {
+
+namespace fs = std::filesystem;
+
+caffe2::NetDef NegativeNet(const std::string& name) {
+  NetBuilder net(name, "simple");
+  net.Op("Negative", {"x"}, {"y"});
+  return net.Build();
+}
+
+TEST(Attachment, RefusesASecondObserver) {
+  caffe2::Workspace workspace;
+  FeedFloats(&workspace, "x", {1});
+  auto* net = workspace.CreateNet(NegativeNet("n"));
+  ASSERT_TRUE(AttachOutputMinMaxObserver(net, {}).ok());
+  const Status status = AttachOutputMinMaxObserver(net, {});
+  EXPECT_EQ(status.kind(), Status::Kind::kInvalidArgument);
+  EXPECT_NE(status.message().find("'n'"), std::string::npos);
+  EXPECT_TRUE(DetachOutputMinMaxObserver(net).ok());
+  EXPECT_FALSE(DetachOutputMinMaxObserver(net).ok());
+  EXPECT_EQ(net->NumObservers(), 0u);
+  EXPECT_EQ(net->GetOperators()[0]->NumObservers(), 0u);
+  EXPECT_TRUE(AttachOutputMinMaxObserver(net, {}).ok());
+}
+
+TEST(Attachment, NetsOfOneNameInTwoWorkspacesAreApart) {
+  caffe2::Workspace first, second;
+  FeedFloats(&first, "x", {1});
+  FeedFloats(&second, "x", {2});
+  for (auto* workspace : {&first, &second}) {
+    auto* net = workspace->CreateNet(NegativeNet("n"));
+    ASSERT_TRUE(AttachOutputMinMaxObserver(net, {}).ok());
+    ASSERT_TRUE(workspace->RunNet("n"));
+  }
+  const auto min = [](caffe2::Workspace* workspace) {
+    return FindNetMeasurement("n", workspace)
+        ->get_info()
+        .operators[0]
+        .outputs[0]
+        .range.min();
+  };
+  EXPECT_EQ(min(&first), -1);
+  EXPECT_EQ(min(&second), -2);
+}
+
+TEST(Attachment, AMeasurementOutlivesItsWorkspace) {
+  auto workspace = std::make_unique<caffe2::Workspace>();
+  FeedFloats(workspace.get(), "x", {3});
+  auto* net = workspace->CreateNet(NegativeNet("outlives"));
+  ASSERT_TRUE(AttachOutputMinMaxObserver(net, {}).ok());
+  ASSERT_TRUE(workspace->RunNet("outlives"));
+  workspace.reset();
+  const auto measurement = FindNetMeasurement("outlives", nullptr);
+  ASSERT_NE(measurement, nullptr);
+  EXPECT_EQ(measurement->get_info().operators[0].outputs[0].range.min(), -3);
+  EXPECT_TRUE(ForgetNetMeasurement("outlives"));
+  EXPECT_FALSE(ForgetNetMeasurement("outlives"));
+}
+
+TEST(Attachment, ANetThatDropsItsObserverItselfIsLeftInPeace) {
+  caffe2::Workspace workspace;
+  FeedFloats(&workspace, "x", {3});
+  auto* net = workspace.CreateNet(NegativeNet("drops"));
+  std::shared_ptr<NetMeasurement> measurement;
+  ASSERT_TRUE(AttachOutputMinMaxObserver(net, {}, &measurement).ok());
+  ASSERT_NE(net->DetachObserver(measurement->observer()), nullptr);
+  // The operator's observer is still on the operator; it records nothing.
+  ASSERT_TRUE(workspace.RunNet("drops"));
+  EXPECT_EQ(measurement->get_info().operators[0].outputs[0].runs, 0u);
+  EXPECT_TRUE(ForgetNetMeasurement("drops"));
+}
+
+TEST(Attachment, LaterNets) {
+  const fs::path folder = fs::temp_directory_path() /
+                          ("attachment_test." + std::to_string(getpid()));
+  fs::create_directories(folder);
+  AttachOutputMinMaxObserverToLaterNets({}, folder);
+  {
+    caffe2::Workspace workspace;
+    FeedFloats(&workspace, "x", {3});
+    ASSERT_NE(workspace.CreateNet(NegativeNet("a/b")), nullptr);
+    ASSERT_TRUE(workspace.RunNet("a/b"));
+    ASSERT_NE(FindNetMeasurement("a/b", &workspace), nullptr);
+    // The same name once more: a file of its own.
+    workspace.DeleteNet("a/b");
+    ASSERT_NE(workspace.CreateNet(NegativeNet("a/b")), nullptr);
+    ASSERT_TRUE(workspace.RunNet("a/b"));
+    StopAttachingToLaterNets();
+    ASSERT_NE(workspace.CreateNet(NegativeNet("c")), nullptr);
+    EXPECT_EQ(FindNetMeasurement("c", &workspace), nullptr);
+    // The host forgets all creators: enabling again still works.
+    caffe2::ClearGlobalNetObservers();
+    AttachOutputMinMaxObserverToLaterNets({});
+    ASSERT_NE(workspace.CreateNet(NegativeNet("d")), nullptr);
+    EXPECT_NE(FindNetMeasurement("d", &workspace), nullptr);
+    StopAttachingToLaterNets();
+  }
+  for (const char* name : {"a_b.minmax", "a_b_2.minmax"}) {
+    std::vector<MinMaxLine> lines;
+    ASSERT_TRUE(ReadMinMaxFile(folder / name, &lines).ok()) << name;
+    ASSERT_EQ(lines.size(), 1u);
+    EXPECT_EQ(lines[0].range.min(), -3);
+  }
+  fs::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace caffe2_quantization

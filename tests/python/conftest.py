@@ -1,0 +1,87 @@
+"""What the Python tests share: the plugin, a fresh workspace, a fresh process.
+
+The plugin is the one that CAFFE2_QUANTIZATION_PLUGIN names, else the checkout's
+build. Without it no test runs, and pytest fails.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PYTHON_FOLDER = os.path.join(CHECKOUT, "python")
+sys.path.insert(0, PYTHON_FOLDER)
+
+PLUGIN = os.path.abspath(
+    os.environ.get("CAFFE2_QUANTIZATION_PLUGIN")
+    or os.path.join(CHECKOUT, "build", "lib", "libcaffe2_quantization.so"))
+
+
+def pytest_configure(config):
+    import caffe2_quantization
+
+    # The host's own, on every numpy that it runs with.
+    config.addinivalue_line("filterwarnings", "ignore:`np:DeprecationWarning")
+    try:
+        from caffe2.python import workspace
+
+        # Before any other call, or the host warns. Even its errors are not shown:
+        # it calls a processor that is faster than its build one.
+        workspace.GlobalInit(["pytest", "--caffe2_log_level=3"])
+        caffe2_quantization.load(PLUGIN)
+    except ImportError as error:
+        raise pytest.UsageError("no test can run: %s" % error)
+
+
+def pytest_report_header(config):
+    import caffe2_quantization
+
+    return "plugin: %s, version %s, kernels for %s" % caffe2_quantization.load()
+
+
+@pytest.fixture
+def plugin_path():
+    return PLUGIN
+
+
+@pytest.fixture
+def digits_folder():
+    return os.path.join(CHECKOUT, "examples", "digits")
+
+
+@pytest.fixture(autouse=True)
+def fresh_workspace():
+    """Each test starts with an empty workspace and nothing observed."""
+    from caffe2.python import workspace
+    from caffe2_quantization import observers
+
+    workspace.ResetWorkspace()
+    yield
+    observers.stop_attaching_to_later_nets()
+    workspace.ResetWorkspace()
+    for name in {measured["net"] for measured in observers.info()}:
+        observers.detach(name)
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """Returns a function that runs a program in a process of its own.
+
+    The plugin is not loaded there, nor does the environment name it. The program
+    is run in an empty folder; its arguments are in sys.argv[1:].
+    """
+
+    def run(program, *arguments, **environment):
+        env = dict(os.environ, PYTHONPATH=PYTHON_FOLDER)
+        env.pop("CAFFE2_QUANTIZATION_PLUGIN", None)
+        env.update(environment)
+        done = subprocess.run(
+            [sys.executable, "-c", program] + [str(each) for each in arguments],
+            cwd=str(tmp_path), env=env, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, universal_newlines=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run

@@ -1,0 +1,605 @@
+#include "serialization/qtensor_codec.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "caffe2/core/blob_serialization.h"
+#include "serialization/qtensor_serializer.h"
+#include "serialization/qtensor_validation.h"
+#include "tests/serialization/qtensor_testing.h"
+
+namespace caffe2_quantization {
+namespace {
+
+Status Read(const std::string& bytes, std::unique_ptr<QTensorCPU>* tensor,
+            std::string* name = nullptr) {
+  // A copy of the exact size, so that AddressSanitizer sees one byte too many.
+  const std::vector<char> exact(bytes.begin(), bytes.end());
+  return QTensorFromBytes(exact.data(), exact.size(), tensor, name);
+}
+
+std::unique_ptr<QTensorCPU> MustRead(const std::string& bytes,
+                                     std::string* name = nullptr) {
+  std::unique_ptr<QTensorCPU> tensor;
+  const Status status = Read(bytes, &tensor, name);
+  EXPECT_TRUE(status.ok()) << status.message();
+  return tensor;
+}
+
+std::string ErrorOf(const std::string& bytes) {
+  std::unique_ptr<QTensorCPU> tensor;
+  std::string name = "as it was";
+  const Status status = Read(bytes, &tensor, &name);
+  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(tensor, nullptr);
+  EXPECT_EQ(name, "as it was");
+  return status.message();
+}
+
+// What protobuf and our deserializer make of the same bytes; null if refused.
+std::unique_ptr<caffe2::Blob> ReadByProtobuf(const std::string& bytes) {
+  caffe2::BlobProto proto;
+  if (!proto.ParsePartialFromString(bytes)) return nullptr;
+  auto blob = std::make_unique<caffe2::Blob>();
+  try {
+    QTensorDeserializer().Deserialize(proto, blob.get());
+  } catch (const c10::Error&) {
+    return nullptr;
+  }
+  return blob;
+}
+
+TEST(QTensorCodecTest, SameBytesAsTheHostAndEachReadsTheOthers) {
+  TestRandom random;
+  for (int round = 0; round < 10000; ++round) {
+    const std::unique_ptr<QTensorCPU> made = RandomQTensor(&random);
+    const QTensorCPU& tensor = *made;
+    const std::string name = RandomName(&random);
+    const std::string ours = OurBytes(tensor, name);
+    ASSERT_EQ(ours, HostBytes(tensor, name)) << "round " << round;
+
+    std::string name_back;
+    const std::unique_ptr<QTensorCPU> back = MustRead(ours, &name_back);
+    ASSERT_NE(back, nullptr);
+    ASSERT_EQ(name_back, name);
+    ASSERT_NO_FATAL_FAILURE(ExpectSameTensor(*back, tensor));
+
+    caffe2::BlobProto proto;
+    ASSERT_TRUE(proto.ParseFromString(ours));
+    caffe2::Blob blob;
+    caffe2::QTensorDeserializer<caffe2::CPUContext>().Deserialize(proto, &blob);
+    ASSERT_NO_FATAL_FAILURE(ExpectSameTensor(blob.Get<QTensorCPU>(), tensor));
+  }
+}
+
+TEST(QTensorCodecTest, LargeTensor) {
+  TestRandom random;
+  QTensorCPU tensor({1000, 333}, 8, true);
+  tensor.SetScale(0.5);
+  tensor.SetBias(3);
+  unsigned char* data = tensor.mutable_data();
+  for (size_t i = 0; i < tensor.nbytes(); ++i) data[i] = random.Byte();
+  const std::string bytes = OurBytes(tensor, "large");
+  EXPECT_EQ(bytes, HostBytes(tensor, "large"));
+  ExpectSameTensor(*MustRead(bytes), tensor);
+}
+
+// The example of FORMAT.md.
+TEST(QTensorCodecTest, WorkedExample) {
+  QTensorCPU tensor({2, 3}, 3, true);
+  tensor.SetScale(0.5);
+  tensor.SetBias(0);
+  const int values[6] = {1, -2, 3, 0, -5, 7};
+  std::memset(tensor.mutable_data(), 0, tensor.nbytes());
+  for (size_t i = 0; i < 6; ++i) {
+    for (unsigned char bit = 0; bit < 3; ++bit) {
+      tensor.SetBitAtIndex(bit, i, (std::abs(values[i]) >> bit) & 1);
+    }
+    tensor.SetBitAtIndex(3, i, values[i] < 0);
+  }
+  const unsigned char expected[] = {
+      0x0A, 0x01, 'w',                                       // name
+      0x12, 0x07, 'Q',  'T',  'e',  'n',  's',  'o',  'r',   // type
+      0x2A, 0x24,                                            // qtensor
+      0x08, 0x02, 0x08, 0x03,                                // dims
+      0x10, 0x03,                                            // precision
+      0x19, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xE0, 0x3F,  // scale
+      0x21, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,  // bias
+      0x28, 0x01,                                            // is_signed
+      0x32, 0x05, 0xAC, 0x01, 0x64, 0x0C, 0x48,              // data
+      0x3A, 0x01, 'w'};                                      // name
+  EXPECT_EQ(
+      OurBytes(tensor, "w"),
+      std::string(reinterpret_cast<const char*>(expected), sizeof(expected)));
+}
+
+// ---- Forms that protobuf accepts --------------------------------------------
+
+// A tensor of 2 x 3 elements of 4 bits: 4 data bytes.
+const std::vector<uint8_t>& FormPlanes() {
+  static const std::vector<uint8_t> planes = {0x07, 0x80, 0xFF, 0x01};
+  return planes;
+}
+
+Message FormHeader() {
+  return Message()
+      .Varint(kDims, 2)
+      .Varint(kDims, 3)
+      .Varint(kPrecision, 4)
+      .Fixed64(kScale, 0.25)
+      .Fixed64(kBias, -1)
+      .Varint(kIsSigned, 0);
+}
+
+std::string FormData(int padding = 0) {
+  std::string data;
+  for (uint8_t v : FormPlanes()) data += Message::VarintBytes(v, padding);
+  return data;
+}
+
+void ExpectForm(const std::string& bytes) {
+  std::string name;
+  const std::unique_ptr<QTensorCPU> tensor = MustRead(bytes, &name);
+  ASSERT_NE(tensor, nullptr);
+  EXPECT_EQ(name, "w");
+  EXPECT_EQ(tensor->sizes().vec(), (std::vector<int>{2, 3}));
+  EXPECT_EQ(tensor->precision(), 4);
+  EXPECT_EQ(tensor->scale(), 0.25);
+  EXPECT_EQ(tensor->bias(), -1);
+  EXPECT_FALSE(tensor->is_signed());
+  EXPECT_EQ(Planes(*tensor), FormPlanes());
+  // protobuf reads the same.
+  const std::unique_ptr<caffe2::Blob> blob = ReadByProtobuf(bytes);
+  ASSERT_NE(blob, nullptr);
+  ExpectSameTensor(blob->Get<QTensorCPU>(), *tensor);
+}
+
+TEST(QTensorCodecTest, Packed) {
+  ExpectForm(BlobOf(FormHeader().Bytes(kData, FormData())));
+}
+
+TEST(QTensorCodecTest, DataFirst) {
+  ExpectForm(
+      BlobOf(Message().Bytes(kData, FormData()).Raw(FormHeader().str())));
+}
+
+TEST(QTensorCodecTest, DataNotPacked) {
+  Message message = FormHeader();
+  for (uint8_t v : FormPlanes()) message.Varint(kData, v);
+  ExpectForm(BlobOf(message));
+}
+
+TEST(QTensorCodecTest, DataInPieces) {
+  Message message;
+  message.Bytes(kData, Message::VarintBytes(0x07))
+      .Raw(FormHeader().str())
+      .Varint(kData, 0x80)
+      .Bytes(kData, "")
+      .Bytes(kData, Message::VarintBytes(0xFF) + Message::VarintBytes(1));
+  ExpectForm(BlobOf(message));
+}
+
+TEST(QTensorCodecTest, LongVarints) {
+  for (int padding = 1; padding <= 8; ++padding) {
+    Message message = FormHeader();
+    ExpectForm(BlobOf(message.Bytes(kData, FormData(padding))));
+  }
+}
+
+TEST(QTensorCodecTest, BitsPastInt32AreDropped) {
+  Message message = FormHeader();
+  for (uint8_t v : FormPlanes()) {
+    message.Varint(kData, v + (int64_t{5} << 32));
+  }
+  ExpectForm(BlobOf(message));
+}
+
+TEST(QTensorCodecTest, PackedDims) {
+  ExpectForm(BlobOf(Message()
+                        .Bytes(kDims, "\x02\x03")
+                        .Varint(kPrecision, 4)
+                        .Fixed64(kScale, 0.25)
+                        .Fixed64(kBias, -1)
+                        .Varint(kIsSigned, 0)
+                        .Bytes(kData, FormData())));
+}
+
+TEST(QTensorCodecTest, LastScalarWins) {
+  Message message;
+  message.Varint(kPrecision, 77).Fixed64(kScale, NAN).Varint(kIsSigned, 1);
+  message.Raw(FormHeader().str()).Bytes(kData, FormData());
+  ExpectForm(Message()
+                 .Bytes(kBlobName, "other")
+                 .Bytes(kBlobType, "Tensor")
+                 .Raw(BlobOf(message))
+                 .str());
+}
+
+TEST(QTensorCodecTest, SplitMessage) {
+  ExpectForm(Message()
+                 .Bytes(kBlobQTensor, FormHeader().str())
+                 .Bytes(kBlobName, "w")
+                 .Bytes(kBlobQTensor, "")
+                 .Bytes(kBlobType, "QTensor")
+                 .Bytes(kBlobQTensor, Message().Bytes(kData, FormData()).str())
+                 .str());
+}
+
+TEST(QTensorCodecTest, UnknownFieldsAndGroups) {
+  const Message group =
+      Message().Varint(1, 5).Group(6, Message().Bytes(6, "zz")).Fixed32(3, 1);
+  Message inner = FormHeader();
+  inner.Varint(99, 1)
+      .Fixed64(98, 2)
+      .Fixed32(97, 3)
+      .Bytes(96, std::string(300, 'x'))
+      .Group(95, group)
+      .Group(kData, group)  // the number of a known field, another type
+      .Fixed32(kDims, 3)
+      .Fixed64(kData, 1)
+      .Bytes(kData, FormData());
+  ExpectForm(Message()
+                 .Group(9, group)
+                 .Varint(kBlobQTensor, 1)
+                 .Raw(BlobOf(inner))
+                 .Fixed32(1000, 1)
+                 .str());
+}
+
+TEST(QTensorCodecTest, NameOfTheTensorStandsInForTheBlobs) {
+  Message inner = FormHeader();
+  inner.Bytes(kData, FormData()).Bytes(kTensorName, "w");
+  ExpectForm(Message()
+                 .Bytes(kBlobType, "QTensor")
+                 .Bytes(kBlobQTensor, inner.str())
+                 .str());
+}
+
+// ---- Broken messages --------------------------------------------------------
+
+TEST(QTensorCodecTest, DataErrorsNameOffsetAndIndex) {
+  const std::string whole = BlobOf(FormHeader().Bytes(kData, FormData()));
+  const size_t data = whole.size() - FormData().size();
+  const std::string at = "BlobProto.qtensor, offset " + std::to_string(data);
+  EXPECT_EQ(ErrorOf(BlobOf(FormHeader().Bytes(kData, "\x80\x02\x01\x02\x03"))),
+            at + ": QTensor 'w': field data[0] is 256, expected 0 to 255");
+  EXPECT_EQ(ErrorOf(BlobOf(FormHeader().Bytes(
+                kData, Message::VarintBytes(static_cast<uint64_t>(-1)) +
+                           "\x01\x02\x03"))),
+            "BlobProto.qtensor, offset " + std::to_string(data) +
+                ": QTensor 'w': field data[0] is -1, expected 0 to 255");
+  EXPECT_EQ(ErrorOf(BlobOf(FormHeader().Bytes(kData, "\x01\x02\x03\x04\x80"))),
+            "BlobProto.qtensor, offset " + std::to_string(data + 4) +
+                ": field data is cut off inside value 4");
+  EXPECT_EQ(ErrorOf(BlobOf(FormHeader().Bytes(
+                kData, "\x01\x02\x03" + std::string(10, '\x80') + "\x01"))),
+            "BlobProto.qtensor, offset " + std::to_string(data + 3) +
+                ": field data has a varint of more than 10 bytes as value 3");
+}
+
+TEST(QTensorCodecTest, TruncationAtEveryByte) {
+  TestRandom random;
+  for (int round = 0; round < 30; ++round) {
+    const std::string bytes = OurBytes(*RandomQTensor(&random), "blob");
+    for (size_t size = 0; size < bytes.size(); ++size) {
+      std::unique_ptr<QTensorCPU> tensor;
+      const Status status = Read(bytes.substr(0, size), &tensor);
+      ASSERT_FALSE(status.ok()) << "round " << round << " size " << size;
+      ASSERT_FALSE(status.message().empty());
+    }
+  }
+}
+
+// Every byte of a message replaced by every other: an error, or a tensor. When
+// protobuf and the deserializer take the message, so does the codec, and both
+// make the same of it.
+TEST(QTensorCodecTest, EverySingleByteMutation) {
+  QTensorCPU tensor({3, 5}, 2, true);
+  tensor.SetScale(0.5);
+  tensor.SetBias(1);
+  for (size_t i = 0; i < tensor.nbytes(); ++i) {
+    tensor.mutable_data()[i] = static_cast<unsigned char>(37 * i + 120);
+  }
+  Message extras;
+  extras.Varint(kDataType, 1)
+      .Fixed64(kScales, 1)
+      .Fixed64(kScales, 2)
+      .Fixed64(kScales, 3)
+      .Fixed64(kBiases, 0)
+      .Fixed64(kBiases, 1)
+      .Fixed64(kBiases, 2)
+      .Varint(kAxis, 0)
+      .Varint(kIsMultiparam, 1);
+  const std::string plain = OurBytes(tensor, "blob");
+  const std::string split = plain + Message().Bytes(5, extras.str()).str();
+  for (const std::string& original : {plain, split}) {
+    for (size_t at = 0; at < original.size(); ++at) {
+      for (int value = 0; value < 256; ++value) {
+        std::string bytes = original;
+        bytes[at] = static_cast<char>(value);
+        SCOPED_TRACE(testing::Message() << "byte " << at << " value " << value);
+        std::unique_ptr<QTensorCPU> got;
+        const Status status = Read(bytes, &got);
+        ASSERT_EQ(status.ok(), got != nullptr);
+        ASSERT_EQ(status.ok(), status.message().empty());
+        const std::unique_ptr<caffe2::Blob> blob = ReadByProtobuf(bytes);
+        if (blob != nullptr) {
+          ASSERT_TRUE(status.ok()) << status.message();
+          ASSERT_NO_FATAL_FAILURE(
+              ExpectSameTensor(*got, blob->Get<QTensorCPU>()));
+        } else if (status.ok()) {
+          // Only a field that is not the tensor's may be broken in its inside.
+          caffe2::BlobProto proto;
+          ASSERT_FALSE(proto.ParsePartialFromString(bytes));
+        }
+      }
+    }
+  }
+}
+
+TEST(QTensorCodecTest, RandomDamage) {
+  TestRandom random;
+  for (int round = 0; round < 20000; ++round) {
+    std::string bytes = OurBytes(*RandomQTensor(&random), "blob");
+    for (int64_t n = random.Integer(1, 4); n > 0; --n) {
+      const size_t at = random.Integer(0, bytes.size() - 1);
+      switch (random.Integer(0, 3)) {
+        case 0:
+          bytes[at] = static_cast<char>(random.Byte());
+          break;
+        case 1:
+          bytes.erase(at, random.Integer(1, 5));
+          break;
+        case 2:
+          bytes.insert(at, bytes.substr(at, random.Integer(1, 20)));
+          break;
+        default:
+          bytes[at] =
+              static_cast<char>(bytes[at] ^ (1 << random.Integer(0, 7)));
+          break;
+      }
+      if (bytes.empty()) break;
+    }
+    std::unique_ptr<QTensorCPU> got;
+    const Status status = Read(bytes, &got);
+    const std::unique_ptr<caffe2::Blob> blob = ReadByProtobuf(bytes);
+    if (blob != nullptr) {
+      ASSERT_TRUE(status.ok()) << status.message();
+      ASSERT_NO_FATAL_FAILURE(ExpectSameTensor(*got, blob->Get<QTensorCPU>()));
+    }
+  }
+}
+
+// ---- Limits -----------------------------------------------------------------
+
+TEST(QTensorCodecTest, OverTwoGiBIsRefusedBeforeAnythingIsTouched) {
+  std::unique_ptr<QTensorCPU> tensor;
+  const char byte = 0;
+  const Status read =
+      QTensorFromBytes(&byte, size_t{1} << 31, &tensor, nullptr);
+  EXPECT_EQ(read.kind(), Status::Kind::kOutOfRange);
+  EXPECT_NE(read.message().find("2147483648 bytes"), std::string::npos);
+
+  // 2^32 elements of 4 bits: 2 GiB of planes that nobody allocated.
+  QTensorCPU huge({65536, 65536}, 4, false);
+  huge.SetScale(1);
+  huge.SetBias(0);
+  std::string out = "as it was";
+  const Status written = QTensorToBytes(huge, "huge", &out);
+  EXPECT_EQ(written.kind(), Status::Kind::kOutOfRange);
+  EXPECT_EQ(written.message(),
+            "QTensor 'huge': its message takes at least 2147483648 bytes, "
+            "expected at most 2147483647, the limit of protobuf; split the "
+            "tensor along a dimension, or use fewer bits");
+  EXPECT_EQ(out, "as it was");
+  EXPECT_EQ(huge.data(), nullptr);
+}
+
+TEST(QTensorCodecTest, TensorThatWasNeverSet) {
+  QTensorCPU tensor({4, 4}, 8, false);
+  tensor.SetScale(1);
+  tensor.SetBias(0);
+  std::string out = "as it was";
+  const Status status = QTensorToBytes(tensor, "fresh", &out);
+  EXPECT_EQ(status.kind(), Status::Kind::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            "QTensor 'fresh': field data is not set, expected 16 bytes of "
+            "planes; call mutable_data() and fill it first");
+  EXPECT_EQ(out, "as it was");
+}
+
+// The host's class has two tensors without dims: fresh (no element) and after a
+// Resize({}) (one). The host cannot read back the second; the codec can.
+TEST(QTensorCodecTest, TensorsWithoutDims) {
+  QTensorCPU fresh({}, 5, true);
+  fresh.SetScale(2);
+  fresh.SetBias(0);
+  ASSERT_EQ(fresh.size(), 0u);
+  EXPECT_EQ(OurBytes(fresh, "f"), HostBytes(fresh, "f"));
+  ExpectSameTensor(*MustRead(OurBytes(fresh, "f")), fresh);
+
+  QTensorCPU scalar({1}, 5, true);
+  scalar.Resize(std::vector<int>{});
+  scalar.SetScale(2);
+  scalar.SetBias(0);
+  ASSERT_EQ(scalar.size(), 1u);
+  std::memset(scalar.mutable_data(), 0x80, scalar.nbytes());
+  EXPECT_EQ(OurBytes(scalar, "s"), HostBytes(scalar, "s"));
+  ExpectSameTensor(*MustRead(OurBytes(scalar, "s")), scalar);
+}
+
+long StatusKiB(const char* key) {
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.rfind(key, 0) == 0) {
+      return std::strtol(line.c_str() + std::strlen(key), nullptr, 10);
+    }
+  }
+  return -1;
+}
+
+TEST(QTensorCodecTest, ReadingTakesMemoryForTheResultOnly) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer keeps memory of its own";
+#endif
+  QTensorCPU tensor({4096, 4096}, 8, false);
+  tensor.SetScale(1);
+  tensor.SetBias(0);
+  std::memset(tensor.mutable_data(), 0x91, tensor.nbytes());
+  std::string bytes = OurBytes(tensor, "large");
+  TestRandom random;
+  MustRead(OurBytes(*RandomQTensor(&random), "warm up"));
+  // Writing 5 makes the kernel forget the highest resident size so far.
+  std::ofstream forget("/proc/self/clear_refs");
+  if (!(forget << "5" << std::flush)) GTEST_SKIP() << "no clear_refs here";
+  const long before = StatusKiB("VmRSS:");
+  std::unique_ptr<QTensorCPU> back;
+  const Status status =
+      QTensorFromBytes(bytes.data(), bytes.size(), &back, nullptr);
+  const long peak = StatusKiB("VmHWM:");
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_LE(peak - before, static_cast<long>(tensor.nbytes() / 1024) + 1024);
+}
+
+TEST(QTensorCodecTest, ManyHeaderBytesAreRefused) {
+  Message inner = FormHeader();
+  inner.Bytes(kDims, std::string(33 << 20, '\x01'));
+  EXPECT_NE(ErrorOf(BlobOf(inner)).find("fields besides data take more than"),
+            std::string::npos);
+}
+
+// ---- Per channel ------------------------------------------------------------
+
+std::unique_ptr<PerChannelQTensor> RandomPerChannel(TestRandom* random) {
+  std::vector<int> dims(random->Integer(1, 4));
+  for (int& dim : dims) dim = static_cast<int>(random->Integer(1, 6));
+  auto tensor = std::make_unique<PerChannelQTensor>(
+      dims, static_cast<unsigned char>(random->Integer(1, 16)),
+      random->OneIn(2));
+  tensor->SetScale(random->Float(0, 2));
+  tensor->SetBias(random->Float(-9, 9));
+  for (size_t i = 0; i < tensor->nbytes(); ++i) {
+    tensor->mutable_data()[i] = random->Byte();
+  }
+  QTensorExtras extras;
+  extras.axis = static_cast<int32_t>(random->Integer(0, dims.size() - 1));
+  for (int c = 0; c < dims[*extras.axis]; ++c) {
+    extras.scales.push_back(random->Float(0.01f, 2));
+    extras.biases.push_back(random->Float(-9, 9));
+  }
+  extras.is_multiparam = true;
+  if (random->OneIn(2)) {
+    extras.data_type = caffe2::TensorProto_DataType_FLOAT;
+  }
+  tensor->SetExtras(extras);
+  return tensor;
+}
+
+TEST(QTensorCodecTest, PerChannelFieldsAreKept) {
+  TestRandom random;
+  for (int round = 0; round < 2000; ++round) {
+    const std::unique_ptr<PerChannelQTensor> made = RandomPerChannel(&random);
+    const PerChannelQTensor& tensor = *made;
+    const std::string bytes = OurBytes(tensor, "per channel");
+    const std::unique_ptr<QTensorCPU> back = MustRead(bytes);
+    ASSERT_NO_FATAL_FAILURE(ExpectSameTensor(*back, tensor));
+    ASSERT_TRUE(AsPerChannel(*back)->is_per_channel());
+    // The bytes are protobuf's own: it writes what it read.
+    caffe2::BlobProto proto;
+    ASSERT_TRUE(proto.ParseFromString(bytes));
+    ASSERT_EQ(proto.SerializeAsString(), bytes);
+    const std::unique_ptr<caffe2::Blob> blob = ReadByProtobuf(bytes);
+    ASSERT_NE(blob, nullptr);
+    ASSERT_NO_FATAL_FAILURE(ExpectSameTensor(blob->Get<QTensorCPU>(), tensor));
+  }
+}
+
+TEST(QTensorCodecTest, PerChannelParametersAreCheckedOnWriting) {
+  TestRandom random;
+  const std::unique_ptr<PerChannelQTensor> made = RandomPerChannel(&random);
+  PerChannelQTensor& tensor = *made;
+  QTensorExtras extras = tensor.extras();
+  extras.scales.push_back(1);
+  tensor.SetExtras(extras);
+  std::string out;
+  const Status status = QTensorToBytes(tensor, "w", &out);
+  EXPECT_FALSE(status.ok());
+  EXPECT_NE(status.message().find("QTensor 'w': field scales has"),
+            std::string::npos);
+}
+
+// ---- Files ------------------------------------------------------------------
+
+class QTensorFileTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char pattern[] = "qtensor_file_test_XXXXXX";
+    ASSERT_NE(mkdtemp(pattern), nullptr);
+    directory_ = pattern;
+    path_ = directory_ + "/tensor.qtensor";
+  }
+  void TearDown() override {
+    unlink(path_.c_str());
+    rmdir(directory_.c_str());
+  }
+  std::string directory_;
+  std::string path_;
+};
+
+TEST_F(QTensorFileTest, RoundTrip) {
+  TestRandom random;
+  for (int round = 0; round < 5; ++round) {
+    const std::unique_ptr<QTensorCPU> made = RandomQTensor(&random);
+    const QTensorCPU& tensor = *made;
+    const Status written = QTensorToFile(tensor, "w", path_);
+    ASSERT_TRUE(written.ok()) << written.message();
+    std::unique_ptr<QTensorCPU> back;
+    std::string name;
+    const Status read = QTensorFromFile(path_, &back, &name);
+    ASSERT_TRUE(read.ok()) << read.message();
+    EXPECT_EQ(name, "w");
+    ExpectSameTensor(*back, tensor);
+    std::ifstream file(path_, std::ios::binary);
+    std::stringstream contents;
+    contents << file.rdbuf();
+    EXPECT_EQ(contents.str(), HostBytes(tensor, "w"));
+  }
+}
+
+TEST_F(QTensorFileTest, ErrorsNameThePath) {
+  std::unique_ptr<QTensorCPU> tensor;
+  std::string name;
+  Status status = QTensorFromFile(path_, &tensor, &name);
+  EXPECT_EQ(status.kind(), Status::Kind::kIoError);
+  EXPECT_EQ(status.message(),
+            "'" + path_ + "': cannot open: No such file or directory");
+  status = QTensorFromFile(directory_, &tensor, &name);
+  EXPECT_EQ(status.kind(), Status::Kind::kIoError);
+  std::ofstream(path_, std::ios::binary) << "\x0A\x05xyz";
+  status = QTensorFromFile(path_, &tensor, &name);
+  EXPECT_EQ(status.kind(), Status::Kind::kCorruption);
+  EXPECT_EQ(status.message(), "'" + path_ +
+                                  "': BlobProto, offset 0: field 1 takes 5 "
+                                  "bytes, but only 3 are left");
+}
+
+TEST_F(QTensorFileTest, FileOverTwoGiB) {
+  std::ofstream(path_) << "";
+  // Sparse: takes no room on the disk.
+  ASSERT_EQ(truncate(path_.c_str(), off_t{3} << 30), 0);
+  std::unique_ptr<QTensorCPU> tensor;
+  const Status status = QTensorFromFile(path_, &tensor, nullptr);
+  EXPECT_EQ(status.kind(), Status::Kind::kOutOfRange);
+  EXPECT_NE(status.message().find("3221225472 bytes"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace caffe2_quantization

@@ -1,0 +1,224 @@
+// The command line as a user meets it: exit status, both streams, files.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace caffe2_quantization {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+std::string ReadText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+class Caffe2QuantizeTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* program = std::getenv("CAFFE2_QUANTIZATION_CLI");
+    const char* root = std::getenv("CAFFE2_QUANTIZATION_SOURCE_DIR");
+    if (program == nullptr || root == nullptr) {
+      GTEST_SKIP() << "run by CTest, which says where the program is";
+    }
+    program_ = program;
+    digits_ = std::string(root) + "/examples/digits/";
+    std::string pattern = testing::TempDir() + "tools_test_XXXXXX";
+    ASSERT_NE(mkdtemp(&pattern[0]), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override {
+    if (folder_.empty()) return;
+    for (const char* name :
+         {"out", "err", "o.minmax", "o.json", "cut.pb", "net.pbtxt"}) {
+      unlink(Path(name).c_str());
+    }
+    rmdir(folder_.c_str());
+  }
+
+  std::string Path(const std::string& name) const {
+    return folder_ + '/' + name;
+  }
+
+  // Runs the program with arguments in shell form; fills out_ and err_.
+  int Run(const std::string& arguments, const std::string& environment = "") {
+    const std::string command = environment + " '" + program_ + "' " +
+                                arguments + " >'" + Path("out") + "' 2>'" +
+                                Path("err") + "' </dev/null";
+    const int status = std::system(command.c_str());
+    out_ = ReadText(Path("out"));
+    err_ = ReadText(Path("err"));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  std::string Predict() const {
+    return " --predict " + digits_ + "predict_net.pb";
+  }
+  std::string Init(const std::string& name = "init_net.pb") const {
+    return " --init " + digits_ + name;
+  }
+  std::string Data() const { return " --data " + digits_ + "test_images.pb"; }
+
+  // One line, by us, and nothing on standard output.
+  void ExpectOneLineOfError(const std::string& part) const {
+    EXPECT_THAT(err_, StartsWith("caffe2-quantize: "));
+    EXPECT_THAT(err_, HasSubstr(part));
+    EXPECT_EQ(err_.find('\n'), err_.size() - 1) << err_;
+    EXPECT_EQ(out_, "");
+  }
+
+  std::string program_, digits_, folder_, out_, err_;
+};
+
+TEST_F(Caffe2QuantizeTest, PrintsTablesAndWritesFiles) {
+  ASSERT_EQ(Run("run" + Predict() + " --init float=" + digits_ +
+                "init_net.pb --init byte=" + digits_ +
+                "init_net_byte.pb --init qtensor=" + digits_ +
+                "init_net_qtensor.pb" + Data() + " --minmax " +
+                Path("o.minmax") + " --json " + Path("o.json")),
+            0)
+      << err_;
+  EXPECT_EQ(err_, "");  // no progress: it is no terminal
+  EXPECT_THAT(out_, HasSubstr("conv2_w_q  conv2_w  [32, 16, 3, 3]     8  yes"));
+  EXPECT_THAT(out_, HasSubstr("written to " + Path("o.minmax")));
+  for (const char* label : {"\nfloat *", "\nbyte", "\nqtensor"}) {
+    const auto line_begin = out_.rfind(label);
+    ASSERT_NE(line_begin, std::string::npos) << label;
+    const auto line = out_.substr(
+        line_begin + 1, out_.find('\n', line_begin + 1) - line_begin - 1);
+    EXPECT_THAT(line, HasSubstr(" 540 "));
+    EXPECT_THAT(line, HasSubstr("99."));
+  }
+
+  // Every output of the net has one line of six fields.
+  std::istringstream lines(ReadText(Path("o.minmax")));
+  std::string line;
+  int count = 0;
+  while (std::getline(lines, line)) {
+    std::istringstream fields(line);
+    int op_index = -1, output_index = -1;
+    std::string type, tensor, rest;
+    double min = 1, max = 0;
+    fields >> op_index >> type >> output_index >> tensor >> min >> max;
+    EXPECT_FALSE(fields.fail()) << line;
+    EXPECT_FALSE(fields >> rest) << line;
+    EXPECT_EQ(op_index, count);
+    EXPECT_EQ(output_index, 0);
+    EXPECT_LT(min, max);
+    ++count;
+  }
+  EXPECT_EQ(count, 10);
+
+  const auto json = nlohmann::json::parse(ReadText(Path("o.json")));
+  EXPECT_EQ(json["models"].size(), 3u);
+  EXPECT_EQ(json["models"][2]["qtensors"].size(), 4u);
+  EXPECT_GT(json["models"][0]["accuracy"], 0.97);
+}
+
+TEST_F(Caffe2QuantizeTest, JsonOnStandardOutputStandsAlone) {
+  ASSERT_EQ(Run("run" + Predict() + Init() + Data() + " --json -"), 0) << err_;
+  EXPECT_EQ(nlohmann::json::parse(out_)["models"][0]["label"], "init_net");
+}
+
+TEST_F(Caffe2QuantizeTest, QuietIsQuiet) {
+  ASSERT_EQ(Run("run --quiet" + Predict() + Init() + Data()), 0);
+  EXPECT_EQ(out_ + err_, "");
+}
+
+TEST_F(Caffe2QuantizeTest, ShowsProgressOnATerminal) {
+  // script(1) gives the program a terminal.
+  if (std::system("command -v script >/dev/null") != 0) {
+    GTEST_SKIP() << "there is no script command";
+  }
+  const std::string command = "script -qec \"'" + program_ + "' run" +
+                              Predict() + Init() + Data() + "\" /dev/null >'" +
+                              Path("out") + "' </dev/null";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const std::string out = ReadText(Path("out"));
+  EXPECT_THAT(out, HasSubstr("100 %  540/540 images"));
+  EXPECT_THAT(out, HasSubstr("/s"));
+}
+
+TEST_F(Caffe2QuantizeTest, RunsATextNetOfAnotherType) {
+  std::ofstream(Path("net.pbtxt"))
+      << "op { type: \"Softmax\" input: \"data\" output: \"y\" }\n"
+         "external_input: \"data\" external_output: \"y\"\n";
+  ASSERT_EQ(Run("run --predict " + Path("net.pbtxt") + Init() + Data() +
+                " --net-type async_scheduling --observe none"),
+            0)
+      << err_;
+  EXPECT_THAT(out_, HasSubstr("(async_scheduling)"));
+  EXPECT_THAT(out_, Not(HasSubstr("Smallest")));
+}
+
+TEST_F(Caffe2QuantizeTest, FailuresAreOneClearLine) {
+  EXPECT_EQ(Run("run --predict nowhere.pb" + Init() + Data()), 1);
+  ExpectOneLineOfError("nowhere.pb: No such file");
+
+  std::ofstream(Path("cut.pb"), std::ios::binary)
+      << ReadText(digits_ + "predict_net.pb").substr(0, 400);
+  EXPECT_EQ(Run("run --predict " + Path("cut.pb") + Init() + Data()), 1);
+  ExpectOneLineOfError("cut.pb: not a NetDef, or cut short (400 bytes)");
+
+  EXPECT_EQ(Run("run" + Predict() + Init("predict_net.pb") + Data()), 1);
+  ExpectOneLineOfError("data");
+
+  EXPECT_EQ(
+      Run("run" + Predict() + Init() + " --data " + digits_ + "init_net.pb"),
+      1);
+  ExpectOneLineOfError("init_net.pb");
+
+  EXPECT_EQ(Run("run" + Predict() + Init() + Data() + " --minmax " +
+                Path("no/folder.minmax")),
+            1);
+  ExpectOneLineOfError("folder.minmax");
+}
+
+TEST_F(Caffe2QuantizeTest, WrongArgumentsExitWithTwo) {
+  for (const char* arguments :
+       {"", "frobnicate", "run", "run --bogus", "--bogus"}) {
+    EXPECT_EQ(Run(arguments), 2) << arguments;
+    EXPECT_THAT(err_, HasSubstr("--help")) << arguments;
+    EXPECT_EQ(out_, "") << arguments;
+  }
+  EXPECT_EQ(Run("run" + Predict() + Init() + Data() + " --batch-size 0"), 2);
+  EXPECT_THAT(err_, HasSubstr("--batch-size"));
+  EXPECT_EQ(Run("run" + Predict() + Init() + Data() + " --observe some"), 2);
+  EXPECT_THAT(err_, HasSubstr("--observe"));
+}
+
+TEST_F(Caffe2QuantizeTest, SaysWhatItIsAndHowToUseIt) {
+  EXPECT_EQ(Run("--version", "CAFFE2_QUANTIZATION_MAX_ISA=scalar"), 0);
+  EXPECT_THAT(out_, StartsWith("caffe2-quantize "));
+  EXPECT_THAT(out_, HasSubstr("\nCaffe2 (torch) "));
+  EXPECT_THAT(out_,
+              HasSubstr("\nISA scalar (CAFFE2_QUANTIZATION_MAX_ISA: scalar)"));
+  EXPECT_EQ(Run("--help"), 0);
+  EXPECT_THAT(out_, HasSubstr("run"));
+  EXPECT_EQ(Run("run --help"), 0);
+  EXPECT_THAT(out_, HasSubstr("--minmax"));
+}
+
+TEST_F(Caffe2QuantizeTest, RefusesToWorkWithoutItsOperators) {
+  EXPECT_EQ(Run("run" + Predict() + Init() + Data(),
+                "CAFFE2_QUANTIZATION_MAX_ISA=sse9"),
+            1);
+  EXPECT_THAT(err_, HasSubstr("CAFFE2_QUANTIZATION_MAX_ISA is 'sse9'"));
+  EXPECT_THAT(err_, EndsWith("without the plugin's operators\n"));
+}
+
+}  // namespace
+}  // namespace caffe2_quantization
