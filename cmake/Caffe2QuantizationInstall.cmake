@@ -1,1 +1,49 @@
+# cmake --install: the plugin, its public headers, the command line, the Python
+# front, and a package file for find_package(caffe2_quantization).
+include(CMakePackageConfigHelpers)
 
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/caffe2_quantization)
+
+install(TARGETS caffe2_quantization EXPORT caffe2_quantization_targets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS caffe2-quantize RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(EXPORT caffe2_quantization_targets
+  NAMESPACE caffe2_quantization::
+  DESTINATION ${package_dir})
+
+# The public headers and what they include, in the folders that they name.
+foreach(header IN ITEMS
+    observers/attachment.h
+    observers/min_max_file.h
+    observers/output_info.h
+    observers/output_min_max_observer.h
+    operators/byte_weight_dequant_op.h
+    operators/byte_weight_parameters.h
+    plugin/plugin.h
+    quantization/export.h
+    quantization/kernels/byte_weight.h
+    quantization/status.h
+    serialization/per_channel_qtensor.h
+    serialization/qtensor_codec.h
+    serialization/qtensor_serializer.h)
+  cmake_path(GET header PARENT_PATH folder)
+  install(FILES ${header}
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/caffe2_quantization/${folder})
+endforeach()
+
+install(DIRECTORY python/caffe2_quantization
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/python
+  FILES_MATCHING PATTERN "*.py")
+
+configure_package_config_file(
+  cmake/caffe2_quantizationConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/caffe2_quantizationConfig.cmake
+  INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(
+  ${PROJECT_BINARY_DIR}/caffe2_quantizationConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES
+    ${PROJECT_BINARY_DIR}/caffe2_quantizationConfig.cmake
+    ${PROJECT_BINARY_DIR}/caffe2_quantizationConfigVersion.cmake
+    cmake/FindCaffe2Host.cmake
+  DESTINATION ${package_dir})

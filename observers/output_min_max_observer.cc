@@ -33,9 +33,7 @@ bool Admits(const OutputMinMaxOptions& options,
   });
 }
 
-}  // namespace
-
-class OperatorRecord {
+class OperatorRecord final : public OperatorMeasurement {
  public:
   OperatorRecord(const caffe2::OperatorBase& op, int op_index,
                  std::function<TimePoint()> clock)
@@ -101,10 +99,13 @@ class OperatorRecord {
     }
   }
 
-  OperatorInfo Info() const {
+  OperatorInfo get_info() const override {
     std::lock_guard<std::mutex> lock(mutex_);
     return info_;
   }
+  void reset() override { InfoAndReset(); }
+  void stop() override { active_ = false; }
+  void resume() override { active_ = true; }
 
   OperatorInfo InfoAndReset() {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -121,14 +122,14 @@ class OperatorRecord {
     }
   }
 
-  void SetActive(bool active) { active_ = active; }
-
  private:
   const std::function<TimePoint()> clock_;
   std::atomic<bool> active_{true};
   mutable std::mutex mutex_;
   OperatorInfo info_;  // the outputs' number never changes
 };
+
+}  // namespace
 
 OutputMinMaxObserver::OutputMinMaxObserver(caffe2::OperatorBase* op,
                                            const OutputMinMaxOptions& options)
@@ -137,23 +138,20 @@ OutputMinMaxObserver::OutputMinMaxObserver(caffe2::OperatorBase* op,
                                    options.clock)) {}
 
 OutputMinMaxObserver::OutputMinMaxObserver(
-    caffe2::OperatorBase* op, std::shared_ptr<OperatorRecord> record)
-    : ObserverBase(op), record_(std::move(record)) {}
+    caffe2::OperatorBase* op, std::shared_ptr<OperatorMeasurement> measurement)
+    : ObserverBase(op), measurement_(std::move(measurement)) {}
 
 OutputMinMaxObserver::~OutputMinMaxObserver() = default;
 
-void OutputMinMaxObserver::Stop() { record_->Record(subject_); }
+void OutputMinMaxObserver::Stop() {
+  static_cast<OperatorRecord*>(measurement_.get())->Record(subject_);
+}
 
 std::unique_ptr<caffe2::ObserverBase<caffe2::OperatorBase>>
 OutputMinMaxObserver::rnnCopy(caffe2::OperatorBase* subject,
                               int /*rnn_order*/) const {
-  return std::make_unique<OutputMinMaxObserver>(subject, record_);
+  return std::make_unique<OutputMinMaxObserver>(subject, measurement_);
 }
-
-OperatorInfo OutputMinMaxObserver::get_info() const { return record_->Info(); }
-void OutputMinMaxObserver::reset() { record_->InfoAndReset(); }
-void OutputMinMaxObserver::stop() { record_->SetActive(false); }
-void OutputMinMaxObserver::resume() { record_->SetActive(true); }
 
 class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
  public:
@@ -187,13 +185,13 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   NetInfo get_info() const override {
     NetInfo info = Header();
     for (const auto& record : records_) {
-      info.operators.push_back(record->Info());
+      info.operators.push_back(record->get_info());
     }
     return info;
   }
 
   void reset() override {
-    for (const auto& record : records_) record->InfoAndReset();
+    for (const auto& record : records_) record->reset();
   }
 
   void stop() override { SetStopped(true); }
@@ -234,7 +232,7 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     Log(dump_and_reset(NumberedPath(options_.path, runs / options_.dump_freq)));
   }
 
-  void DetachFromOperators() {
+  void detach_from_operators() override {
     for (const auto& [op, observer] : attached_) op->DetachObserver(observer);
     attached_.clear();
   }
@@ -261,7 +259,9 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
 
   void SetStopped(bool stopped) {
     stopped_ = stopped;
-    for (const auto& record : records_) record->SetActive(!stopped);
+    for (const auto& record : records_) {
+      stopped ? record->stop() : record->resume();
+    }
   }
 
   Status Write(const NetInfo& info, RangeSince since,
@@ -305,31 +305,14 @@ OutputMinMaxNetObserver::OutputMinMaxNetObserver(caffe2::NetBase* net,
 
 OutputMinMaxNetObserver::~OutputMinMaxNetObserver() {
   try {
-    measurement_->NetGone();
+    static_cast<Measurement*>(measurement_.get())->NetGone();
   } catch (const std::exception& error) {
     LOG(ERROR) << "Observer of a net that ends: " << error.what();
   }
 }
 
-void OutputMinMaxNetObserver::Stop() { measurement_->RunFinished(); }
-
-NetInfo OutputMinMaxNetObserver::get_info() const {
-  return measurement_->get_info();
-}
-void OutputMinMaxNetObserver::reset() { measurement_->reset(); }
-void OutputMinMaxNetObserver::stop() { measurement_->stop(); }
-void OutputMinMaxNetObserver::resume() { measurement_->resume(); }
-Status OutputMinMaxNetObserver::dump(const std::string& path) {
-  return measurement_->dump(path);
-}
-Status OutputMinMaxNetObserver::dump_and_reset(const std::string& path) {
-  return measurement_->dump_and_reset(path);
-}
-std::shared_ptr<NetMeasurement> OutputMinMaxNetObserver::measurement() const {
-  return measurement_;
-}
-void OutputMinMaxNetObserver::detach_from_operators() {
-  measurement_->DetachFromOperators();
+void OutputMinMaxNetObserver::Stop() {
+  static_cast<Measurement*>(measurement_.get())->RunFinished();
 }
 
 }  // namespace caffe2_quantization

@@ -42,9 +42,19 @@ struct OutputMinMaxOptions {
   std::function<TimePoint()> clock;
 };
 
-// What is known of one operator; shared between its observers (an operator of a
-// recurrent net has one for each time step) and the net's measurement.
-class OperatorRecord;
+// All that is measured of one operator; shared between its observers (an operator
+// of a recurrent net has one for each time step) and the net's measurement.
+class OperatorMeasurement {
+ public:
+  virtual ~OperatorMeasurement() = default;
+
+  virtual OperatorInfo get_info() const = 0;
+  // Forgets the ranges seen so far; totals and counts stay.
+  virtual void reset() = 0;
+  // Until resume(), runs are not recorded.
+  virtual void stop() = 0;
+  virtual void resume() = 0;
+};
 
 // Observes one operator. Attach with
 //   op->AttachObserver(std::make_unique<OutputMinMaxObserver>(op));
@@ -54,7 +64,7 @@ class OutputMinMaxObserver final
   CAFFE2_QUANTIZATION_API explicit OutputMinMaxObserver(
       caffe2::OperatorBase* op, const OutputMinMaxOptions& options = {});
   OutputMinMaxObserver(caffe2::OperatorBase* op,
-                       std::shared_ptr<OperatorRecord> record);
+                       std::shared_ptr<OperatorMeasurement> measurement);
   CAFFE2_QUANTIZATION_API ~OutputMinMaxObserver() override;
 
   // Called by the host after each run of the operator.
@@ -62,15 +72,13 @@ class OutputMinMaxObserver final
   std::unique_ptr<caffe2::ObserverBase<caffe2::OperatorBase>> rnnCopy(
       caffe2::OperatorBase* subject, int rnn_order) const override;
 
-  virtual OperatorInfo get_info() const;
-  // Forgets the ranges seen so far; totals and counts stay.
-  virtual void reset();
-  // Until resume(), runs are not recorded.
-  virtual void stop();
-  virtual void resume();
+  OperatorInfo get_info() const { return measurement_->get_info(); }
+  void reset() { measurement_->reset(); }
+  void stop() { measurement_->stop(); }
+  void resume() { measurement_->resume(); }
 
  private:
-  std::shared_ptr<OperatorRecord> record_;
+  std::shared_ptr<OperatorMeasurement> measurement_;
 };
 
 class OutputMinMaxNetObserver;
@@ -97,14 +105,15 @@ class NetMeasurement {
   // Writes the ranges since the last reset, and resets. When the write fails
   // the ranges are kept as they were.
   virtual Status dump_and_reset(const std::string& path = "") = 0;
+  // Takes the operator observers off again. Call it while the net is alive and
+  // before the net lets go of its observer; DetachOutputMinMaxObserver does.
+  virtual void detach_from_operators() = 0;
 };
 
 // Observes every operator of one net, and the net's runs.
 //   auto* observer = AttachOutputMinMaxObserver(net, options);  // attachment.h
 class OutputMinMaxNetObserver final : public caffe2::NetObserver {
  public:
-  class Measurement;
-
   // Attaches an operator observer to each operator that `options` admit.
   CAFFE2_QUANTIZATION_API OutputMinMaxNetObserver(caffe2::NetBase* net,
                                                   OutputMinMaxOptions options);
@@ -115,21 +124,23 @@ class OutputMinMaxNetObserver final : public caffe2::NetObserver {
   // Called by the host after each run of the net.
   void Stop() override;
 
-  virtual NetInfo get_info() const;
-  virtual void reset();
-  virtual void stop();
-  virtual void resume();
-  virtual Status dump(const std::string& path = "");
-  virtual Status dump_and_reset(const std::string& path = "");
-
-  virtual std::shared_ptr<NetMeasurement> measurement() const;
-
-  // Takes the operator observers off again. Call it while the net is alive and
-  // before the net lets go of this observer; DetachOutputMinMaxObserver does.
-  virtual void detach_from_operators();
+  const std::shared_ptr<NetMeasurement>& measurement() const {
+    return measurement_;
+  }
+  NetInfo get_info() const { return measurement_->get_info(); }
+  void reset() { measurement_->reset(); }
+  void stop() { measurement_->stop(); }
+  void resume() { measurement_->resume(); }
+  Status dump(const std::string& path = "") { return measurement_->dump(path); }
+  Status dump_and_reset(const std::string& path = "") {
+    return measurement_->dump_and_reset(path);
+  }
+  void detach_from_operators() { measurement_->detach_from_operators(); }
 
  private:
-  std::shared_ptr<Measurement> measurement_;
+  class Measurement;
+
+  std::shared_ptr<NetMeasurement> measurement_;
 };
 
 }  // namespace caffe2_quantization

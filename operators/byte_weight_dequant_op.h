@@ -16,10 +16,11 @@
 #include <vector>
 
 #include "operators/byte_weight_parameters.h"
+#include "quantization/export.h"
 
 namespace caffe2_quantization {
 
-class ByteWeightDequantOp final
+class CAFFE2_QUANTIZATION_API ByteWeightDequantOp final
     : public caffe2::Operator<caffe2::CPUContext> {
  public:
   ByteWeightDequantOp(const caffe2::OperatorDef& definition,

@@ -66,11 +66,13 @@ Status WireReader::ReadTag(WireField* field) {
   field->offset = offset();
   field->tag = cursor_;
   uint64_t tag = 0;
-  if (!ReadVarint(&cursor_, end_, kMaxTagBytes, &tag) || tag > UINT32_MAX) {
+  if (!ReadVarint(&cursor_, end_, kMaxTagBytes, &tag)) {
     return Broken(field->offset, "the tag of a field is cut off or too long");
   }
-  field->number = static_cast<uint32_t>(tag >> 3);
-  const uint32_t type = tag & 7;
+  // Five bytes have room for 35 bits; protobuf drops the three beyond 32.
+  const uint32_t low = static_cast<uint32_t>(tag);
+  field->number = low >> 3;
+  const uint32_t type = low & 7;
   if (field->number == 0) {
     return Broken(field->offset, "a field has number 0, expected 1 or more");
   }
