@@ -1,6 +1,6 @@
-/* A benchmark case: the boundary between the cases, which meet the host and have
- * its C++ ABI, and the runner, which meets Debian's Google Benchmark and has the
- * system's. Nothing but C crosses it.
+/* A benchmark case: the boundary between the cases, which meet the host and
+ * have its C++ ABI, and the runner, which meets Debian's Google Benchmark and
+ * has the system's. Nothing but C crosses it.
  */
 #ifndef CAFFE2_QUANTIZATION_BENCHMARKS_BENCHMARK_CASE_H_
 #define CAFFE2_QUANTIZATION_BENCHMARKS_BENCHMARK_CASE_H_
@@ -14,7 +14,8 @@ extern "C" {
 typedef struct BenchmarkCase {
   /* Cases of one group do the same work and are compared with each other. */
   const char* group;
-  /* "host" is the baseline of a group; in a group without one, the first case. */
+  /* "host" is the baseline of a group; in a group without one, the first case.
+   */
   const char* variant;
   /* Bytes read and written by one run; 0: no rate is shown. */
   size_t bytes;

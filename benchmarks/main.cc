@@ -28,8 +28,7 @@ struct Result {
     std::vector<double> sorted = seconds;
     std::sort(sorted.begin(), sorted.end());
     const std::size_t n = sorted.size();
-    return n % 2 == 1 ? sorted[n / 2]
-                      : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+    return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
   }
   // Half the distance between the quartiles, as a share of the median.
   double Spread() const {
@@ -164,13 +163,13 @@ int main(int argc, char** argv) {
   }
 
   const std::string processor = ProcessorName();
-  std::printf("processor  %s, %u cores\nISA        %s\nhost       Caffe2 %s\n"
-              "threads    %d\ncompiler   %s\nmedian of  %d repetitions\n\n",
-              processor.c_str(), std::thread::hardware_concurrency(),
-              caffe2_quantization_benchmark_isa(),
-              caffe2_quantization_benchmark_host_version(),
-              caffe2_quantization_benchmark_threads(), __VERSION__,
-              repetitions);
+  std::printf(
+      "processor  %s, %u cores\nISA        %s\nhost       Caffe2 %s\n"
+      "threads    %d\ncompiler   %s\nmedian of  %d repetitions\n\n",
+      processor.c_str(), std::thread::hardware_concurrency(),
+      caffe2_quantization_benchmark_isa(),
+      caffe2_quantization_benchmark_host_version(),
+      caffe2_quantization_benchmark_threads(), __VERSION__, repetitions);
   std::printf("%-44s %-20s %12s %8s %8s %9s\n", "group", "variant", "median",
               "spread", "GB/s", "speed-up");
   nlohmann::json rows = nlohmann::json::array();

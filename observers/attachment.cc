@@ -42,11 +42,9 @@ class Table {
 
   MeasurementPtr FindGone(const std::string& net_name) {
     std::lock_guard<std::mutex> lock(mutex_);
-    const auto found =
-        std::find_if(measurements_.begin(), measurements_.end(),
-                     [&](const MeasurementPtr& each) {
-                       return IsGone(*each, net_name);
-                     });
+    const auto found = std::find_if(
+        measurements_.begin(), measurements_.end(),
+        [&](const MeasurementPtr& each) { return IsGone(*each, net_name); });
     return found == measurements_.end() ? nullptr : *found;
   }
 
@@ -106,10 +104,9 @@ class LaterNets {
     }
     // The host may have been told to clear its creators, and does not say so:
     // hand it a new one each time. Older ones find their generation passed.
-    caffe2::AddGlobalNetObserverCreator(
-        [generation](caffe2::NetBase* net) {
-          return Get().Observe(net, generation);
-        });
+    caffe2::AddGlobalNetObserverCreator([generation](caffe2::NetBase* net) {
+      return Get().Observe(net, generation);
+    });
   }
 
   void Disable() {

@@ -1,4 +1,5 @@
-// Attaching the net observers, and finding what they measured by the net's name.
+// Attaching the net observers, and finding what they measured by the net's
+// name.
 //
 // The process keeps one table of measurements. A measurement stays in it when
 // its net is gone, until it is detached or a new one of the same name takes its
@@ -28,8 +29,7 @@ CAFFE2_QUANTIZATION_API Status AttachOutputMinMaxObserver(
 // Takes the observer off the net and the measurement out of the table; with a
 // path and something unsaved, the totals are written first and a failure to do
 // so is returned (the observer is then still there).
-CAFFE2_QUANTIZATION_API Status
-DetachOutputMinMaxObserver(caffe2::NetBase* net);
+CAFFE2_QUANTIZATION_API Status DetachOutputMinMaxObserver(caffe2::NetBase* net);
 
 // Attaches to every net that is made from now on, in any workspace. `options`
 // apply to each; with `folder` not empty each net's path is
@@ -39,8 +39,9 @@ CAFFE2_QUANTIZATION_API void AttachOutputMinMaxObserverToLaterNets(
 // Nets made from now on are left alone again.
 CAFFE2_QUANTIZATION_API void StopAttachingToLaterNets();
 
-// The measurement of a net: first of the net of that name in `workspace` (may be
-// null), else the latest of that name whose net is gone. Null when there is none.
+// The measurement of a net: first of the net of that name in `workspace` (may
+// be null), else the latest of that name whose net is gone. Null when there is
+// none.
 CAFFE2_QUANTIZATION_API std::shared_ptr<NetMeasurement> FindNetMeasurement(
     const std::string& net_name, caffe2::Workspace* workspace);
 

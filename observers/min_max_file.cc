@@ -11,8 +11,8 @@ namespace caffe2_quantization {
 namespace {
 
 std::string Quoted(const std::string& name) {
-  const bool plain =
-      !name.empty() && name.find_first_of(" \t\n\r\v\f\"\\") == std::string::npos;
+  const bool plain = !name.empty() &&
+                     name.find_first_of(" \t\n\r\v\f\"\\") == std::string::npos;
   if (plain) return name;
   std::string text = "\"";
   for (const char c : name) {
@@ -40,7 +40,8 @@ bool SplitLine(const std::string& line, std::vector<std::string>* fields) {
   fields->clear();
   std::size_t i = 0;
   while (true) {
-    while (i < line.size() && std::isspace(static_cast<unsigned char>(line[i]))) {
+    while (i < line.size() &&
+           std::isspace(static_cast<unsigned char>(line[i]))) {
       ++i;
     }
     if (i == line.size()) return true;

@@ -19,7 +19,7 @@ struct MinMaxLine {
   std::string op_type;  // empty when read from the five-field form
   int output_index = 0;
   std::string tensor_name;
-  ValueRange range;     // empty when the line's min is larger than its max
+  ValueRange range;  // empty when the line's min is larger than its max
 };
 
 // Which of an output's ranges a dump shows.
@@ -34,8 +34,8 @@ std::string FormatMinMax(const NetInfo& info, RangeSince since);
 Status ParseMinMax(const std::string& text, std::vector<MinMaxLine>* lines);
 
 // Reads and parses a file.
-CAFFE2_QUANTIZATION_API Status
-ReadMinMaxFile(const std::string& path, std::vector<MinMaxLine>* lines);
+CAFFE2_QUANTIZATION_API Status ReadMinMaxFile(const std::string& path,
+                                              std::vector<MinMaxLine>* lines);
 
 // "name_K.ext" for "name.ext": where the K-th periodic dump goes.
 std::string NumberedPath(const std::string& path, uint64_t number);

@@ -144,8 +144,9 @@ std::string ValueRange::MaxText() const {
 
 std::string ToIso8601(TimePoint time) {
   if (time == TimePoint{}) return "";
-  const auto since_epoch = std::chrono::duration_cast<std::chrono::milliseconds>(
-      time.time_since_epoch());
+  const auto since_epoch =
+      std::chrono::duration_cast<std::chrono::milliseconds>(
+          time.time_since_epoch());
   const std::time_t seconds = since_epoch.count() / 1000;
   std::tm utc;
   gmtime_r(&seconds, &utc);

@@ -14,8 +14,8 @@ namespace caffe2_quantization {
 
 using TimePoint = std::chrono::system_clock::time_point;
 
-// The smallest and largest finite value seen, without loss: integers are kept as
-// integers (a double cannot hold every int64), floats as doubles (which hold
+// The smallest and largest finite value seen, without loss: integers are kept
+// as integers (a double cannot hold every int64), floats as doubles (which hold
 // every float and half).
 class ValueRange {
  public:
@@ -45,8 +45,8 @@ class ValueRange {
   int64_t integer_max() const { return integer_max_; }
 
   // The fewest digits that read back as the same value of the kind. An empty
-  // range is written as the largest float and the smallest: min > max, and still
-  // a number to every reader.
+  // range is written as the largest float and the smallest: min > max, and
+  // still a number to every reader.
   CAFFE2_QUANTIZATION_API std::string MinText() const;
   CAFFE2_QUANTIZATION_API std::string MaxText() const;
 
@@ -62,16 +62,16 @@ class ValueRange {
 struct OutputInfo {
   int output_index = 0;
   std::string tensor_name;
-  std::string type_name;           // of the last run: "float", "c10::Half" ...
-  std::vector<int64_t> shape;      // of the last run
-  ValueRange range;                // since the last reset
-  ValueRange total_range;          // since attach
-  uint64_t runs = 0;               // runs that were recorded, since attach
-  uint64_t count = 0;              // elements, and of these:
+  std::string type_name;       // of the last run: "float", "c10::Half" ...
+  std::vector<int64_t> shape;  // of the last run
+  ValueRange range;            // since the last reset
+  ValueRange total_range;      // since attach
+  uint64_t runs = 0;           // runs that were recorded, since attach
+  uint64_t count = 0;          // elements, and of these:
   uint64_t nan_count = 0;
   uint64_t positive_infinity_count = 0;
   uint64_t negative_infinity_count = 0;
-  uint64_t unsupported_runs = 0;   // runs with a type that has no min and max
+  uint64_t unsupported_runs = 0;  // runs with a type that has no min and max
 };
 
 // One operator of a net.

@@ -51,8 +51,8 @@ class OperatorRecord final : public OperatorMeasurement {
 
   void Record(caffe2::OperatorBase* op) {
     if (!active_.load(std::memory_order_relaxed)) return;
-    // An operator that goes on after its run has not filled its outputs yet, and
-    // one of the new kind has no blobs.
+    // An operator that goes on after its run has not filled its outputs yet,
+    // and one of the new kind has no blobs.
     if (op->HasAsyncPart() || !op->isLegacyOperator()) return;
     // The scan takes the time; it needs no lock.
     std::vector<TensorScan> scans(info_.outputs.size());
@@ -133,9 +133,9 @@ class OperatorRecord final : public OperatorMeasurement {
 
 OutputMinMaxObserver::OutputMinMaxObserver(caffe2::OperatorBase* op,
                                            const OutputMinMaxOptions& options)
-    : OutputMinMaxObserver(op, std::make_shared<OperatorRecord>(
-                                   *op, std::max(op->net_position(), 0),
-                                   options.clock)) {}
+    : OutputMinMaxObserver(
+          op, std::make_shared<OperatorRecord>(
+                  *op, std::max(op->net_position(), 0), options.clock)) {}
 
 OutputMinMaxObserver::OutputMinMaxObserver(
     caffe2::OperatorBase* op, std::shared_ptr<OperatorMeasurement> measurement)
@@ -269,7 +269,8 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     const std::string& where = path.empty() ? options_.path : path;
     if (where.empty()) {
       return Status::InvalidArgument("no path to dump the observer of net '" +
-                                     net_name_ + "' to: none was given, at "
+                                     net_name_ +
+                                     "' to: none was given, at "
                                      "attach or now");
     }
     return WriteFileAtomically(where, FormatMinMax(info, since));
@@ -301,7 +302,8 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
 OutputMinMaxNetObserver::OutputMinMaxNetObserver(caffe2::NetBase* net,
                                                  OutputMinMaxOptions options)
     : ObserverBase(net),
-      measurement_(std::make_shared<Measurement>(net, this, std::move(options))) {}
+      measurement_(
+          std::make_shared<Measurement>(net, this, std::move(options))) {}
 
 OutputMinMaxNetObserver::~OutputMinMaxNetObserver() {
   try {

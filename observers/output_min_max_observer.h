@@ -8,9 +8,9 @@
 // operator has just run, changes nothing, and never stops a net: whatever goes
 // wrong inside it is logged and kept for the caller of dump().
 //
-// Thread rule: get_info, reset, stop, resume and the dumps may be called from any
-// thread while nets run. Attaching and detaching change lists of the host's that
-// have no lock: do that while the net itself is not running.
+// Thread rule: get_info, reset, stop, resume and the dumps may be called from
+// any thread while nets run. Attaching and detaching change lists of the host's
+// that have no lock: do that while the net itself is not running.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_OUTPUT_MIN_MAX_OBSERVER_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_OUTPUT_MIN_MAX_OBSERVER_H_
 
@@ -42,8 +42,9 @@ struct OutputMinMaxOptions {
   std::function<TimePoint()> clock;
 };
 
-// All that is measured of one operator; shared between its observers (an operator
-// of a recurrent net has one for each time step) and the net's measurement.
+// All that is measured of one operator; shared between its observers (an
+// operator of a recurrent net has one for each time step) and the net's
+// measurement.
 class OperatorMeasurement {
  public:
   virtual ~OperatorMeasurement() = default;
@@ -93,7 +94,8 @@ class NetMeasurement {
   // The net and its observer; null when they are gone.
   virtual caffe2::NetBase* net() const = 0;
   virtual OutputMinMaxNetObserver* observer() const = 0;
-  // True when there is a path and runs that the last dump of totals did not hold.
+  // True when there is a path and runs that the last dump of totals did not
+  // hold.
   virtual bool unsaved() const = 0;
 
   virtual NetInfo get_info() const = 0;

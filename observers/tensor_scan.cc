@@ -45,8 +45,9 @@ TensorScan ScanTensor(const caffe2::Tensor& tensor) {
     Take(kernels::MinMaxHalf(static_cast<const uint16_t*>(data), count), &scan);
   } else if (type.Match<bool>()) {
     Take(kernels::MinMax(static_cast<const uint8_t*>(data), count), &scan);
-#define INTEGER(T)                                                         \
-  } else if (type.Match<T>()) {                                            \
+#define INTEGER(T)            \
+  }                           \
+  else if (type.Match<T>()) { \
     Take(kernels::MinMax(static_cast<const T*>(data), count), &scan);
     CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(INTEGER)
 #undef INTEGER

@@ -15,8 +15,7 @@ ByteWeightDequantOp::ByteWeightDequantOp(const caffe2::OperatorDef& definition,
   std::vector<float> mins;
   std::vector<float> maxs;
   if (HasArgument("axis")) {
-    layout_ =
-        SplitAtAxis(type(), shape_, GetSingleArgument<int>("axis", 0));
+    layout_ = SplitAtAxis(type(), shape_, GetSingleArgument<int>("axis", 0));
     mins = GetRepeatedArgument<float>("mins");
     maxs = GetRepeatedArgument<float>("maxs");
     const auto channels = static_cast<std::size_t>(layout_.channels);

@@ -1,15 +1,15 @@
 // ByteWeightDequant: byte weights to float.
 //
-// Input 0   uint8 tensor, or a string tensor whose first string holds the bytes.
-// Output 0  float tensor of `shape`.
+// Input 0   uint8 tensor, or a string tensor whose first string holds the
+// bytes. Output 0  float tensor of `shape`.
 //
 // Arguments: shape; min (-3) and max (3), or axis with mins and maxs (one a
 // channel); formula "affine" (default, the host's) or "centered" with quant_min
 // (0) and quant_max (255). The equations stand in byte_weight_parameters.h.
 //
 // An input longer than the shape is read as far as the shape goes, as the host
-// does; a shorter one is refused (the host reads past its end). Anything refused
-// is a host enforce error, and the output keeps its former value.
+// does; a shorter one is refused (the host reads past its end). Anything
+// refused is a host enforce error, and the output keeps its former value.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_DEQUANT_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_DEQUANT_OP_H_
 

@@ -23,9 +23,8 @@ int64_t CheckedElementCount(const std::string& op,
   // A zero anywhere makes the tensor empty, however large the rest.
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
   for (const int64_t dim : shape) {
-    CAFFE_ENFORCE_LE(count, kLimit / dim, op,
-                     ": the product of shape (", c10::Join(", ", shape),
-                     ") passes 2^62 elements");
+    CAFFE_ENFORCE_LE(count, kLimit / dim, op, ": the product of shape (",
+                     c10::Join(", ", shape), ") passes 2^62 elements");
     count *= dim;
   }
   return count;
@@ -40,8 +39,9 @@ ChannelLayout SplitAtAxis(const std::string& op,
   if (axis < 0) axis += rank;
   ChannelLayout layout;
   for (int i = 0; i < rank; ++i) {
-    (i < axis ? layout.outer : i == axis ? layout.channels : layout.inner) *=
-        shape[i];
+    (i < axis    ? layout.outer
+     : i == axis ? layout.channels
+                 : layout.inner) *= shape[i];
   }
   return layout;
 }
@@ -56,10 +56,10 @@ ByteWeightEquation::ByteWeightEquation(const caffe2::ArgumentHelper& arguments,
                 "', expected 'affine' or 'centered'");
   if (name == "affine") {
     formula_ = kernels::ByteWeightFormula::kAffine;
-    CAFFE_ENFORCE(
-        !arguments.HasArgument("quant_min") &&
-            !arguments.HasArgument("quant_max"),
-        op_, ": quant_min and quant_max belong to formula 'centered'");
+    CAFFE_ENFORCE(!arguments.HasArgument("quant_min") &&
+                      !arguments.HasArgument("quant_max"),
+                  op_,
+                  ": quant_min and quant_max belong to formula 'centered'");
     return;
   }
   formula_ = kernels::ByteWeightFormula::kCentered;
@@ -70,10 +70,10 @@ ByteWeightEquation::ByteWeightEquation(const caffe2::ArgumentHelper& arguments,
                 op_, ": quant_min is ", quant_min_, " and quant_max is ",
                 quant_max_, ", expected ", -kQuantLimit,
                 " <= quant_min < quant_max <= ", kQuantLimit);
-  lowest_byte_ =
-      static_cast<uint8_t>(std::min<int64_t>(std::max<int64_t>(quant_min_, 0), 255));
-  highest_byte_ =
-      static_cast<uint8_t>(std::min<int64_t>(std::max<int64_t>(quant_max_, 0), 255));
+  lowest_byte_ = static_cast<uint8_t>(
+      std::min<int64_t>(std::max<int64_t>(quant_min_, 0), 255));
+  highest_byte_ = static_cast<uint8_t>(
+      std::min<int64_t>(std::max<int64_t>(quant_max_, 0), 255));
 }
 
 ByteWeightEquation::Parameters ByteWeightEquation::ForRange(float min,
@@ -87,8 +87,8 @@ ByteWeightEquation::Parameters ByteWeightEquation::ForRange(float min,
     parameters.scale = static_cast<float>(span / 255.0);
     parameters.offset = min;
   } else {
-    parameters.scale = static_cast<float>(
-        span / static_cast<double>(quant_max_ - quant_min_));
+    parameters.scale =
+        static_cast<float>(span / static_cast<double>(quant_max_ - quant_min_));
     parameters.offset = static_cast<float>(-(quant_min_ + quant_max_));
   }
   CAFFE_ENFORCE(std::isfinite(parameters.scale), op_, ": the range from min ",

@@ -1,5 +1,5 @@
-// What ByteWeightDequant and ByteWeightQuant share: their arguments, turned into
-// the scale and offset of each channel.
+// What ByteWeightDequant and ByteWeightQuant share: their arguments, turned
+// into the scale and offset of each channel.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_PARAMETERS_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_PARAMETERS_H_
 
@@ -31,8 +31,8 @@ int64_t CheckedElementCount(const std::string& op,
 ChannelLayout SplitAtAxis(const std::string& op,
                           const std::vector<int64_t>& shape, int axis);
 
-// The arguments `formula`, `quant_min` and `quant_max`, and the equations that go
-// with them:
+// The arguments `formula`, `quant_min` and `quant_max`, and the equations that
+// go with them:
 //   affine:   value = byte * (max - min) / 255 + min
 //   centered: value = (2 * byte - quant_min - quant_max) * scale,
 //             scale = (max - min) / (quant_max - quant_min),

@@ -17,7 +17,8 @@ ByteWeightQuantOp::ByteWeightQuantOp(const caffe2::OperatorDef& definition,
   const char* max_name = has_axis_ ? "maxs" : "max";
   CAFFE_ENFORCE(!HasArgument(has_axis_ ? "min" : "mins") &&
                     !HasArgument(has_axis_ ? "max" : "maxs"),
-                type(), ": with axis the range is given by mins and maxs, "
+                type(),
+                ": with axis the range is given by mins and maxs, "
                 "without it by min and max");
   CAFFE_ENFORCE_EQ(HasArgument(min_name), HasArgument(max_name), type(),
                    ": one of ", min_name, " and ", max_name,
@@ -35,8 +36,8 @@ ByteWeightQuantOp::ByteWeightQuantOp(const caffe2::OperatorDef& definition,
 bool ByteWeightQuantOp::RunOnDevice() {
   const caffe2::Tensor& input = Input(0);
   CAFFE_ENFORCE(input.IsType<float>(), type(), ": input '",
-                debug_def().input(0), "' is a tensor of ",
-                input.dtype().name(), ", expected float");
+                debug_def().input(0), "' is a tensor of ", input.dtype().name(),
+                ", expected float");
   const float* src = input.data<float>();
   ChannelLayout layout;
   if (has_axis_) {
@@ -95,10 +96,10 @@ bool ByteWeightQuantOp::RunOnDevice() {
   for (int64_t o = 0; o < layout.outer; ++o) {
     for (std::size_t c = 0; c < channels; ++c) {
       const std::size_t at = (o * channels + c) * block;
-      kernels::QuantizeByteWeights(
-          equation_.formula(), src + at, block, parameters[c].scale,
-          parameters[c].offset, equation_.lowest_byte(),
-          equation_.highest_byte(), dst + at);
+      kernels::QuantizeByteWeights(equation_.formula(), src + at, block,
+                                   parameters[c].scale, parameters[c].offset,
+                                   equation_.lowest_byte(),
+                                   equation_.highest_byte(), dst + at);
     }
   }
   const std::vector<int64_t> range_shape{layout.channels};
@@ -132,8 +133,9 @@ void RegisterByteWeightQuant() {
             std::vector<int64_t>{channels}, caffe2::TensorProto::FLOAT);
         return std::vector<caffe2::TensorShape>{bytes, range, range};
       })
-      .SetDoc("Quantizes float weights to bytes; the inverse of "
-              "ByteWeightDequant.")
+      .SetDoc(
+          "Quantizes float weights to bytes; the inverse of "
+          "ByteWeightDequant.")
       .Arg("min", "Smallest value of the range; with max. Default: the data's.")
       .Arg("max", "Largest value of the range; with min. Default: the data's.")
       .Arg("axis", "Quantize each channel of this axis by its own range.")

@@ -7,8 +7,9 @@
 // Outputs 1 and 2 are what ByteWeightDequant wants as min and max (mins, maxs).
 //
 // Arguments: min and max (mins and maxs with axis), else the data's own range;
-// axis; formula, quant_min and quant_max as ByteWeightDequant's. Rounding is half
-// to even; values outside the range saturate. NaN and infinity are refused.
+// axis; formula, quant_min and quant_max as ByteWeightDequant's. Rounding is
+// half to even; values outside the range saturate. NaN and infinity are
+// refused.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_QUANT_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_QUANT_OP_H_
 

@@ -146,9 +146,9 @@ caffe2::NetBase* ObserverControlOp::Net() const {
   const std::string name = NetName();
   caffe2::NetBase* net = workspace_->GetNet(name);
   const std::string others = c10::Join(", ", workspace_->Nets());
-  CAFFE_ENFORCE(net != nullptr, type(), ": there is no net '", name,
-                "' in this workspace; it has: ",
-                others.empty() ? "(none)" : others);
+  CAFFE_ENFORCE(
+      net != nullptr, type(), ": there is no net '", name,
+      "' in this workspace; it has: ", others.empty() ? "(none)" : others);
   return net;
 }
 
@@ -232,8 +232,9 @@ void RegisterOutputMinMaxObserverResume() {
 void RegisterOutputMinMaxObserverDetach() {
   RegisterCpuOperator<DetachOp>("OutputMinMaxObserverDetach");
   ControlSchema("OutputMinMaxObserverDetach", 0)
-      .SetDoc("Takes the observer off a net; writes its totals first if it was "
-              "attached with a path.")
+      .SetDoc(
+          "Takes the observer off a net; writes its totals first if it was "
+          "attached with a path.")
       .Arg("net", kNetDoc);
 }
 

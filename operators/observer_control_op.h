@@ -1,18 +1,19 @@
 // Operators that drive the observers, so that any front end that can run an
 // operator can measure a net: no binding is compiled.
 //
-//   OutputMinMaxObserverAttach             net, path, dump_freq, op_types, outputs
-//   OutputMinMaxObserverAttachToLaterNets  folder, dump_freq, op_types, outputs;
+//   OutputMinMaxObserverAttach             net, path, dump_freq, op_types,
+//   outputs OutputMinMaxObserverAttachToLaterNets  folder, dump_freq, op_types,
+//   outputs;
 //                                          enable (1)
-//   OutputMinMaxObserverInfo               net (default: all)  -> JSON, one string
-//   OutputMinMaxObserverDump               net, path, reset (0)
+//   OutputMinMaxObserverInfo               net (default: all)  -> JSON, one
+//   string OutputMinMaxObserverDump               net, path, reset (0)
 //   OutputMinMaxObserverReset              net
 //   OutputMinMaxObserverStop               net
 //   OutputMinMaxObserverResume             net
 //   OutputMinMaxObserverDetach             net
 //
-// `net` is the name of a net of the workspace that runs the operator. Info, Dump
-// and Detach also know nets that are gone by now.
+// `net` is the name of a net of the workspace that runs the operator. Info,
+// Dump and Detach also know nets that are gone by now.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_OBSERVER_CONTROL_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_OBSERVER_CONTROL_OP_H_
 

@@ -34,8 +34,8 @@ bool GivenQTensorFillOp::RunOnDevice() {
   const caffe2::Argument* argument = FindQTensors(debug_def());
   const int given = argument == nullptr ? 0 : argument->qtensors_size();
   CAFFE_ENFORCE_EQ(given, OutputSize(), type(), ": argument ",
-                   kQTensorsArgument, " holds ", given,
-                   " QTensors, expected ", OutputSize(), ", one an output");
+                   kQTensorsArgument, " holds ", given, " QTensors, expected ",
+                   OutputSize(), ", one an output");
   std::vector<caffe2::Blob> blobs(given);
   for (int i = 0; i < given; ++i) {
     caffe2::BlobProto proto;

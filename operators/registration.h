@@ -1,9 +1,9 @@
 // How an operator of ours enters the host's registries.
 //
 // Each operator file defines one `void Register…()`; operator_list.inc names it
-// and RegisterOperators() calls the whole list. Nothing is registered by a static
-// initialiser: the order is visible, and a second copy of the plugin in the
-// process can be turned away before it touches a registry.
+// and RegisterOperators() calls the whole list. Nothing is registered by a
+// static initialiser: the order is visible, and a second copy of the plugin in
+// the process can be turned away before it touches a registry.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_REGISTRATION_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_REGISTRATION_H_
 

@@ -1,10 +1,10 @@
 // The module: what happens when the library is loaded.
-#include "plugin/plugin.h"
+#include "caffe2/core/module.h"
 
 #include <cstdio>
 #include <string>
 
-#include "caffe2/core/module.h"
+#include "plugin/plugin.h"
 #include "plugin/registration.h"
 #include "quantization/export.h"
 #include "quantization/kernels/isa.h"
@@ -20,8 +20,9 @@ const bool g_loaded_before = caffe2::HasModule("caffe2_quantization");
 
 }  // namespace
 
-CAFFE2_MODULE(caffe2_quantization, "Quantization toolkit: observers, QTensor, "
-                                   "byte weights and parameters");
+CAFFE2_MODULE(caffe2_quantization,
+              "Quantization toolkit: observers, QTensor, "
+              "byte weights and parameters");
 
 namespace {
 
@@ -34,7 +35,8 @@ std::string Load() {
     if (!status.ok()) error = status.message();
   }
   // An initialiser cannot throw through dlopen. The operators are missing now;
-  // say why, once, even to those who do not ask caffe2_quantization_load_error().
+  // say why, once, even to those who do not ask
+  // caffe2_quantization_load_error().
   if (!error.empty()) {
     std::fprintf(stderr, "caffe2_quantization: %s\n", error.c_str());
   }
@@ -57,7 +59,7 @@ const char* caffe2_quantization_version(void) {
 const char* caffe2_quantization_load_error(void) { return LoadError().c_str(); }
 
 const char* caffe2_quantization_isa(void) {
-  static const std::string* name = new std::string(
-      caffe2_quantization::kernels::ActiveTargetName());
+  static const std::string* name =
+      new std::string(caffe2_quantization::kernels::ActiveTargetName());
   return name->c_str();
 }

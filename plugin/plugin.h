@@ -15,8 +15,9 @@ extern "C" {
 /* "0.1.0" */
 CAFFE2_QUANTIZATION_C_API const char* caffe2_quantization_version(void);
 
-/* "" when the operators are registered; else why they are not (a host of another
- * version, an unknown CAFFE2_QUANTIZATION_MAX_ISA, a second copy of the plugin). */
+/* "" when the operators are registered; else why they are not (a host of
+ * another version, an unknown CAFFE2_QUANTIZATION_MAX_ISA, a second copy of the
+ * plugin). */
 CAFFE2_QUANTIZATION_C_API const char* caffe2_quantization_load_error(void);
 
 /* The instruction set that the kernels run on: "scalar" (the plain reference),

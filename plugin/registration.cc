@@ -22,7 +22,8 @@ std::string BuiltForVersion() {
 Status CheckHostVersion() {
   const auto& options = caffe2::GetBuildOptions();
   const auto found = options.find("TORCH_VERSION");
-  const std::string running = found == options.end() ? "unknown" : found->second;
+  const std::string running =
+      found == options.end() ? "unknown" : found->second;
   // "1.10.2+cpu" is 1.10.2.
   if (running.substr(0, running.find('+')) != BuiltForVersion()) {
     return Status::InvalidArgument(

@@ -6,9 +6,9 @@
 
 namespace caffe2_quantization {
 
-// Checks that the running host is the one we were built for and that the ISA cap
-// is valid, then registers serializers and operators. A second call does nothing.
-// On an error nothing is registered.
+// Checks that the running host is the one we were built for and that the ISA
+// cap is valid, then registers serializers and operators. A second call does
+// nothing. On an error nothing is registered.
 Status RegisterPlugin();
 
 }  // namespace caffe2_quantization

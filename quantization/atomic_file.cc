@@ -22,8 +22,8 @@ int CreateBeside(const std::string& path, std::string* temporary) {
   for (int attempt = 0; attempt < 100; ++attempt) {
     *temporary = path + "." + std::to_string(getpid()) + "." +
                  std::to_string(counter++) + ".tmp";
-    const int fd = open(temporary->c_str(),
-                        O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int fd =
+        open(temporary->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd >= 0 || errno != EEXIST) return fd;
   }
   return -1;
@@ -65,7 +65,8 @@ Status WriteFileAtomically(const std::string& path,
   const std::size_t slash = path.rfind('/');
   const std::string folder =
       slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int folder_fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int folder_fd =
+      open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder_fd >= 0) {
     fsync(folder_fd);
     close(folder_fd);

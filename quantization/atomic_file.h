@@ -1,4 +1,5 @@
-// Writing a file so that a reader sees the old one or the new one, never a part.
+// Writing a file so that a reader sees the old one or the new one, never a
+// part.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ATOMIC_FILE_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_ATOMIC_FILE_H_
 

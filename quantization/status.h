@@ -51,10 +51,10 @@ class [[nodiscard]] Status {
 };
 
 // Returns from the enclosing function when `expression` failed.
-#define CAFFE2_QUANTIZATION_RETURN_IF_ERROR(expression)           \
-  do {                                                            \
-    ::caffe2_quantization::Status status_ = (expression);         \
-    if (!status_.ok()) return status_;                            \
+#define CAFFE2_QUANTIZATION_RETURN_IF_ERROR(expression)   \
+  do {                                                    \
+    ::caffe2_quantization::Status status_ = (expression); \
+    if (!status_.ok()) return status_;                    \
   } while (false)
 
 }  // namespace caffe2_quantization

@@ -1,8 +1,7 @@
 // What the observers cost a net.
-#include "observers/output_min_max_observer.h"
-
 #include "benchmarks/registry.h"
 #include "observers/attachment.h"
+#include "observers/output_min_max_observer.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {
@@ -45,8 +44,7 @@ NetState MakeNet(Mode mode) {
   state.net = workspace->CreateNet(net.Build());
   if (mode != Mode::kNone) {
     std::shared_ptr<NetMeasurement> measurement;
-    CAFFE_ENFORCE(
-        AttachOutputMinMaxObserver(state.net, {}, &measurement).ok());
+    CAFFE_ENFORCE(AttachOutputMinMaxObserver(state.net, {}, &measurement).ok());
     if (mode == Mode::kStopped) measurement->stop();
   }
   return state;

@@ -1,7 +1,6 @@
 // ByteWeightDequant: the host's operator and ours, in cache and out of it.
-#include "operators/byte_weight_dequant_op.h"
-
 #include "benchmarks/registry.h"
+#include "operators/byte_weight_dequant_op.h"
 #include "quantization/kernels/isa.h"
 #include "tests/support/net_builder.h"
 
@@ -37,18 +36,18 @@ OperatorState MakeState(int64_t count, bool host) {
 void AddByteWeightDequantBenchmarks() {
   for (const int64_t count : {int64_t{1} << 16, int64_t{1} << 24}) {
     const std::string group =
-        "ByteWeightDequant/" +
-        (count >= 1 << 20 ? std::to_string(count >> 20) + "Mi"
-                          : std::to_string(count >> 10) + "Ki");
+        "ByteWeightDequant/" + (count >= 1 << 20
+                                    ? std::to_string(count >> 20) + "Mi"
+                                    : std::to_string(count >> 10) + "Ki");
     const std::size_t bytes = count * (1 + sizeof(float));
     AddBenchmark(group, "host", bytes,
                  [count] { return MakeRun(MakeState(count, true)); });
     AddBenchmark(group, "ours", bytes,
                  [count] { return MakeRun(MakeState(count, false)); });
     for (const std::string target : {"AVX2", "scalar"}) {
-      AddBenchmark(group, "ours, " + target, bytes,
-                   [count] { return MakeRun(MakeState(count, false)); },
-                   target);
+      AddBenchmark(
+          group, "ours, " + target, bytes,
+          [count] { return MakeRun(MakeState(count, false)); }, target);
     }
   }
 }

@@ -1,9 +1,8 @@
 // The min/max pass, beside a plain read of the same memory.
-#include "quantization/kernels/min_max.h"
-
 #include <cstring>
 
 #include "benchmarks/registry.h"
+#include "quantization/kernels/min_max.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -42,9 +41,9 @@ uint64_t ReadAll(const std::vector<float>& values) {
 void AddMinMaxBenchmarks() {
   for (const std::size_t count : {std::size_t{1} << 14, std::size_t{1} << 25}) {
     const std::string group =
-        "MinMax/float/" +
-        (count >= 1 << 20 ? std::to_string(count >> 20) + "Mi"
-                          : std::to_string(count >> 10) + "Ki");
+        "MinMax/float/" + (count >= 1 << 20
+                               ? std::to_string(count >> 20) + "Mi"
+                               : std::to_string(count >> 10) + "Ki");
     const std::size_t bytes = count * sizeof(float);
     AddBenchmark(group, "plain read", bytes, [count] {
       return MakeRun([values = Values(count)] { Consume(ReadAll(values)); });

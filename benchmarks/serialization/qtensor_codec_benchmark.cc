@@ -1,11 +1,10 @@
-// QTensor to bytes and back: the host's route through protobuf, ours through the
-// registry, and ours without protobuf.
-#include "serialization/qtensor_codec.h"
-
+// QTensor to bytes and back: the host's route through protobuf, ours through
+// the registry, and ours without protobuf.
 #include "benchmarks/registry.h"
 #include "caffe2/core/blob.h"
 #include "caffe2/core/blob_serialization.h"
 #include "caffe2/core/qtensor_serialization.h"
+#include "serialization/qtensor_codec.h"
 #include "serialization/qtensor_serializer.h"
 
 namespace caffe2_quantization {
@@ -42,9 +41,10 @@ template <typename Serializer>
 std::unique_ptr<BenchmarkRun> MakeSerialize() {
   return MakeRun([blob = RandomBlob()] {
     std::string bytes;
-    Serializer().Serialize(
-        blob->GetRaw(), blob->meta(), "q",
-        [&](const std::string&, std::string&& data) { bytes = std::move(data); });
+    Serializer().Serialize(blob->GetRaw(), blob->meta(), "q",
+                           [&](const std::string&, std::string&& data) {
+                             bytes = std::move(data);
+                           });
   });
 }
 
@@ -82,8 +82,9 @@ void AddQTensorCodecBenchmarks() {
   AddBenchmark(to, "ours, AVX2", kBytes, MakeToBytes, "AVX2");
   AddBenchmark(to, "ours, scalar", kBytes, MakeToBytes, "scalar");
   const std::string from = "QTensor from bytes/16MiB";
-  AddBenchmark(from, "host", kBytes,
-               MakeDeserialize<caffe2::QTensorDeserializer<caffe2::CPUContext>>);
+  AddBenchmark(
+      from, "host", kBytes,
+      MakeDeserialize<caffe2::QTensorDeserializer<caffe2::CPUContext>>);
   AddBenchmark(from, "ours, registry", kBytes,
                MakeDeserialize<QTensorDeserializer>);
   AddBenchmark(from, "ours", kBytes, MakeFromBytes);

@@ -1,4 +1,5 @@
-// protoc with the two generators this project needs, C++ and Python, and none of the other languages'.
+// protoc with the two generators this project needs, C++ and Python, and none
+// of the other languages'.
 
 #include <google/protobuf/compiler/command_line_interface.h>
 #include <google/protobuf/compiler/cpp/cpp_generator.h>
@@ -9,10 +10,12 @@ int main(int argc, char* argv[]) {
   command_line.AllowPlugins("protoc-");
 
   google::protobuf::compiler::cpp::CppGenerator cpp;
-  command_line.RegisterGenerator("--cpp_out", "--cpp_opt", &cpp, "Generate C++ header and source.");
+  command_line.RegisterGenerator("--cpp_out", "--cpp_opt", &cpp,
+                                 "Generate C++ header and source.");
 
   google::protobuf::compiler::python::Generator python;
-  command_line.RegisterGenerator("--python_out", &python, "Generate Python source file.");
+  command_line.RegisterGenerator("--python_out", &python,
+                                 "Generate Python source file.");
 
   return command_line.Run(argc, argv);
 }

@@ -7,8 +7,8 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "quantization/kernels/byte_weight.cc"
-#include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/cache_control.h"
+#include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -46,19 +46,16 @@ void Dequantize(const uint8_t* HWY_RESTRICT src, size_t count, float scale,
   if (streaming) {
     // Streaming stores want whole aligned vectors: peel to the first boundary.
     const size_t bytes = lanes * sizeof(float);
-    const size_t misaligned =
-        reinterpret_cast<uintptr_t>(dst) & (bytes - 1);
+    const size_t misaligned = reinterpret_cast<uintptr_t>(dst) & (bytes - 1);
     const size_t peel =
-        std::min(count, misaligned == 0
-                            ? size_t{0}
-                            : (bytes - misaligned) / sizeof(float));
+        std::min(count, misaligned == 0 ? size_t{0}
+                                        : (bytes - misaligned) / sizeof(float));
     reference::DequantizeByteWeights(kFormula, src, peel, scale, offset, dst);
     for (i = peel; i + 4 * lanes <= count; i += 4 * lanes) {
       for (size_t k = 0; k < 4; ++k) {
         const size_t at = i + k * lanes;
-        hn::Stream(
-            Apply<kFormula>(LoadBytesAsFloat(src + at), vscale, voffset), df,
-            dst + at);
+        hn::Stream(Apply<kFormula>(LoadBytesAsFloat(src + at), vscale, voffset),
+                   df, dst + at);
       }
     }
     hwy::FlushStream();
@@ -66,9 +63,8 @@ void Dequantize(const uint8_t* HWY_RESTRICT src, size_t count, float scale,
     for (; i + 4 * lanes <= count; i += 4 * lanes) {
       for (size_t k = 0; k < 4; ++k) {
         const size_t at = i + k * lanes;
-        hn::StoreU(
-            Apply<kFormula>(LoadBytesAsFloat(src + at), vscale, voffset), df,
-            dst + at);
+        hn::StoreU(Apply<kFormula>(LoadBytesAsFloat(src + at), vscale, voffset),
+                   df, dst + at);
       }
     }
   }
@@ -144,24 +140,22 @@ void Quantize(const float* HWY_RESTRICT src, size_t count, float scale,
 }
 
 // Highway's export macros take plain functions: one per formula.
-#define BYTE_WEIGHT_FORMULA(NAME)                                             \
-  void Dequantize##NAME(const uint8_t* src, size_t count, float scale,       \
-                        float offset, float* dst, bool streaming) {          \
-    Dequantize<ByteWeightFormula::k##NAME>(src, count, scale, offset, dst,   \
-                                           streaming);                       \
-  }                                                                          \
-  void DequantizePerChannel##NAME(const uint8_t* src, size_t outer,          \
-                                  size_t channels, size_t inner,             \
-                                  const float* scales, const float* offsets, \
-                                  float* dst) {                              \
-    DequantizePerChannel<ByteWeightFormula::k##NAME>(                        \
-        src, outer, channels, inner, scales, offsets, dst);                  \
-  }                                                                          \
-  void Quantize##NAME(const float* src, size_t count, float scale,           \
-                      float offset, uint8_t low, uint8_t high,               \
-                      uint8_t* dst) {                                        \
-    Quantize<ByteWeightFormula::k##NAME>(src, count, scale, offset, low,     \
-                                         high, dst);                         \
+#define BYTE_WEIGHT_FORMULA(NAME)                                              \
+  void Dequantize##NAME(const uint8_t* src, size_t count, float scale,         \
+                        float offset, float* dst, bool streaming) {            \
+    Dequantize<ByteWeightFormula::k##NAME>(src, count, scale, offset, dst,     \
+                                           streaming);                         \
+  }                                                                            \
+  void DequantizePerChannel##NAME(                                             \
+      const uint8_t* src, size_t outer, size_t channels, size_t inner,         \
+      const float* scales, const float* offsets, float* dst) {                 \
+    DequantizePerChannel<ByteWeightFormula::k##NAME>(                          \
+        src, outer, channels, inner, scales, offsets, dst);                    \
+  }                                                                            \
+  void Quantize##NAME(const float* src, size_t count, float scale,             \
+                      float offset, uint8_t low, uint8_t high, uint8_t* dst) { \
+    Quantize<ByteWeightFormula::k##NAME>(src, count, scale, offset, low, high, \
+                                         dst);                                 \
   }
 BYTE_WEIGHT_FORMULA(Affine)
 BYTE_WEIGHT_FORMULA(Centered)
@@ -190,10 +184,9 @@ void DequantizeByteWeights(ByteWeightFormula formula, const uint8_t* src,
     return reference::DequantizeByteWeights(formula, src, count, scale, offset,
                                             dst);
   }
-  const bool streaming =
-      hint == StoreHint::kStreaming ||
-      (hint == StoreHint::kAuto &&
-       count > LastLevelCacheBytes() / 2 / sizeof(float));
+  const bool streaming = hint == StoreHint::kStreaming ||
+                         (hint == StoreHint::kAuto &&
+                          count > LastLevelCacheBytes() / 2 / sizeof(float));
   if (formula == ByteWeightFormula::kAffine) {
     HWY_DYNAMIC_DISPATCH(DequantizeAffine)
     (src, count, scale, offset, dst, streaming);

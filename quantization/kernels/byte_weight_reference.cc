@@ -58,8 +58,8 @@ void QuantizeByteWeights(ByteWeightFormula formula, const float* src,
     const float x = formula == ByteWeightFormula::kAffine
                         ? (src[i] - offset) / scale
                         : (src[i] / scale - offset) * 0.5f;
-    dst[i] = static_cast<uint8_t>(
-        std::nearbyint(std::min(std::max(x, lo), hi)));
+    dst[i] =
+        static_cast<uint8_t>(std::nearbyint(std::min(std::max(x, lo), hi)));
   }
 }
 

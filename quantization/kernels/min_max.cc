@@ -222,9 +222,9 @@ HWY_INLINE IntegerExtremes<T> ScanIntegers(const T* HWY_RESTRICT src,
   return extremes;
 }
 
-#define DEFINE(T)                                                  \
-  IntegerExtremes<T> MinMax_##T(const T* src, size_t count) {      \
-    return ScanIntegers(src, count);                               \
+#define DEFINE(T)                                             \
+  IntegerExtremes<T> MinMax_##T(const T* src, size_t count) { \
+    return ScanIntegers(src, count);                          \
   }
 CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(DEFINE)
 #undef DEFINE
@@ -257,11 +257,11 @@ FloatExtremes<float> MinMaxHalf(const uint16_t* src, std::size_t count) {
   return HWY_DYNAMIC_DISPATCH(MinMax_half)(src, count);
 }
 
-#define DEFINE(T)                                                    \
-  HWY_EXPORT(MinMax_##T);                                            \
-  IntegerExtremes<T> MinMax(const T* src, std::size_t count) {       \
-    if (UseScalarReference()) return reference::MinMax(src, count);  \
-    return HWY_DYNAMIC_DISPATCH(MinMax_##T)(src, count);             \
+#define DEFINE(T)                                                   \
+  HWY_EXPORT(MinMax_##T);                                           \
+  IntegerExtremes<T> MinMax(const T* src, std::size_t count) {      \
+    if (UseScalarReference()) return reference::MinMax(src, count); \
+    return HWY_DYNAMIC_DISPATCH(MinMax_##T)(src, count);            \
   }
 CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(DEFINE)
 #undef DEFINE

@@ -76,9 +76,9 @@ FloatExtremes<float> MinMaxHalf(const uint16_t* src, std::size_t count) {
   return extremes;
 }
 
-#define DEFINE(T)                                               \
-  IntegerExtremes<T> MinMax(const T* src, std::size_t count) {  \
-    return MinMaxInteger(src, count);                           \
+#define DEFINE(T)                                              \
+  IntegerExtremes<T> MinMax(const T* src, std::size_t count) { \
+    return MinMaxInteger(src, count);                          \
   }
 CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(DEFINE)
 #undef DEFINE

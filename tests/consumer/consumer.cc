@@ -64,7 +64,8 @@ void ObserveANet(caffe2::Workspace* workspace, const std::string& path) {
 
   // The observers as objects.
   caffe2::OperatorBase* op = net->GetOperators().at(0);
-  auto* observer = op->AttachObserver(std::make_unique<cq::OutputMinMaxObserver>(op));
+  auto* observer =
+      op->AttachObserver(std::make_unique<cq::OutputMinMaxObserver>(op));
   Check(workspace->RunNet("net"), "RunNet");
   Check(op->DetachObserver(observer) != nullptr, "operator observer");
   cq::OutputMinMaxNetObserver net_observer(net, {});
@@ -108,8 +109,8 @@ int main(int argc, char** argv) {
   caffe2::GlobalInit(&host_argc, &argv);
   Check(std::string(caffe2_quantization_load_error()).empty(), "load");
   caffe2::Workspace workspace;
-  auto* bytes = caffe2::BlobGetMutableTensor(
-      workspace.CreateBlob("bytes"), {4}, at::dtype<uint8_t>());
+  auto* bytes = caffe2::BlobGetMutableTensor(workspace.CreateBlob("bytes"), {4},
+                                             at::dtype<uint8_t>());
   for (int i = 0; i < 4; ++i) bytes->mutable_data<uint8_t>()[i] = i * 85;
   cq::ByteWeightDequantOp op(ByteWeights(), &workspace);
   Check(op.Run(), "ByteWeightDequantOp");

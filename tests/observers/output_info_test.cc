@@ -78,8 +78,9 @@ TEST(ToJson, HoldsEverything) {
   EXPECT_EQ(parsed["total_max"], 2.5);
   EXPECT_EQ(parsed["nan"], 4);
   EXPECT_EQ(parsed["shape"], nlohmann::json({2, 3}));
-  EXPECT_EQ(nlohmann::json::parse(ToJson(std::vector<NetInfo>{info, info})).size(),
-            2u);
+  EXPECT_EQ(
+      nlohmann::json::parse(ToJson(std::vector<NetInfo>{info, info})).size(),
+      2u);
 }
 
 TEST(ToIso8601, IsUtcWithMilliseconds) {

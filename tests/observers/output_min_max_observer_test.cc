@@ -51,8 +51,9 @@ void Merge(const std::string& name, const std::vector<float>& values,
            Ranges* ranges) {
   auto& range =
       ranges
-          ->emplace(name, std::make_pair(std::numeric_limits<double>::infinity(),
-                                         -std::numeric_limits<double>::infinity()))
+          ->emplace(name,
+                    std::make_pair(std::numeric_limits<double>::infinity(),
+                                   -std::numeric_limits<double>::infinity()))
           .first->second;
   for (const float value : values) {
     range.first = std::min(range.first, static_cast<double>(value));
@@ -214,9 +215,7 @@ TEST_F(OutputMinMaxObserverTest, ObservesOneOperator) {
 TEST_F(OutputMinMaxObserverTest, TimestampsComeFromTheClock) {
   int ticks = 0;
   OutputMinMaxOptions options;
-  options.clock = [&] {
-    return TimePoint(std::chrono::seconds(++ticks));
-  };
+  options.clock = [&] { return TimePoint(std::chrono::seconds(++ticks)); };
   options.op_types = {"Relu"};
   std::shared_ptr<NetMeasurement> measurement;
   ASSERT_TRUE(AttachOutputMinMaxObserver(net_, options, &measurement).ok());

@@ -12,8 +12,8 @@ namespace {
 
 template <typename T>
 caffe2::Tensor MakeTensor(const std::vector<T>& values) {
-  caffe2::Tensor tensor(std::vector<int64_t>{static_cast<int64_t>(values.size())},
-                        caffe2::CPU);
+  caffe2::Tensor tensor(
+      std::vector<int64_t>{static_cast<int64_t>(values.size())}, caffe2::CPU);
   T* data = tensor.mutable_data<T>();
   for (std::size_t i = 0; i < values.size(); ++i) data[i] = values[i];
   return tensor;

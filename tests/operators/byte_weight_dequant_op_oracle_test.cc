@@ -41,7 +41,8 @@ TEST(ByteWeightDequantOracle, SameBitsAsTheHostOver10000Inputs) {
     const auto shape = RandomShape(&random);
     int64_t count = 1;
     for (const int64_t dim : shape) count *= dim;
-    // Now and then more bytes than the shape asks for: the host takes the first.
+    // Now and then more bytes than the shape asks for: the host takes the
+    // first.
     const int64_t size = count + (random.OneIn(10) ? random.Integer(1, 20) : 0);
     std::string bytes(size, '\0');
     for (auto& byte : bytes) byte = static_cast<char>(random.Byte());
@@ -61,9 +62,8 @@ TEST(ByteWeightDequantOracle, SameBitsAsTheHostOver10000Inputs) {
     const auto& b = workspace.GetBlob("host")->Get<caffe2::Tensor>();
     ASSERT_EQ(a.sizes(), b.sizes());
     ASSERT_EQ(a.numel(), count);
-    ASSERT_EQ(std::memcmp(a.data<float>(), b.data<float>(),
-                          count * sizeof(float)),
-              0)
+    ASSERT_EQ(
+        std::memcmp(a.data<float>(), b.data<float>(), count * sizeof(float)), 0)
         << "case " << i << " on " << target << ": "
         << definition.ShortDebugString();
   }
@@ -74,7 +74,8 @@ TEST(ByteWeightDequantOracle, SameBitsForALargeTensor) {
   // Larger than the last cache level, so that streaming stores are used.
   TestRandom random;
   const int64_t count =
-      static_cast<int64_t>(kernels::LastLevelCacheBytes() / sizeof(float)) + 12347;
+      static_cast<int64_t>(kernels::LastLevelCacheBytes() / sizeof(float)) +
+      12347;
   caffe2::Workspace workspace;
   std::vector<uint8_t> bytes(count);
   for (auto& byte : bytes) byte = random.Byte();

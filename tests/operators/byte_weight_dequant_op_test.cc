@@ -51,8 +51,10 @@ TEST_F(ByteWeightDequantOpTest, AffineIsTheDefault) {
 
 TEST_F(ByteWeightDequantOpTest, Centered) {
   Feed<uint8_t>(&workspace_, "bytes", {0, 255, 127, 128});
-  Op().Ints("shape", {4}).String("formula", "centered").Float("min", 0).Float(
-      "max", 2.55f);
+  Op().Ints("shape", {4})
+      .String("formula", "centered")
+      .Float("min", 0)
+      .Float("max", 2.55f);
   ASSERT_TRUE(Run());
   const auto values = Values();
   const float wanted[] = {-2.55f, 2.55f, -0.01f, 0.01f};
@@ -153,10 +155,15 @@ TEST_F(ByteWeightDequantOpTest, EveryRefusalNamesItsReason) {
   expect("belong to formula 'centered'");
   Op().Ints("shape", {16}).String("formula", "centered").Int("quant_min", 255);
   expect("quant_min is 255 and quant_max is 255");
-  Op().Ints("shape", {4, 4}).Int("axis", 2).Floats("mins", {0}).Floats("maxs", {1});
+  Op().Ints("shape", {4, 4})
+      .Int("axis", 2)
+      .Floats("mins", {0})
+      .Floats("maxs", {1});
   expect("axis is 2, expected -2 ... 1");
-  Op().Ints("shape", {4, 4}).Int("axis", 0).Floats("mins", {0, 0}).Floats(
-      "maxs", {1, 1, 1});
+  Op().Ints("shape", {4, 4})
+      .Int("axis", 0)
+      .Floats("mins", {0, 0})
+      .Floats("maxs", {1, 1, 1});
   expect("mins has 2 and maxs has 3 numbers, expected 4");
   Op().Ints("shape", {4, 4}).Int("axis", 0).Float("min", 0);
   expect("mins has 0 and maxs has 0 numbers, expected 4");

@@ -81,7 +81,8 @@ TEST_F(ByteWeightQuantOpTest, DequantizingComesBackWithinHalfAStep) {
     // A centered step is twice as wide for the same max - min.
     const float step = widest / 255 * (formula[0] == 'c' ? 2 : 1);
     for (int64_t i = 0; i < count; ++i) {
-      ASSERT_NEAR(x[i], y[i], step / 2 * 1.001f) << definition_.ShortDebugString();
+      ASSERT_NEAR(x[i], y[i], step / 2 * 1.001f)
+          << definition_.ShortDebugString();
     }
   }
 }
@@ -131,8 +132,7 @@ TEST_F(ByteWeightQuantOpTest, InfersShapes) {
   shapes["x"] = caffe2::CreateTensorShape(std::vector<int>{2, 3},
                                           caffe2::TensorProto::FLOAT);
   caffe2::NetDef definition = net.Build();
-  const auto inferred =
-      caffe2::InferBlobShapesAndTypes(shapes, {&definition});
+  const auto inferred = caffe2::InferBlobShapesAndTypes(shapes, {&definition});
   for (const auto& shape : inferred.shapes()) {
     if (shape.name() == "b") {
       EXPECT_EQ(shape.data_type(), caffe2::TensorProto::UINT8);

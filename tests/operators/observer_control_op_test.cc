@@ -43,7 +43,10 @@ class ObserverControlOpTest : public testing::Test {
     Run(op, [&](OpBuilder& b) { b.String("net", net); });
   }
   nlohmann::json Info(const std::string& net = "n") {
-    Run("Info", [&](OpBuilder& b) { if (!net.empty()) b.String("net", net); },
+    Run("Info",
+        [&](OpBuilder& b) {
+          if (!net.empty()) b.String("net", net);
+        },
         {"json"});
     return nlohmann::json::parse(Fetch<std::string>(workspace_, "json")[0]);
   }
@@ -72,9 +75,9 @@ TEST_F(ObserverControlOpTest, AttachesReadsResetsStopsResumesAndDetaches) {
   EXPECT_EQ(Info()["runs"], 2);
   EXPECT_EQ(Min(), -2);
   RunOn("Detach");
-  EXPECT_NE(ErrorOf([&] { Run("Info", [](OpBuilder& b) { b.String("net", "n"); },
-                              {"json"}); })
-                .find("net 'n' has no OutputMinMaxNetObserver"),
+  EXPECT_NE(ErrorOf([&] {
+              Run("Info", [](OpBuilder& b) { b.String("net", "n"); }, {"json"});
+            }).find("net 'n' has no OutputMinMaxNetObserver"),
             std::string::npos);
 }
 
@@ -105,9 +108,8 @@ TEST_F(ObserverControlOpTest, Dumps) {
 }
 
 TEST_F(ObserverControlOpTest, LaterNets) {
-  Run("AttachToLaterNets", [](OpBuilder& b) {
-    b.Strings("op_types", {"Negative"});
-  });
+  Run("AttachToLaterNets",
+      [](OpBuilder& b) { b.Strings("op_types", {"Negative"}); });
   MakeNet("later");
   Run("AttachToLaterNets", [](OpBuilder& b) { b.Int("enable", 0); });
   MakeNet("too_late");
@@ -126,11 +128,13 @@ TEST_F(ObserverControlOpTest, LaterNets) {
 }
 
 TEST_F(ObserverControlOpTest, RefusalsNameTheNet) {
-  EXPECT_NE(ErrorOf([&] { RunOn("Attach", "nowhere"); })
-                .find("there is no net 'nowhere' in this workspace; it has: n"),
+  EXPECT_NE(ErrorOf([&] {
+              RunOn("Attach", "nowhere");
+            }).find("there is no net 'nowhere' in this workspace; it has: n"),
             std::string::npos);
-  EXPECT_NE(ErrorOf([&] { RunOn("Attach", ""); }).find("argument net is missing"),
-            std::string::npos);
+  EXPECT_NE(
+      ErrorOf([&] { RunOn("Attach", ""); }).find("argument net is missing"),
+      std::string::npos);
   EXPECT_NE(ErrorOf([&] {
               Run("Attach", [](OpBuilder& b) {
                 b.String("net", "n").Int("dump_freq", 3);
@@ -138,8 +142,9 @@ TEST_F(ObserverControlOpTest, RefusalsNameTheNet) {
             }).find("no path to dump to"),
             std::string::npos);
   RunOn("Attach");
-  EXPECT_NE(ErrorOf([&] { RunOn("Attach"); }).find("has an OutputMinMaxNetObserver"),
-            std::string::npos);
+  EXPECT_NE(
+      ErrorOf([&] { RunOn("Attach"); }).find("has an OutputMinMaxNetObserver"),
+      std::string::npos);
 }
 
 }  // namespace

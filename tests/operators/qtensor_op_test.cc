@@ -67,7 +67,8 @@ TEST_F(QTensorOpTest, ValuesAreScaleTimesXPlusBias) {
     const bool is_signed = random.OneIn(2);
     const int largest = (1 << precision) - 1;
     std::vector<int> x(count);
-    for (int& each : x) each = random.Integer(is_signed ? -largest : 0, largest);
+    for (int& each : x)
+      each = random.Integer(is_signed ? -largest : 0, largest);
     const double scale = random.Float(-2, 2), bias = random.Float(-9, 9);
     Fill({MakeProto(dims, x, precision, is_signed, scale, bias)}, {"q"});
     Dequantize("q", "x");

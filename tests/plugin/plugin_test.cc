@@ -21,8 +21,7 @@ std::string PluginPath() {
 }
 
 std::string Ask(void* library, const char* function) {
-  auto* call =
-      reinterpret_cast<const char* (*)()>(dlsym(library, function));
+  auto* call = reinterpret_cast<const char* (*)()>(dlsym(library, function));
   return call == nullptr ? "no such function" : call();
 }
 

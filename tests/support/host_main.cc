@@ -1,5 +1,5 @@
-// main() of the tests that run inside the host: the plugin's rooms are linked in
-// and registered before the first test.
+// main() of the tests that run inside the host: the plugin's rooms are linked
+// in and registered before the first test.
 #include <gtest/gtest.h>
 
 #include <cstdio>

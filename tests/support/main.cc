@@ -7,7 +7,8 @@
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  const auto error = caffe2_quantization::kernels::ConfigureIsaFromEnvironment();
+  const auto error =
+      caffe2_quantization::kernels::ConfigureIsaFromEnvironment();
   if (!error.empty()) {
     std::fprintf(stderr, "%s\n", error.c_str());
     return 1;

@@ -1,5 +1,5 @@
-// Random input for tests: a seed that changes from run to run, is printed when a
-// test fails, and can be given again by CAFFE2_QUANTIZATION_TEST_SEED.
+// Random input for tests: a seed that changes from run to run, is printed when
+// a test fails, and can be given again by CAFFE2_QUANTIZATION_TEST_SEED.
 #ifndef CAFFE2_QUANTIZATION_TESTS_SUPPORT_RANDOM_H_
 #define CAFFE2_QUANTIZATION_TESTS_SUPPORT_RANDOM_H_
 
@@ -12,7 +12,8 @@
 
 namespace caffe2_quantization {
 
-// Declare one at the top of a test body; every failure below then shows the seed.
+// Declare one at the top of a test body; every failure below then shows the
+// seed.
 class TestRandom {
  public:
   TestRandom()

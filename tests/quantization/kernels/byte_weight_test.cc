@@ -21,7 +21,8 @@ constexpr ByteWeightFormula kFormulas[] = {ByteWeightFormula::kAffine,
 std::vector<std::size_t> Sizes() {
   std::vector<std::size_t> sizes;
   for (std::size_t n = 0; n <= 130; ++n) sizes.push_back(n);
-  for (const std::size_t n : {255, 256, 257, 1000, 4096, 5003}) sizes.push_back(n);
+  for (const std::size_t n : {255, 256, 257, 1000, 4096, 5003})
+    sizes.push_back(n);
   return sizes;
 }
 
@@ -62,9 +63,10 @@ TEST(ByteWeight, EveryTargetHasTheReferencesBits) {
       for (const std::size_t count : Sizes()) {
         const auto src = RandomBytes(count + 3, &random);
         const float scale = random.Float(-1, 1);
-        const float offset = formula == ByteWeightFormula::kAffine
-                                 ? random.Float(-10, 10)
-                                 : static_cast<float>(random.Integer(-600, 600));
+        const float offset =
+            formula == ByteWeightFormula::kAffine
+                ? random.Float(-10, 10)
+                : static_cast<float>(random.Integer(-600, 600));
         std::vector<float> expected(count);
         reference::DequantizeByteWeights(formula, src.data(), count, scale,
                                          offset, expected.data());
@@ -99,7 +101,8 @@ TEST(ByteWeight, PerChannelEqualsOneChannelAtATime) {
       const auto src = RandomBytes(outer * channels * inner, &random);
       std::vector<float> scales(channels), offsets(channels);
       for (auto& scale : scales) scale = random.Float(-1, 1);
-      for (auto& offset : offsets) offset = std::nearbyint(random.Float(-99, 99));
+      for (auto& offset : offsets)
+        offset = std::nearbyint(random.Float(-99, 99));
       std::vector<float> expected(src.size()), actual(src.size());
       reference::DequantizeByteWeightsPerChannel(
           formula, src.data(), outer, channels, inner, scales.data(),
@@ -118,7 +121,8 @@ TEST(ByteWeight, QuantizeIsTheInverse) {
   for (int i = 0; i < 256; ++i) all[i] = static_cast<uint8_t>(i);
   OnEveryTarget([&] {
     for (const auto formula : kFormulas) {
-      const float offset = formula == ByteWeightFormula::kAffine ? -3.0f : -255.0f;
+      const float offset =
+          formula == ByteWeightFormula::kAffine ? -3.0f : -255.0f;
       const float scale = static_cast<float>(6.0f / 255.0);
       std::vector<float> values(256);
       DequantizeByteWeights(formula, all.data(), 256, scale, offset,

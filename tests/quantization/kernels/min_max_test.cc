@@ -24,7 +24,8 @@ std::vector<std::size_t> Sizes() {
 }
 
 template <typename T>
-void ExpectEqual(const FloatExtremes<T>& actual, const FloatExtremes<T>& wanted) {
+void ExpectEqual(const FloatExtremes<T>& actual,
+                 const FloatExtremes<T>& wanted) {
   // As bits: -0 and +0 must not be mixed up either.
   EXPECT_EQ(std::memcmp(&actual.min, &wanted.min, sizeof(T)), 0)
       << actual.min << " for " << wanted.min;
@@ -88,9 +89,9 @@ TEST(MinMax, EveryHalf) {
     ExpectEqual(MinMaxHalf(all.data(), all.size()),
                 reference::MinMaxHalf(all.data(), all.size()));
     for (std::size_t i = 0; i < all.size(); i += 7) {
-      ExpectEqual(MinMaxHalf(&all[i], std::min<std::size_t>(70, 65536 - i)),
-                  reference::MinMaxHalf(
-                      &all[i], std::min<std::size_t>(70, 65536 - i)));
+      ExpectEqual(
+          MinMaxHalf(&all[i], std::min<std::size_t>(70, 65536 - i)),
+          reference::MinMaxHalf(&all[i], std::min<std::size_t>(70, 65536 - i)));
     }
   });
 }
