@@ -56,6 +56,9 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
   if (g_cases.empty()) {
     AddByteWeightDequantBenchmarks();
     AddQTensorCodecBenchmarks();
+    AddQTensorFCBenchmarks();
+    AddQTensorLoadBenchmarks();
+    AddQTensorQuantizeBenchmarks();
     AddMinMaxBenchmarks();
     AddObserverBenchmarks();
   }

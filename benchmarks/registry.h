@@ -43,6 +43,9 @@ void AddByteWeightDequantBenchmarks();
 void AddMinMaxBenchmarks();
 void AddObserverBenchmarks();
 void AddQTensorCodecBenchmarks();
+void AddQTensorFCBenchmarks();
+void AddQTensorLoadBenchmarks();
+void AddQTensorQuantizeBenchmarks();
 
 }  // namespace caffe2_quantization
 

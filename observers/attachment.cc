@@ -133,9 +133,9 @@ class LaterNets {
   // A file of its own for each net, also when names repeat.
   std::string NextPath(std::string net_name) {
     std::replace(net_name.begin(), net_name.end(), '/', '_');
-    const int count = ++used_names_[net_name];
-    return folder_ + '/' + net_name +
-           (count > 1 ? "_" + std::to_string(count) : "") + ".minmax";
+    const std::string path = folder_ + '/' + net_name;
+    const int count = ++used_paths_[path];
+    return path + (count > 1 ? "_" + std::to_string(count) : "") + ".minmax";
   }
 
   std::mutex mutex_;
@@ -143,7 +143,7 @@ class LaterNets {
   uint64_t generation_ = 0;
   OutputMinMaxOptions options_;
   std::string folder_;
-  std::map<std::string, int> used_names_;
+  std::map<std::string, int> used_paths_;
 };
 
 }  // namespace

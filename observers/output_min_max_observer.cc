@@ -16,6 +16,11 @@ TimePoint Now(const std::function<TimePoint()>& clock) {
   return clock ? clock() : std::chrono::system_clock::now();
 }
 
+// Sets *text when it changes: that is once for most outputs.
+void SetName(c10::string_view name, std::string* text) {
+  if (*text != name) *text = std::string(name.data(), name.size());
+}
+
 bool Admits(const OutputMinMaxOptions& options,
             const caffe2::OperatorBase& op) {
   const auto contains = [](const std::vector<std::string>& list,
@@ -71,19 +76,13 @@ class OperatorRecord final : public OperatorMeasurement {
       OutputInfo& output = info_.outputs[i];
       const TensorScan& scan = scans[i];
       const caffe2::Tensor* tensor = tensors[i];
-      const bool typed =
-          tensor != nullptr && tensor->defined() && tensor->dtype_initialized();
-      if (typed) {
-        const auto name = tensor->dtype().name();
-        output.type_name.assign(name.data(), name.size());
+      if (tensor != nullptr && tensor->defined() &&
+          tensor->dtype_initialized()) {
+        SetName(tensor->dtype().name(), &output.type_name);
         const auto sizes = tensor->sizes();
         output.shape.assign(sizes.begin(), sizes.end());
-      } else {
-        const caffe2::Blob* blob = op->OutputBlob(static_cast<int>(i));
-        if (blob != nullptr) {
-          const auto name = blob->meta().name();
-          output.type_name.assign(name.data(), name.size());
-        }
+      } else if (const auto* blob = op->OutputBlob(static_cast<int>(i))) {
+        SetName(blob->meta().name(), &output.type_name);
       }
       if (!scan.supported) {
         ++output.unsupported_runs;

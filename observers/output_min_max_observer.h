@@ -113,7 +113,7 @@ class NetMeasurement {
 };
 
 // Observes every operator of one net, and the net's runs.
-//   auto* observer = AttachOutputMinMaxObserver(net, options);  // attachment.h
+//   Status status = AttachOutputMinMaxObserver(net, options);  // attachment.h
 class OutputMinMaxNetObserver final : public caffe2::NetObserver {
  public:
   // Attaches an operator observer to each operator that `options` admit.

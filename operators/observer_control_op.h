@@ -12,8 +12,8 @@
 //   OutputMinMaxObserverResume             net
 //   OutputMinMaxObserverDetach             net
 //
-// `net` is the name of a net of the workspace that runs the operator. Info,
-// Dump and Detach also know nets that are gone by now.
+// `net` is the name of a net of the workspace that runs the operator. All but
+// Attach also know nets that are gone by now.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_OBSERVER_CONTROL_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_OBSERVER_CONTROL_OP_H_
 

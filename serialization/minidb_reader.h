@@ -54,8 +54,8 @@ bool IsMinidb(const void* data, std::size_t size);
 std::string_view MinidbBlobName(std::string_view key);
 
 // A regular file in memory, by mmap: nothing is copied, and pages are read when
-// they are touched. A file that another process shortens meanwhile ends this one
-// (SIGBUS): writers should write beside and rename.
+// they are touched. A file that another process shortens meanwhile ends this
+// one (SIGBUS): writers should write beside and rename.
 class MappedFile {
  public:
   MappedFile() = default;

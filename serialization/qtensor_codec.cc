@@ -145,24 +145,47 @@ Status InMessage(const char* message, const Status& status) {
   return Status::Corruption(std::string(message) + ", " + status.message());
 }
 
-// Calls on_blob(field) for each field of the BlobProto, and on_tensor(reader,
-// field) for each field of each part of its qtensor.
-template <typename OnBlob, typename OnTensor>
-Status ForEachField(const void* bytes, std::size_t size, const OnBlob& on_blob,
-                    const OnTensor& on_tensor) {
-  WireReader blob(bytes, size);
+// A BlobProto, or the QTensorProto alone.
+struct Input {
+  const void* bytes;
+  std::size_t size;
+  std::size_t offset;  // of the bytes, for messages
+  bool is_blob;
+
+  // What errors call the QTensorProto.
+  const char* tensor_name() const {
+    return is_blob ? "BlobProto.qtensor" : "QTensorProto";
+  }
+};
+
+// Calls on_tensor(reader, field) for each field that is left in `tensor`.
+template <typename OnTensor>
+Status ForEachTensorField(const Input& input, WireReader tensor,
+                          const OnTensor& on_tensor) {
   WireField field;
-  while (!blob.AtEnd()) {
+  while (!tensor.AtEnd()) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        InMessage("BlobProto", blob.Next(&field)));
+        InMessage(input.tensor_name(), tensor.Next(&field)));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(on_tensor(tensor, field));
+  }
+  return Status::Ok();
+}
+
+// Calls on_blob(field) for each field of the BlobProto, if it is one, and
+// on_tensor(reader, field) for each field of each part of its qtensor.
+template <typename OnBlob, typename OnTensor>
+Status ForEachField(const Input& input, const OnBlob& on_blob,
+                    const OnTensor& on_tensor) {
+  WireReader reader(input.bytes, input.size, input.offset);
+  if (!input.is_blob) return ForEachTensorField(input, reader, on_tensor);
+  WireField field;
+  while (!reader.AtEnd()) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        InMessage("BlobProto", reader.Next(&field)));
     on_blob(field);
     if (!IsBytes(field, BlobProto::kQtensorFieldNumber)) continue;
-    WireReader tensor = blob.Nested(field);
-    while (!tensor.AtEnd()) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          InMessage("BlobProto.qtensor", tensor.Next(&field)));
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(on_tensor(tensor, field));
-    }
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        ForEachTensorField(input, reader.Nested(field), on_tensor));
   }
   return Status::Ok();
 }
@@ -178,7 +201,7 @@ struct Scan {
   uint64_t data_values = 0;  // varints in its data
 };
 
-Status ScanMessage(const void* bytes, std::size_t size, Scan* scan) {
+Status ScanMessage(const Input& input, Scan* scan) {
   const auto text = [](const WireField& field) {
     return std::string(reinterpret_cast<const char*>(field.begin),
                        field.size());
@@ -205,20 +228,22 @@ Status ScanMessage(const void* bytes, std::size_t size, Scan* scan) {
       const std::size_t field_size =
           static_cast<std::size_t>(field.end - field.tag);
       if (field_size > kMaxHeaderBytes - scan->header.size()) {
-        return Status::OutOfRange(
-            "BlobProto.qtensor, offset " + std::to_string(field.offset) +
-            ": the fields besides data take more than " +
-            std::to_string(kMaxHeaderBytes) + " bytes, expected at most that");
+        return Status::OutOfRange(std::string(input.tensor_name()) +
+                                  ", offset " + std::to_string(field.offset) +
+                                  ": the fields besides data take more than " +
+                                  std::to_string(kMaxHeaderBytes) +
+                                  " bytes, expected at most that");
       }
       scan->header.append(reinterpret_cast<const char*>(field.tag), field_size);
     }
     return Status::Ok();
   };
-  return ForEachField(bytes, size, on_blob, on_tensor);
+  return ForEachField(input, on_blob, on_tensor);
 }
 
 // Why the varint that stands at `offset` and would be value `index` is refused.
-Status BadVarint(const std::string& name, std::size_t offset, std::size_t index,
+Status BadVarint(const Input& input, const std::string& name,
+                 std::size_t offset, std::size_t index,
                  const kernels::PackedBytesResult& result) {
   std::string what;
   switch (result.outcome) {
@@ -235,15 +260,14 @@ Status BadVarint(const std::string& name, std::size_t offset, std::size_t index,
              std::to_string(index);
       break;
   }
-  return Status::Corruption("BlobProto.qtensor, offset " +
+  return Status::Corruption(std::string(input.tensor_name()) + ", offset " +
                             std::to_string(offset) + ": " + what);
 }
 
 // The second pass: data to planes, of which there are exactly as many bytes as
 // the first pass counted.
-Status DecodePlanes(const void* bytes, std::size_t size,
-                    const std::string& name, uint8_t* planes,
-                    std::size_t capacity) {
+Status DecodePlanes(const Input& input, const std::string& name,
+                    uint8_t* planes, std::size_t capacity) {
   std::size_t produced = 0;
   const auto decode = [&](const WireReader& reader, const WireField& field) {
     if (!IsData(field)) return Status::Ok();
@@ -251,11 +275,47 @@ Status DecodePlanes(const void* bytes, std::size_t size,
         field.begin, field.size(), planes + produced, capacity - produced);
     produced += result.produced;
     if (result.outcome == PackedBytesOutcome::kOk) return Status::Ok();
-    return BadVarint(name, reader.OffsetOf(field.begin) + result.consumed,
-                     produced, result);
+    return BadVarint(input, name,
+                     reader.OffsetOf(field.begin) + result.consumed, produced,
+                     result);
   };
   return ForEachField(
-      bytes, size, [](const WireField&) {}, decode);
+      input, [](const WireField&) {}, decode);
+}
+
+Status Decode(const Input& input, std::unique_ptr<QTensorCPU>* tensor,
+              std::string* name) {
+  if (input.size > kMaxMessageBytes) {
+    return CheckQTensorMessageSize("", input.size);
+  }
+  Scan scan;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ScanMessage(input, &scan));
+
+  QTensorProto fields;
+  if (!fields.ParsePartialFromArray(scan.header.data(),
+                                    static_cast<int>(scan.header.size()))) {
+    return Status::Corruption("QTensor '" + scan.name +
+                              "': the fields besides data do not parse");
+  }
+  std::string().swap(scan.header);
+  if (!scan.has_name) scan.name = fields.name();
+  if (input.is_blob) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateQTensorBlob(
+        scan.name, scan.has_type, scan.type, scan.has_qtensor));
+  }
+  QTensorLayout layout;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      ValidateQTensorProto(scan.name, fields, scan.data_values, &layout));
+
+  std::unique_ptr<QTensorCPU> result;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      MakeQTensor(scan.name, fields, layout, &result));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      DecodePlanes(input, scan.name, result->mutable_data(),
+                   static_cast<std::size_t>(layout.data_bytes)));
+  *tensor = std::move(result);
+  if (name != nullptr) *name = std::move(scan.name);
+  return Status::Ok();
 }
 
 // ---- Files ------------------------------------------------------------------
@@ -321,33 +381,14 @@ Status QTensorToBytes(const QTensorCPU& tensor, const std::string& name,
 Status QTensorFromBytes(const void* bytes, std::size_t size,
                         std::unique_ptr<QTensorCPU>* tensor,
                         std::string* name) {
-  if (size > kMaxMessageBytes) return CheckQTensorMessageSize("", size);
-  Scan scan;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ScanMessage(bytes, size, &scan));
+  return Decode({bytes, size, 0, true}, tensor, name);
+}
 
-  QTensorProto fields;
-  if (!fields.ParsePartialFromArray(scan.header.data(),
-                                    static_cast<int>(scan.header.size()))) {
-    return Status::Corruption("QTensor '" + scan.name +
-                              "': the fields besides data do not parse");
-  }
-  std::string().swap(scan.header);
-  if (!scan.has_name) scan.name = fields.name();
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateQTensorBlob(
-      scan.name, scan.has_type, scan.type, scan.has_qtensor));
-  QTensorLayout layout;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ValidateQTensorProto(scan.name, fields, scan.data_values, &layout));
-
-  std::unique_ptr<QTensorCPU> result;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      MakeQTensor(scan.name, fields, layout, &result));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      DecodePlanes(bytes, size, scan.name, result->mutable_data(),
-                   static_cast<std::size_t>(layout.data_bytes)));
-  *tensor = std::move(result);
-  if (name != nullptr) *name = std::move(scan.name);
-  return Status::Ok();
+Status QTensorFromProtoBytes(const void* bytes, std::size_t size,
+                             std::size_t base_offset,
+                             std::unique_ptr<QTensorCPU>* tensor,
+                             std::string* name) {
+  return Decode({bytes, size, base_offset, false}, tensor, name);
 }
 
 Status QTensorToFile(const QTensorCPU& tensor, const std::string& name,

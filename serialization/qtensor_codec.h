@@ -43,6 +43,14 @@ CAFFE2_QUANTIZATION_API Status
 QTensorFromBytes(const void* bytes, std::size_t size,
                  std::unique_ptr<QTensorCPU>* tensor, std::string* name);
 
+// The same of a QTensorProto alone, which is what an operator's argument
+// `qtensors` holds. `base_offset` is where the bytes stand in a file: errors
+// count from there.
+Status QTensorFromProtoBytes(const void* bytes, std::size_t size,
+                             std::size_t base_offset,
+                             std::unique_ptr<QTensorCPU>* tensor,
+                             std::string* name);
+
 // The same on a file that holds one BlobProto. The file is written beside and
 // renamed, so a reader sees the old one or the new one whole.
 CAFFE2_QUANTIZATION_API Status QTensorToFile(const QTensorCPU& tensor,

@@ -281,7 +281,7 @@ Command DeclareRunCommand(CLI::App* app) {
   app->add_option("--observe", arguments->observe,
                   "Whose outputs to watch: with the first weights, all or none")
       ->check(CLI::IsMember({"first", "all", "none"}))
-      ->type_name("")
+      ->type_name("WHICH")
       ->capture_default_str();
   app->add_option("--minmax", options.min_max_path,
                   "Write the smallest and largest outputs there")

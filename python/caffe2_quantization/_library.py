@@ -170,6 +170,7 @@ def _candidates() -> List[str]:
     folders = (
         os.path.join(checkout, "build", "lib"),
         package,
+        checkout,  # installed: PREFIX/lib/python/caffe2_quantization
         os.path.join(sys.prefix, "lib"),
         "/usr/local/lib",
     )

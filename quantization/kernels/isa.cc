@@ -55,7 +55,7 @@ bool ParseIsaCap(const std::string& name, IsaCap* cap) {
 
 std::string ConfigureIsaFromEnvironment() {
   const char* value = std::getenv(kVariable);
-  if (value == nullptr) return "";
+  if (value == nullptr || *value == '\0') return "";
   IsaCap cap;
   if (!ParseIsaCap(value, &cap)) {
     return std::string(kVariable) + " is '" + value +

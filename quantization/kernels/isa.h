@@ -2,7 +2,8 @@
 //
 // The environment variable CAFFE2_QUANTIZATION_MAX_ISA caps it: scalar, avx2,
 // avx512 or amx. `scalar` runs the plain reference beside each kernel; the
-// others cap Highway's run-time dispatch. An unknown value is an error of
+// others cap Highway's run-time dispatch. Empty means not set. An unknown value
+// is an error of
 // ConfigureIsaFromEnvironment(), and leaves the processor's best in use.
 //
 // Thread rule: configure before the first kernel call; everything else here may

@@ -24,13 +24,14 @@ TEST(Attachment, RefusesASecondObserver) {
   caffe2::Workspace workspace;
   FeedFloats(&workspace, "x", {1});
   auto* net = workspace.CreateNet(NegativeNet("n"));
+  const std::size_t before = net->NumObservers();
   ASSERT_TRUE(AttachOutputMinMaxObserver(net, {}).ok());
   const Status status = AttachOutputMinMaxObserver(net, {});
   EXPECT_EQ(status.kind(), Status::Kind::kInvalidArgument);
   EXPECT_NE(status.message().find("'n'"), std::string::npos);
   EXPECT_TRUE(DetachOutputMinMaxObserver(net).ok());
   EXPECT_FALSE(DetachOutputMinMaxObserver(net).ok());
-  EXPECT_EQ(net->NumObservers(), 0u);
+  EXPECT_EQ(net->NumObservers(), before);
   EXPECT_EQ(net->GetOperators()[0]->NumObservers(), 0u);
   EXPECT_TRUE(AttachOutputMinMaxObserver(net, {}).ok());
 }
@@ -83,8 +84,10 @@ TEST(Attachment, ANetThatDropsItsObserverItselfIsLeftInPeace) {
 }
 
 TEST(Attachment, LaterNets) {
+  static int repetition = 0;
   const fs::path folder = fs::temp_directory_path() /
-                          ("attachment_test." + std::to_string(getpid()));
+                          ("attachment_test." + std::to_string(getpid()) + "." +
+                           std::to_string(++repetition));
   fs::create_directories(folder);
   AttachOutputMinMaxObserverToLaterNets({}, folder);
   {

@@ -50,8 +50,12 @@ TEST_F(IsaTest, AnUnknownCapIsAnErrorThatNamesIt) {
   EXPECT_EQ(ConfigureIsaFromEnvironment(),
             "CAFFE2_QUANTIZATION_MAX_ISA is 'sse9'; expected scalar, avx2, "
             "avx512 or amx");
+}
+
+TEST_F(IsaTest, AnEmptyCapIsNoCap) {
   setenv("CAFFE2_QUANTIZATION_MAX_ISA", "", 1);
-  EXPECT_NE(ConfigureIsaFromEnvironment(), "");
+  EXPECT_EQ(ConfigureIsaFromEnvironment(), "");
+  EXPECT_EQ(GetIsaCap(), cap_);
 }
 
 }  // namespace
