@@ -3,16 +3,17 @@
     import caffe2_quantization
     caffe2_quantization.load()
 
-From then on every net of this process can use the plugin's operators. Two
+From then on every net of this process can use the plugin's operators. Three
 modules make them easier to call from Python:
 
     observers    measure the outputs of nets while they run
     byte_weight  float weights to bytes and back, numpy in and numpy out
+    qtensor      QTensors of numpy arrays, of blobs and of files
 
 Importing this package touches neither Caffe2 nor the plugin; ``load()`` does.
 """
 
-from caffe2_quantization import byte_weight, observers
+from caffe2_quantization import byte_weight, observers, qtensor
 from caffe2_quantization._library import LoadError, Plugin, isa, load, version
 
 # The plugin's version too. A literal: setup.cfg reads it without importing this.
@@ -26,5 +27,6 @@ __all__ = [
     "isa",
     "load",
     "observers",
+    "qtensor",
     "version",
 ]

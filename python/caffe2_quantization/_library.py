@@ -16,6 +16,7 @@ _OWN_OPERATORS = (
     "ByteWeightQuant",
     "OutputMinMaxObserverAttach",
     "OutputMinMaxObserverInfo",
+    "QTensorLoad",
 )
 
 Plugin = collections.namedtuple("Plugin", ["path", "version", "isa"])

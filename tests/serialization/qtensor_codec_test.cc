@@ -58,7 +58,7 @@ std::unique_ptr<caffe2::Blob> ReadByProtobuf(const std::string& bytes) {
 
 TEST(QTensorCodecTest, SameBytesAsTheHostAndEachReadsTheOthers) {
   TestRandom random;
-  for (int round = 0; round < 10000; ++round) {
+  for (int round = 0; round < 100000; ++round) {
     const std::unique_ptr<QTensorCPU> made = RandomQTensor(&random);
     const QTensorCPU& tensor = *made;
     const std::string name = RandomName(&random);
