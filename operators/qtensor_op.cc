@@ -87,6 +87,23 @@ void RegisterGivenQTensorFill() {
   CAFFE2_QUANTIZATION_SCHEMA("GivenQTensorFill")
       .NumInputs(0)
       .NumOutputs(1, INT_MAX)
+      .TensorInferenceFunction([](const caffe2::OperatorDef& definition,
+                                  const std::vector<caffe2::TensorShape>&) {
+        // The host has no tensor type for a QTensor; its dims are known.
+        const caffe2::Argument* argument = FindQTensors(definition);
+        std::vector<caffe2::TensorShape> shapes(definition.output_size());
+        for (int i = 0; i < definition.output_size(); ++i) {
+          shapes[i].set_data_type(caffe2::TensorProto::UNDEFINED);
+          if (argument == nullptr || i >= argument->qtensors_size()) {
+            shapes[i].set_unknown_shape(true);
+            continue;
+          }
+          for (const int64_t dim : argument->qtensors(i).dims()) {
+            shapes[i].add_dims(dim);
+          }
+        }
+        return shapes;
+      })
       .SetDoc("Fills each output with a QTensor that the NetDef carries.")
       .Arg("qtensors", "One QTensorProto an output.");
 }
@@ -97,6 +114,12 @@ void RegisterQTensorDequantize() {
   CAFFE2_QUANTIZATION_SCHEMA("QTensorDequantize")
       .NumInputs(1)
       .NumOutputs(1)
+      .TensorInferenceFunction([](const caffe2::OperatorDef&,
+                                  const std::vector<caffe2::TensorShape>& in) {
+        caffe2::TensorShape shape = in[0];
+        shape.set_data_type(caffe2::TensorProto::FLOAT);
+        return std::vector<caffe2::TensorShape>{shape};
+      })
       .SetDoc("The values of a QTensor as floats: scale * (x + bias).")
       .Input(0, "Q", "QTensor blob")
       .Output(0, "X", "float tensor of Q's dims");

@@ -132,6 +132,32 @@ TEST_F(QTensorOpTest, DequantizeRefusesWhatIsNoQTensor) {
   EXPECT_NE(ErrorOf([&] { Dequantize("empty", "x"); }), "");
 }
 
+TEST_F(QTensorOpTest, InfersShapes) {
+  NetBuilder net("n", "simple");
+  net.Op("QTensorDequantize", {"q"}, {"x"});
+  caffe2::NetDef definition;
+  auto* fill = definition.add_op();
+  fill->set_type("GivenQTensorFill");
+  fill->add_output("q");
+  auto* argument = fill->add_arg();
+  argument->set_name("qtensors");
+  *argument->add_qtensors() =
+      MakeProto({2, 3}, {1, 0, 1, 0, 1, 0}, 1, false, 1, 0);
+  *definition.add_op() = net.Build().op(0);
+  caffe2::CaffeMap<std::string, caffe2::TensorShape> none;
+  const auto inferred = caffe2::InferBlobShapesAndTypes(none, {&definition});
+  bool found = false;
+  for (const auto& shape : inferred.shapes()) {
+    if (shape.name() != "x") continue;
+    found = true;
+    EXPECT_EQ(shape.data_type(), caffe2::TensorProto::FLOAT);
+    ASSERT_EQ(shape.dims_size(), 2);
+    EXPECT_EQ(shape.dims(0), 2);
+    EXPECT_EQ(shape.dims(1), 3);
+  }
+  EXPECT_TRUE(found);
+}
+
 TEST_F(QTensorOpTest, SurvivesTheHostsSerialization) {
   TestRandom random;
   std::vector<int> x(1000);
