@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "quantization/kernels/isa.h"
+#include "tests/support/every_target.h"
 
 namespace caffe2_quantization {
 namespace kernels {
@@ -61,26 +62,8 @@ std::vector<uint32_t> BitsOf(const Floats& values) {
   return bits;
 }
 
-class BitPlanesTest : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override {
-    // The cap of CAFFE2_QUANTIZATION_MAX_ISA is read after the list was made.
-    const std::vector<std::string> allowed = SupportedTargetNames();
-    if (std::find(allowed.begin(), allowed.end(), GetParam()) ==
-        allowed.end()) {
-      GTEST_SKIP() << "above the cap";
-    }
-    ASSERT_TRUE(ForceTargetForTest(GetParam()));
-    ASSERT_EQ(ActiveTargetName(), GetParam());
-  }
-  void TearDown() override { ClearForcedTargetForTest(); }
-};
-
-INSTANTIATE_TEST_SUITE_P(Targets, BitPlanesTest,
-                         testing::ValuesIn(SupportedTargetNames()),
-                         [](const testing::TestParamInfo<std::string>& info) {
-                           return info.param;
-                         });
+class BitPlanesTest : public TargetTest {};
+INSTANTIATE_ON_EVERY_TARGET(BitPlanesTest);
 
 TEST_P(BitPlanesTest, LayoutWorkedByHand) {
   const Integers src = {1, -2, 3, 0, -1, 2, 3, -3, 1};

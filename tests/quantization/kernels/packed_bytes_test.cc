@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "quantization/kernels/isa.h"
+#include "tests/support/every_target.h"
 
 namespace caffe2_quantization {
 namespace kernels {
@@ -92,26 +93,8 @@ std::vector<Bytes> Patterns(size_t n) {
   return patterns;
 }
 
-class PackedBytesTest : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override {
-    // The cap of CAFFE2_QUANTIZATION_MAX_ISA is read after the list was made.
-    const std::vector<std::string> allowed = SupportedTargetNames();
-    if (std::find(allowed.begin(), allowed.end(), GetParam()) ==
-        allowed.end()) {
-      GTEST_SKIP() << "above the cap";
-    }
-    ASSERT_TRUE(ForceTargetForTest(GetParam()));
-    ASSERT_EQ(ActiveTargetName(), GetParam());
-  }
-  void TearDown() override { ClearForcedTargetForTest(); }
-};
-
-INSTANTIATE_TEST_SUITE_P(Targets, PackedBytesTest,
-                         testing::ValuesIn(SupportedTargetNames()),
-                         [](const testing::TestParamInfo<std::string>& info) {
-                           return info.param;
-                         });
+class PackedBytesTest : public TargetTest {};
+INSTANTIATE_ON_EVERY_TARGET(PackedBytesTest);
 
 TEST_P(PackedBytesTest, RoundTripStaysInBounds) {
   for (size_t n : Sizes()) {
