@@ -1,6 +1,7 @@
 #include "observers/attachment.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -20,6 +21,9 @@ class Table {
 
   void Add(MeasurementPtr measurement) {
     std::lock_guard<std::mutex> lock(mutex_);
+    // A process that ends in order without ending its nets writes them too.
+    static const int registered = std::atexit([] { Get().SaveAll(); });
+    (void)registered;
     // A finished measurement makes way for a new one of its name.
     EraseGone(measurement->net_name());
     measurements_.push_back(std::move(measurement));
@@ -40,12 +44,17 @@ class Table {
     return found == measurements_.end() ? nullptr : *found;
   }
 
+  // The latest one of that name.
   MeasurementPtr FindGone(const std::string& net_name) {
     std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = std::find_if(
-        measurements_.begin(), measurements_.end(),
-        [&](const MeasurementPtr& each) { return IsGone(*each, net_name); });
-    return found == measurements_.end() ? nullptr : *found;
+    MeasurementPtr latest;
+    for (const MeasurementPtr& each : measurements_) {
+      if (IsGone(*each, net_name) &&
+          (latest == nullptr || each->gone_order() > latest->gone_order())) {
+        latest = each;
+      }
+    }
+    return latest;
   }
 
   bool ForgetGone(const std::string& net_name) {
@@ -56,6 +65,17 @@ class Table {
   std::vector<MeasurementPtr> All() {
     std::lock_guard<std::mutex> lock(mutex_);
     return measurements_;
+  }
+
+  void SaveAll() {
+    for (const MeasurementPtr& each : All()) {
+      if (each->net() == nullptr || !each->unsaved()) continue;
+      const Status status = each->dump();
+      if (!status.ok()) {
+        LOG(ERROR) << "Observer of net '" << each->net_name()
+                   << "': " << status.message();
+      }
+    }
   }
 
  private:
@@ -94,19 +114,17 @@ class LaterNets {
   }
 
   void Enable(OutputMinMaxOptions options, std::string folder) {
-    uint64_t generation;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      options_ = std::move(options);
-      folder_ = std::move(folder);
-      generation = ++generation_;
-      enabled_ = true;
-    }
-    // The host may have been told to clear its creators, and does not say so:
-    // hand it a new one each time. Older ones find their generation passed.
-    caffe2::AddGlobalNetObserverCreator([generation](caffe2::NetBase* net) {
-      return Get().Observe(net, generation);
-    });
+    std::lock_guard<std::mutex> lock(mutex_);
+    options_ = std::move(options);
+    folder_ = std::move(folder);
+    enabled_ = true;
+    // The host may have been told to clear its creators, and does not say so;
+    // but then what ours holds on to is gone.
+    if (!creator_alive_.expired()) return;
+    const auto alive = std::make_shared<bool>(true);
+    creator_alive_ = alive;
+    caffe2::AddGlobalNetObserverCreator(
+        [alive](caffe2::NetBase* net) { return Get().Observe(net); });
   }
 
   void Disable() {
@@ -115,12 +133,11 @@ class LaterNets {
   }
 
  private:
-  std::unique_ptr<caffe2::NetObserver> Observe(caffe2::NetBase* net,
-                                               uint64_t generation) {
+  std::unique_ptr<caffe2::NetObserver> Observe(caffe2::NetBase* net) {
     OutputMinMaxOptions options;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      if (!enabled_ || generation != generation_) {
+      if (!enabled_) {
         // The host attaches whatever it gets: this one observes nothing.
         return std::make_unique<caffe2::NetObserver>(net);
       }
@@ -140,17 +157,32 @@ class LaterNets {
 
   std::mutex mutex_;
   bool enabled_ = false;
-  uint64_t generation_ = 0;
+  std::weak_ptr<bool> creator_alive_;
   OutputMinMaxOptions options_;
   std::string folder_;
   std::map<std::string, int> used_paths_;
 };
+
+// Held while a net's observer comes or goes, so that two threads do not both
+// find it there, or not there.
+std::mutex& AttachMutex() {
+  static std::mutex* mutex = new std::mutex;
+  return *mutex;
+}
+
+Status NoNet(const char* function) {
+  return Status::InvalidArgument(std::string(function) +
+                                 ": the net is null, expected one that a "
+                                 "workspace made");
+}
 
 }  // namespace
 
 Status AttachOutputMinMaxObserver(
     caffe2::NetBase* net, OutputMinMaxOptions options,
     std::shared_ptr<NetMeasurement>* measurement) {
+  if (net == nullptr) return NoNet("AttachOutputMinMaxObserver");
+  std::lock_guard<std::mutex> lock(AttachMutex());
   if (Table::Get().FindNet(net) != nullptr) {
     return Status::InvalidArgument("net '" + net->Name() +
                                    "' has an OutputMinMaxNetObserver already; "
@@ -163,6 +195,8 @@ Status AttachOutputMinMaxObserver(
 }
 
 Status DetachOutputMinMaxObserver(caffe2::NetBase* net) {
+  if (net == nullptr) return NoNet("DetachOutputMinMaxObserver");
+  std::lock_guard<std::mutex> lock(AttachMutex());
   const MeasurementPtr measurement = Table::Get().FindNet(net);
   if (measurement == nullptr) {
     return Status::InvalidArgument("net '" + net->Name() +

@@ -3,8 +3,9 @@
 #include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
+#include <memory>
 #include <sstream>
 
 namespace caffe2_quantization {
@@ -144,14 +145,20 @@ Status ParseMinMax(const std::string& text, std::vector<MinMaxLine>* lines) {
 }
 
 Status ReadMinMaxFile(const std::string& path, std::vector<MinMaxLine>* lines) {
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream text;
-  if (stream) text << stream.rdbuf();
-  if (!stream) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+      std::fopen(path.c_str(), "rb"), std::fclose);
+  std::string text;
+  char block[4096];
+  while (file != nullptr) {
+    const std::size_t got = std::fread(block, 1, sizeof(block), file.get());
+    if (got == 0) break;
+    text.append(block, got);
+  }
+  if (file == nullptr || std::ferror(file.get()) != 0) {
     return Status::IoError("cannot read '" + path +
                            "': " + std::strerror(errno));
   }
-  const Status status = ParseMinMax(text.str(), lines);
+  const Status status = ParseMinMax(text, lines);
   if (!status.ok()) {
     return Status::Corruption("'" + path + "', " + status.message());
   }

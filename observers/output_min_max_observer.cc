@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <utility>
 
@@ -60,7 +61,9 @@ class OperatorRecord final : public OperatorMeasurement {
     // and one of the new kind has no blobs.
     if (op->HasAsyncPart() || !op->isLegacyOperator()) return;
     // The scan takes the time; it needs no lock.
-    std::vector<TensorScan> scans(info_.outputs.size());
+    const std::size_t outputs = std::min(
+        info_.outputs.size(), static_cast<std::size_t>(op->OutputSize()));
+    std::vector<TensorScan> scans(outputs);
     std::vector<const caffe2::Tensor*> tensors(scans.size(), nullptr);
     for (std::size_t i = 0; i < scans.size(); ++i) {
       const caffe2::Blob* blob = op->OutputBlob(static_cast<int>(i));
@@ -70,6 +73,7 @@ class OperatorRecord final : public OperatorMeasurement {
     }
     const TimePoint now = Now(clock_);
     std::lock_guard<std::mutex> lock(mutex_);
+    ++records_;
     if (info_.first_record == TimePoint{}) info_.first_record = now;
     info_.last_record = now;
     for (std::size_t i = 0; i < scans.size(); ++i) {
@@ -113,6 +117,9 @@ class OperatorRecord final : public OperatorMeasurement {
     return info;
   }
 
+  // Runs that were recorded, of whatever type.
+  uint64_t records() const { return records_; }
+
   // Gives back the ranges that InfoAndReset took.
   void Restore(const OperatorInfo& info) {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -124,6 +131,7 @@ class OperatorRecord final : public OperatorMeasurement {
  private:
   const std::function<TimePoint()> clock_;
   std::atomic<bool> active_{true};
+  std::atomic<uint64_t> records_{0};
   mutable std::mutex mutex_;
   OperatorInfo info_;  // the outputs' number never changes
 };
@@ -142,14 +150,16 @@ OutputMinMaxObserver::OutputMinMaxObserver(
 
 OutputMinMaxObserver::~OutputMinMaxObserver() = default;
 
-void OutputMinMaxObserver::Stop() {
-  static_cast<OperatorRecord*>(measurement_.get())->Record(subject_);
-}
+void OutputMinMaxObserver::Start() { before_ = std::current_exception(); }
 
-std::unique_ptr<caffe2::ObserverBase<caffe2::OperatorBase>>
-OutputMinMaxObserver::rnnCopy(caffe2::OperatorBase* subject,
-                              int /*rnn_order*/) const {
-  return std::make_unique<OutputMinMaxObserver>(subject, measurement_);
+void OutputMinMaxObserver::Stop() {
+  // The host also calls this from the handler of a run that threw: what the
+  // outputs hold then is nobody's result. (before_ is not null where the net
+  // itself is run from a handler.)
+  const bool failed = std::current_exception() != before_;
+  before_ = nullptr;
+  if (!failed)
+    static_cast<OperatorRecord*>(measurement_.get())->Record(subject_);
 }
 
 class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
@@ -177,8 +187,9 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   const std::string& net_name() const override { return net_name_; }
   caffe2::NetBase* net() const override { return net_; }
   OutputMinMaxNetObserver* observer() const override { return observer_; }
+  uint64_t gone_order() const override { return gone_order_; }
   bool unsaved() const override {
-    return !options_.path.empty() && saved_runs_ != runs_;
+    return !options_.path.empty() && saved_records_ != Records();
   }
 
   NetInfo get_info() const override {
@@ -200,10 +211,10 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   }
 
   Status dump(const std::string& path) override {
-    const uint64_t runs = runs_;
+    const uint64_t records = Records();
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
         Write(get_info(), RangeSince::kAttach, path));
-    saved_runs_ = runs;
+    if (path.empty() || path == options_.path) saved_records_ = records;
     return Status::Ok();
   }
 
@@ -239,6 +250,8 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   void NetGone() {
     // Observers that are still on operators record nothing any more.
     SetStopped(true);
+    static std::atomic<uint64_t> nets_gone{0};
+    gone_order_ = ++nets_gone;
     net_ = nullptr;
     observer_ = nullptr;
     attached_.clear();
@@ -254,6 +267,12 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     info.net_alive = net_ != nullptr;
     info.attached_at = attached_at_;
     return info;
+  }
+
+  uint64_t Records() const {
+    uint64_t sum = 0;
+    for (const auto& record : records_) sum += record->records();
+    return sum;
   }
 
   void SetStopped(bool stopped) {
@@ -293,7 +312,8 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
                         const caffe2::ObserverBase<caffe2::OperatorBase>*>>
       attached_;
   std::atomic<uint64_t> runs_{0};
-  std::atomic<uint64_t> saved_runs_{0};  // runs that the last dump held
+  std::atomic<uint64_t> saved_records_{0};  // that the file at path holds
+  std::atomic<uint64_t> gone_order_{0};
   std::atomic<bool> stopped_{false};
   std::atomic<bool> logged_{false};
 };

@@ -14,6 +14,7 @@
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_OUTPUT_MIN_MAX_OBSERVER_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_OUTPUT_MIN_MAX_OBSERVER_H_
 
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -68,10 +69,9 @@ class OutputMinMaxObserver final
                        std::shared_ptr<OperatorMeasurement> measurement);
   CAFFE2_QUANTIZATION_API ~OutputMinMaxObserver() override;
 
-  // Called by the host after each run of the operator.
+  // Called by the host around each run of the operator.
+  void Start() override;
   void Stop() override;
-  std::unique_ptr<caffe2::ObserverBase<caffe2::OperatorBase>> rnnCopy(
-      caffe2::OperatorBase* subject, int rnn_order) const override;
 
   OperatorInfo get_info() const { return measurement_->get_info(); }
   void reset() { measurement_->reset(); }
@@ -80,6 +80,7 @@ class OutputMinMaxObserver final
 
  private:
   std::shared_ptr<OperatorMeasurement> measurement_;
+  std::exception_ptr before_;  // what was being handled at Start()
 };
 
 class OutputMinMaxNetObserver;
@@ -94,6 +95,8 @@ class NetMeasurement {
   // The net and its observer; null when they are gone.
   virtual caffe2::NetBase* net() const = 0;
   virtual OutputMinMaxNetObserver* observer() const = 0;
+  // Grows with each net that goes; 0 while this one is there.
+  virtual uint64_t gone_order() const = 0;
   // True when there is a path and runs that the last dump of totals did not
   // hold.
   virtual bool unsaved() const = 0;

@@ -63,8 +63,18 @@ bool ByteWeightDequantOp::RunOnDevice() {
                    " bytes, but shape (", c10::Join(", ", shape_),
                    ") asks for ", count_);
 
+  // An output that shares the input's memory (Alias) must not write over it.
+  if (OutputBlob(0)->IsType<caffe2::Tensor>()) {
+    const auto* former =
+        OutputBlob(0)->Get<caffe2::Tensor>().unsafeGetTensorImpl();
+    if (former->has_storage() &&
+        former->storage().is_alias_of(input.unsafeGetTensorImpl()->storage())) {
+      OutputBlob(0)->Reset();
+    }
+  }
   caffe2::Tensor* output = Output(0, shape_, at::dtype<float>());
   float* dst = output->mutable_data<float>();
+  if (count_ == 0) return true;
   if (layout_.channels == 1) {
     kernels::DequantizeByteWeights(equation_.formula(), src, count_, scales_[0],
                                    offsets_[0], dst);

@@ -38,10 +38,15 @@ ChannelLayout SplitAtAxis(const std::string& op,
                 rank, " dimensions");
   if (axis < 0) axis += rank;
   ChannelLayout layout;
+  layout.channels = shape[axis];
+  if (CheckedElementCount(op, shape) == 0) {
+    // Nothing to visit, however large the dimensions beside the zero.
+    layout.outer = 0;
+    layout.inner = 0;
+    return layout;
+  }
   for (int i = 0; i < rank; ++i) {
-    (i < axis    ? layout.outer
-     : i == axis ? layout.channels
-                 : layout.inner) *= shape[i];
+    if (i != axis) (i < axis ? layout.outer : layout.inner) *= shape[i];
   }
   return layout;
 }
@@ -94,6 +99,12 @@ ByteWeightEquation::Parameters ByteWeightEquation::ForRange(float min,
   CAFFE_ENFORCE(std::isfinite(parameters.scale), op_, ": the range from min ",
                 min, " to max ", max, " overflows float");
   return parameters;
+}
+
+void ByteWeightEquation::EnforceBytesReachIt() const {
+  CAFFE_ENFORCE(quant_min_ >= 0 && quant_max_ <= 255, op_, ": quant_min is ",
+                quant_min_, " and quant_max is ", quant_max_,
+                ", expected 0 to 255: no byte is outside of that");
 }
 
 void ByteWeightEquation::CoverData(float data_min, float data_max, float* min,

@@ -54,6 +54,10 @@ class ByteWeightEquation {
   // centered the symmetric one that reaches the larger magnitude.
   void CoverData(float data_min, float data_max, float* min, float* max) const;
 
+  // An enforce error unless quant_min and quant_max are bytes themselves, so
+  // that the bytes reach the whole range.
+  void EnforceBytesReachIt() const;
+
   kernels::ByteWeightFormula formula() const { return formula_; }
   uint8_t lowest_byte() const { return lowest_byte_; }
   uint8_t highest_byte() const { return highest_byte_; }

@@ -13,6 +13,7 @@ ByteWeightQuantOp::ByteWeightQuantOp(const caffe2::OperatorDef& definition,
       equation_(caffe2::ArgumentHelper(definition), type()),
       has_axis_(HasArgument("axis")),
       axis_(GetSingleArgument<int>("axis", 0)) {
+  equation_.EnforceBytesReachIt();
   const char* min_name = has_axis_ ? "mins" : "min";
   const char* max_name = has_axis_ ? "maxs" : "max";
   CAFFE_ENFORCE(!HasArgument(has_axis_ ? "min" : "mins") &&

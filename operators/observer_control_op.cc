@@ -106,9 +106,9 @@ class DetachOp final : public ObserverControlOp {
  public:
   using ObserverControlOp::ObserverControlOp;
   bool RunOnDevice() override {
-    const auto measurement = Measurement();
-    if (measurement->net() != nullptr) {
-      Enforce(type(), DetachOutputMinMaxObserver(measurement->net()));
+    caffe2::NetBase* net = Measurement()->net();
+    if (net != nullptr) {
+      Enforce(type(), DetachOutputMinMaxObserver(net));
     } else {
       ForgetNetMeasurement(NetName());
     }
@@ -160,11 +160,23 @@ std::shared_ptr<NetMeasurement> ObserverControlOp::Measurement() const {
   return measurement;
 }
 
+std::vector<std::string> ObserverControlOp::Names(const char* argument) const {
+  if (!HasArgument(argument)) return {};
+  // One name may stand alone.
+  if (HasSingleArgumentOfType<std::string>(argument)) {
+    return {GetSingleArgument<std::string>(argument, "")};
+  }
+  auto names = GetRepeatedArgument<std::string>(argument);
+  CAFFE_ENFORCE(!names.empty(), type(), ": argument ", argument,
+                " holds no string, expected one name or several");
+  return names;
+}
+
 OutputMinMaxOptions ObserverControlOp::Options() const {
   OutputMinMaxOptions options;
   options.dump_freq = GetSingleArgument<int64_t>("dump_freq", -1);
-  options.op_types = GetRepeatedArgument<std::string>("op_types");
-  options.outputs = GetRepeatedArgument<std::string>("outputs");
+  options.op_types = Names("op_types");
+  options.outputs = Names("outputs");
   return options;
 }
 

@@ -19,6 +19,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "caffe2/core/operator.h"
 #include "observers/attachment.h"
@@ -38,6 +39,8 @@ class ObserverControlOp : public caffe2::Operator<caffe2::CPUContext> {
   caffe2::NetBase* Net() const;
   // What was measured of it; an enforce error when nothing is attached.
   std::shared_ptr<NetMeasurement> Measurement() const;
+  // A list of names; an enforce error when the argument is there without one.
+  std::vector<std::string> Names(const char* argument) const;
   // The options that both attaching operators take.
   OutputMinMaxOptions Options() const;
 

@@ -98,8 +98,14 @@ void RegisterGivenQTensorFill() {
             shapes[i].set_unknown_shape(true);
             continue;
           }
-          for (const int64_t dim : argument->qtensors(i).dims()) {
+          const caffe2::QTensorProto& proto = argument->qtensors(i);
+          for (const int64_t dim : proto.dims()) {
+            if (dim < 0) shapes[i].set_unknown_shape(true);
             shapes[i].add_dims(dim);
+          }
+          // Without dims there is one element, or without data none.
+          if (proto.dims_size() == 0 && proto.data_size() == 0) {
+            shapes[i].add_dims(0);
           }
         }
         return shapes;

@@ -1,12 +1,15 @@
 #include "quantization/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 
 namespace caffe2_quantization {
 namespace {
@@ -29,7 +32,8 @@ int CreateBeside(const std::string& path, std::string* temporary) {
   return -1;
 }
 
-Status WriteAll(int fd, const std::string& contents, const std::string& path) {
+Status WriteBytes(int fd, const std::string& contents,
+                  const std::string& path) {
   std::size_t written = 0;
   while (written < contents.size()) {
     const ssize_t n =
@@ -40,18 +44,47 @@ Status WriteAll(int fd, const std::string& contents, const std::string& path) {
     }
     written += static_cast<std::size_t>(n);
   }
+  return Status::Ok();
+}
+
+Status WriteAndSync(int fd, const std::string& contents,
+                    const std::string& path) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(WriteBytes(fd, contents, path));
   if (fsync(fd) != 0) return SystemError("sync", path);
   return Status::Ok();
 }
 
+// A device or a pipe is written as it is: it cannot be replaced by a file.
+Status WriteToDevice(const std::string& path, const std::string& contents) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return SystemError("open", path);
+  // Not to wait for a pipe's reader was for opening it alone.
+  fcntl(fd, F_SETFL, O_WRONLY);
+  const Status status = WriteBytes(fd, contents, path);
+  close(fd);
+  return status;
+}
+
 }  // namespace
 
-Status WriteFileAtomically(const std::string& path,
+Status WriteFileAtomically(const std::string& given_path,
                            const std::string& contents) {
+  // A link stays a link: what it points to is replaced.
+  std::string path = given_path;
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) {
+      return Status::IoError("cannot write '" + path + "': it is a folder");
+    }
+    if (!S_ISREG(info.st_mode)) return WriteToDevice(path, contents);
+    const std::unique_ptr<char, void (*)(void*)> real(
+        realpath(path.c_str(), nullptr), std::free);
+    if (real != nullptr) path = real.get();
+  }
   std::string temporary;
   const int fd = CreateBeside(path, &temporary);
   if (fd < 0) return SystemError("create a file beside", path);
-  Status status = WriteAll(fd, contents, path);
+  Status status = WriteAndSync(fd, contents, path);
   if (close(fd) != 0 && status.ok()) status = SystemError("close", path);
   if (status.ok() && std::rename(temporary.c_str(), path.c_str()) != 0) {
     status = SystemError("rename to", path);

@@ -11,7 +11,8 @@ namespace caffe2_quantization {
 
 // Writes `contents` to a new file beside `path`, syncs it and renames it over
 // `path`. On failure the old file stands, the new one is removed, and the error
-// names the path and what the system said.
+// names the path and what the system said. A link stays one; a device or a pipe
+// is written to as it is.
 //
 // Thread rule: any thread; of two calls with one path at once, one wins whole.
 Status WriteFileAtomically(const std::string& path,

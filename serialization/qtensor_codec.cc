@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "caffe2/proto/caffe2_pb.h"
@@ -26,9 +27,17 @@ using kernels::PackedBytesOutcome;
 // that the string is written once and never filled with zeros first.
 constexpr std::size_t kEncodeBlock = 32 << 10;
 
-// Fields other than data that one message may have, in bytes: a million
-// channels fit. More than that is not a tensor but an attack on the memory.
-constexpr std::size_t kMaxHeaderBytes = 32 << 20;
+// Fields other than data that one message may have, in bytes, written or read:
+// fourteen million channels fit. More than that is not a tensor but an attack
+// on the memory.
+constexpr std::size_t kMaxHeaderBytes = 256 << 20;
+
+Status HeaderTooLarge(const std::string& where, uint64_t bytes) {
+  return Status::OutOfRange(where + ": the fields besides data take at least " +
+                            std::to_string(bytes) +
+                            " bytes, expected at most " +
+                            std::to_string(kMaxHeaderBytes));
+}
 
 // ---- Writing ----------------------------------------------------------------
 
@@ -93,6 +102,10 @@ void WriteFieldsAfterData(const QTensorCPU& tensor, const std::string& name,
   const PerChannelQTensor* per_channel = AsPerChannel(tensor);
   if (per_channel == nullptr) return;
   const QTensorExtras& extras = per_channel->extras();
+  constexpr std::size_t kTagAndDouble = 9;
+  out->reserve(out->size() +
+               (extras.scales.size() + extras.biases.size()) * kTagAndDouble +
+               32);
   if (extras.data_type) {
     writer.Integer(QTensorProto::kDataTypeFieldNumber, *extras.data_type);
   }
@@ -199,7 +212,16 @@ struct Scan {
   std::string type;
   std::string header;        // the qtensor's fields besides data, as found
   uint64_t data_values = 0;  // varints in its data
+  uint64_t dims = 0;         // varints in its dims
 };
+
+// The varints of a field that is one, or a packed run of them. A varint ends
+// with its only byte below 128; PackedBytesSize() counts the others.
+uint64_t CountVarints(const WireField& field) {
+  const uint64_t wide =
+      kernels::PackedBytesSize(field.begin, field.size()) - field.size();
+  return field.size() - wide;
+}
 
 Status ScanMessage(const Input& input, Scan* scan) {
   const auto text = [](const WireField& field) {
@@ -219,20 +241,27 @@ Status ScanMessage(const Input& input, Scan* scan) {
   };
   const auto on_tensor = [&](const WireReader&, const WireField& field) {
     if (IsData(field)) {
-      // A varint ends with its only byte below 128; PackedBytesSize() counts
-      // the others.
-      const uint64_t wide =
-          kernels::PackedBytesSize(field.begin, field.size()) - field.size();
-      scan->data_values += field.size() - wide;
+      scan->data_values += CountVarints(field);
     } else if (IsHeader(field)) {
       const std::size_t field_size =
           static_cast<std::size_t>(field.end - field.tag);
+      const auto where = [&] {
+        return std::string(input.tensor_name()) + ", offset " +
+               std::to_string(field.offset);
+      };
       if (field_size > kMaxHeaderBytes - scan->header.size()) {
-        return Status::OutOfRange(std::string(input.tensor_name()) +
-                                  ", offset " + std::to_string(field.offset) +
-                                  ": the fields besides data take more than " +
-                                  std::to_string(kMaxHeaderBytes) +
-                                  " bytes, expected at most that");
+        return HeaderTooLarge(where(), scan->header.size() + field_size);
+      }
+      if (field.number == QTensorProto::kDimsFieldNumber &&
+          (field.type == WireType::kBytes || field.type == WireType::kVarint)) {
+        // Eight bytes of memory for one of the message: not before this check.
+        scan->dims += CountVarints(field);
+        if (scan->dims > kMaxQTensorDims) {
+          return Status::OutOfRange(where() + ": field dims has at least " +
+                                    std::to_string(scan->dims) +
+                                    " elements, expected at most " +
+                                    std::to_string(kMaxQTensorDims));
+        }
       }
       scan->header.append(reinterpret_cast<const char*>(field.tag), field_size);
     }
@@ -359,6 +388,10 @@ Status QTensorToBytes(const QTensorCPU& tensor, const std::string& name,
   }
   std::string after;
   WriteFieldsAfterData(tensor, name, &after);
+  if (before.size() + after.size() > kMaxHeaderBytes) {
+    return HeaderTooLarge("QTensor '" + name.substr(0, 256) + "'",
+                          before.size() + after.size());
+  }
 
   const uint64_t tensor_bytes = before.size() + wire_bytes + after.size();
   std::string start;
@@ -400,7 +433,8 @@ Status QTensorToFile(const QTensorCPU& tensor, const std::string& name,
 
 Status QTensorFromFile(const std::string& path,
                        std::unique_ptr<QTensorCPU>* tensor, std::string* name) {
-  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(
+      open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return SystemError(path, "open");
   struct stat info;
   if (fstat(file.get(), &info) != 0) return SystemError(path, "examine");
@@ -414,7 +448,11 @@ Status QTensorFromFile(const std::string& path,
                               std::to_string(kMaxMessageBytes) +
                               ", the limit of protobuf for one message");
   }
-  const std::unique_ptr<uint8_t[]> bytes(new uint8_t[size]);
+  const std::unique_ptr<uint8_t[]> bytes(new (std::nothrow) uint8_t[size]);
+  if (bytes == nullptr) {
+    return Status::OutOfRange("'" + path + "': no memory for its " +
+                              std::to_string(size) + " bytes");
+  }
   for (std::size_t done = 0; done < size;) {
     const ssize_t got = read(file.get(), bytes.get() + done, size - done);
     if (got < 0 && errno == EINTR) continue;

@@ -27,6 +27,13 @@ std::string Where(const std::string& blob, const std::string& field) {
 // The host keeps a dimension in an int, and refuses to write INT_MAX itself.
 constexpr int64_t kMaxDim = std::numeric_limits<int>::max() - 1;
 
+Status CheckDimCount(const std::string& blob, uint64_t count) {
+  if (count <= kMaxQTensorDims) return Status::Ok();
+  return Status::OutOfRange(Where(blob, "dims") + " has " + Text(count) +
+                            " elements, expected at most " +
+                            Text(kMaxQTensorDims));
+}
+
 // The product of the dims, 0 when one of them is 0. The others must not
 // overflow even then, for the host multiplies them too.
 Status CountElements(const std::string& blob, const std::vector<int64_t>& dims,
@@ -97,15 +104,18 @@ Status CheckExtras(const std::string& blob, const QTensorExtras& extras,
       check_length("scales", extras.scales.size()));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       check_length("biases", extras.biases.size()));
+  // Every run of an operator comes here: words are made for a bad one alone.
   for (std::size_t c = 0; c < extras.scales.size(); ++c) {
+    const bool good_scale =
+        std::isfinite(extras.scales[c]) && extras.scales[c] > 0;
+    if (good_scale && std::isfinite(extras.biases[c])) continue;
     const std::string index = "[" + std::to_string(c) + "]";
-    if (!std::isfinite(extras.scales[c]) || extras.scales[c] <= 0) {
+    if (!good_scale) {
       return Status::Corruption(Where(blob, "scales" + index) + " is " +
                                 Text(extras.scales[c]) +
                                 ", expected a finite number above 0");
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        CheckFinite(blob, "biases" + index, extras.biases[c]));
+    return CheckFinite(blob, "biases" + index, extras.biases[c]);
   }
   return Status::Ok();
 }
@@ -127,6 +137,8 @@ QTensorExtras ExtrasOf(const caffe2::QTensorProto& fields) {
 Status ValidateQTensorProto(const std::string& blob,
                             const caffe2::QTensorProto& fields,
                             uint64_t data_values, QTensorLayout* layout) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckDimCount(blob, static_cast<uint64_t>(fields.dims_size())));
   const std::vector<int64_t> dims(fields.dims().begin(), fields.dims().end());
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       CountElements(blob, dims, &layout->elements));
@@ -171,6 +183,8 @@ Status ValidateQTensorBlob(const std::string& blob, bool has_type,
 }
 
 Status ValidateQTensor(const std::string& blob, const HostQTensor& tensor) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckDimCount(blob, static_cast<uint64_t>(tensor.ndim())));
   const std::vector<int64_t> dims(tensor.sizes().begin(), tensor.sizes().end());
   uint64_t elements = 0;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CountElements(blob, dims, &elements));

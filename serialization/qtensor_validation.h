@@ -20,6 +20,8 @@ namespace caffe2_quantization {
 
 inline constexpr char kQTensorBlobType[] = "QTensor";
 inline constexpr int kMaxQTensorPrecision = 64;
+// More dims than this are no tensor but an attack on the memory.
+inline constexpr uint64_t kMaxQTensorDims = 1024;
 // protobuf keeps sizes in an int: no message is larger.
 inline constexpr uint64_t kMaxMessageBytes = INT32_MAX;
 

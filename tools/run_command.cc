@@ -22,6 +22,8 @@ namespace {
 
 using Align = TextTable::Align;
 constexpr char kUnknown[] = "-";
+// Of images in a batch and of passes through the data.
+constexpr int64_t kLargestCount = 1'000'000'000;
 
 struct RunArguments {
   RunOptions options;
@@ -269,14 +271,14 @@ Command DeclareRunCommand(CLI::App* app) {
                   "external output)")
       ->type_name("BLOB");
   app->add_option("--batch-size", options.batch_size, "Images a run of the net")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(int64_t{1}, kLargestCount))
       ->capture_default_str();
   app->add_option("--net-type", options.net_type,
                   "Instead of the net's own: simple, dag, async_scheduling ...")
       ->type_name("TYPE");
   app->add_option("--repeat,--runs", options.repeat,
                   "Times to go through the data")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(int64_t{1}, kLargestCount))
       ->capture_default_str();
   app->add_option("--observe", arguments->observe,
                   "Whose outputs to watch: with the first weights, all or none")

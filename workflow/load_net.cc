@@ -136,6 +136,12 @@ Status CheckTensorProto(const caffe2::TensorProto& proto) {
                                    std::to_string(device) +
                                    ", expected a CPU tensor");
   }
+  if (proto.data_type() == caffe2::TensorProto::UNDEFINED ||
+      !caffe2::TensorProto::DataType_IsValid(proto.data_type())) {
+    return Status::Corruption("has the data_type " +
+                              std::to_string(proto.data_type()) +
+                              ", expected that of a tensor");
+  }
   int64_t elements = 1;
   bool empty = false;
   for (int i = 0; i < proto.dims_size(); ++i) {

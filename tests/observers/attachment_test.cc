@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "caffe2/core/workspace.h"
 #include "observers/min_max_file.h"
@@ -34,6 +36,31 @@ TEST(Attachment, RefusesASecondObserver) {
   EXPECT_EQ(net->NumObservers(), before);
   EXPECT_EQ(net->GetOperators()[0]->NumObservers(), 0u);
   EXPECT_TRUE(AttachOutputMinMaxObserver(net, {}).ok());
+}
+
+TEST(Attachment, TwoThreadsAttachOnceAndDetachOnce) {
+  caffe2::Workspace workspace;
+  FeedFloats(&workspace, "x", {1});
+  auto* net = workspace.CreateNet(NegativeNet("n"));
+  for (int round = 0; round < 200; ++round) {
+    std::atomic<int> attached{0}, detached{0};
+    const auto twice = [&](const auto& call) {
+      std::thread other(call);
+      call();
+      other.join();
+    };
+    twice([&] { attached += AttachOutputMinMaxObserver(net, {}).ok(); });
+    twice([&] { detached += DetachOutputMinMaxObserver(net).ok(); });
+    ASSERT_EQ(attached, 1);
+    ASSERT_EQ(detached, 1);
+  }
+}
+
+TEST(Attachment, ANullNetIsRefused) {
+  EXPECT_EQ(AttachOutputMinMaxObserver(nullptr, {}).kind(),
+            Status::Kind::kInvalidArgument);
+  EXPECT_EQ(DetachOutputMinMaxObserver(nullptr).kind(),
+            Status::Kind::kInvalidArgument);
 }
 
 TEST(Attachment, NetsOfOneNameInTwoWorkspacesAreApart) {

@@ -104,6 +104,11 @@ TEST(MinMaxFile, AMissingFileIsNamed) {
   EXPECT_NE(status.message().find("no/such.minmax"), std::string::npos);
 }
 
+TEST(MinMaxFile, AFolderIsNoFile) {
+  std::vector<MinMaxLine> lines;
+  EXPECT_EQ(ReadMinMaxFile("/", &lines).kind(), Status::Kind::kIoError);
+}
+
 TEST(NumberedPath, GoesBeforeTheExtension) {
   EXPECT_EQ(NumberedPath("net.minmax", 3), "net_3.minmax");
   EXPECT_EQ(NumberedPath("a.b/net", 3), "a.b/net_3");

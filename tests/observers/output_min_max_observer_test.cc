@@ -331,6 +331,62 @@ TEST_F(OutputMinMaxObserverTest, AnUnsupportedOutputIsListed) {
   EXPECT_NE(output.type_name.find("string"), std::string::npos);
 }
 
+TEST_F(OutputMinMaxObserverTest, AFailedRunLeavesTheRangesAlone) {
+  // Gather fills its output as far as it gets: what is in there after an index
+  // out of range is nobody's result.
+  NetBuilder net("gather", "simple");
+  net.Op("Gather", {"x", "i"}, {"y"});
+  FeedFloats(&workspace_, "x", {1, 1, 1});
+  Feed<int64_t>(&workspace_, "i", {0, 1, 2});
+  auto* created = workspace_.CreateNet(net.Build());
+  ASSERT_NE(created, nullptr);
+  OutputMinMaxOptions options;
+  options.path = folder_ / "gather.minmax";
+  std::shared_ptr<NetMeasurement> measurement;
+  ASSERT_TRUE(AttachOutputMinMaxObserver(created, options, &measurement).ok());
+  ASSERT_TRUE(workspace_.RunNet("gather"));
+  Feed<int64_t>(&workspace_, "i", std::vector<int64_t>(5000, 1000000));
+  EXPECT_ANY_THROW(workspace_.RunNet("gather"));
+  try {
+    throw std::runtime_error("a net that is run while this is handled");
+  } catch (const std::exception&) {
+    Feed<int64_t>(&workspace_, "i", {0, 1});
+    EXPECT_TRUE(workspace_.RunNet("gather"));
+  }
+  const OutputInfo output = measurement->get_info().operators[0].outputs[0];
+  EXPECT_EQ(output.runs, 2u);
+  EXPECT_EQ(output.count, 5u);
+  EXPECT_EQ(output.range.min(), 1);
+  EXPECT_EQ(output.range.max(), 1);
+}
+
+TEST_F(OutputMinMaxObserverTest, WhatAFailedNetShowedIsWrittenToo) {
+  NetBuilder net("fails", "simple");
+  net.Op("Negative", {"x"}, {"x_b"});
+  net.Op("MatMul", {"x", "x"}, {"bad"});  // x has one dimension
+  auto* created = workspace_.CreateNet(net.Build());
+  ASSERT_NE(created, nullptr);
+  OutputMinMaxOptions options;
+  options.path = folder_ / "fails.minmax";
+  ASSERT_TRUE(AttachOutputMinMaxObserver(created, options).ok());
+  FeedFloats(&workspace_, "x", {1, 4});
+  EXPECT_ANY_THROW(workspace_.RunNet("fails"));
+  workspace_.DeleteNet("fails");
+  EXPECT_EQ(NegativeIn("fails.minmax"), std::make_pair(-4.0, -1.0));
+}
+
+TEST_F(OutputMinMaxObserverTest, ADumpElsewhereDoesNotCountForThePath) {
+  OutputMinMaxOptions options;
+  options.path = folder_ / "n.minmax";
+  std::shared_ptr<NetMeasurement> measurement;
+  ASSERT_TRUE(AttachOutputMinMaxObserver(net_, options, &measurement).ok());
+  Run({1, 4});
+  ASSERT_TRUE(measurement->dump(folder_ / "other.minmax").ok());
+  EXPECT_TRUE(measurement->unsaved());
+  ASSERT_TRUE(DetachOutputMinMaxObserver(net_).ok());
+  EXPECT_EQ(NegativeIn("n.minmax"), std::make_pair(-4.0, -1.0));
+}
+
 TEST_F(OutputMinMaxObserverTest, AFailedRunRecordsNoOutput) {
   NetBuilder net("fails", "simple");
   net.Op("Relu", {"x"}, {"ok"});

@@ -117,6 +117,28 @@ TEST_F(ByteWeightDequantOpTest, AnEmptyShapeWithAZeroGivesAnEmptyTensor) {
   EXPECT_TRUE(Values().empty());
 }
 
+TEST_F(ByteWeightDequantOpTest, HugeDimensionsBesideAZeroTakeNoTime) {
+  Feed<uint8_t>(&workspace_, "bytes", {});
+  Op().Ints("shape", {int64_t{1} << 40, 3, 0})
+      .Int("axis", 1)
+      .Floats("mins", {0, 0, 0})
+      .Floats("maxs", {1, 1, 1});
+  ASSERT_TRUE(Run());
+  EXPECT_TRUE(Values().empty());
+}
+
+TEST_F(ByteWeightDequantOpTest, AnAliasOfTheInputIsNotWrittenOver) {
+  std::vector<uint8_t> bytes(1 << 20, 255);
+  Feed(&workspace_, "bytes", bytes);
+  caffe2::OperatorDef alias;
+  OpBuilder(&alias, "Alias", {"bytes"}, {"values"});
+  ASSERT_TRUE(workspace_.RunOperatorOnce(alias));
+  Op().Ints("shape", {1 << 20});
+  ASSERT_TRUE(Run());
+  EXPECT_EQ(Fetch<uint8_t>(workspace_, "bytes"), bytes);
+  EXPECT_EQ(Values(), std::vector<float>(1 << 20, 3.0f));
+}
+
 TEST_F(ByteWeightDequantOpTest, ShapeLargerThanTheInputNamesBothNumbers) {
   Feed<uint8_t>(&workspace_, "bytes", std::vector<uint8_t>(10));
   Op().Ints("shape", {4, 4});

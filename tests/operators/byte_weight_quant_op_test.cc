@@ -109,6 +109,10 @@ TEST_F(ByteWeightQuantOpTest, EveryRefusalNamesItsReason) {
   Op();
   expect("input 'x' holds 1 NaN and 1 infinite values");
   FeedFloats(&workspace_, "x", {1, 2, 3});
+  Op().String("formula", "centered")
+      .Int("quant_min", -128)
+      .Int("quant_max", 127);
+  expect("quant_min is -128 and quant_max is 127, expected 0 to 255");
   Op().Float("min", 0);
   expect("one of min and max is given");
   Op().Floats("mins", {0, 0, 0});

@@ -127,6 +127,19 @@ TEST_F(ObserverControlOpTest, LaterNets) {
   EXPECT_NE(ErrorOf([&] { RunOn("Detach", "later"); }), "");
 }
 
+TEST_F(ObserverControlOpTest, OneNameMayStandAlone) {
+  Run("Attach",
+      [](OpBuilder& b) { b.String("net", "n").String("op_types", "Relu"); });
+  EXPECT_TRUE(Info()["operators"].empty());
+  RunOn("Detach");
+  EXPECT_NE(ErrorOf([&] {
+              Run("Attach", [](OpBuilder& b) {
+                b.String("net", "n").Ints("op_types", {1});
+              });
+            }).find("op_types holds no string"),
+            std::string::npos);
+}
+
 TEST_F(ObserverControlOpTest, RefusalsNameTheNet) {
   EXPECT_NE(ErrorOf([&] {
               RunOn("Attach", "nowhere");

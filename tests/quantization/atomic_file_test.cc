@@ -100,6 +100,26 @@ TEST_F(AtomicFileTest, AFullDiskIsAnErrorAndLosesNothing) {
   EXPECT_EQ(Files(), 1);
 }
 
+TEST_F(AtomicFileTest, ALinkStaysALink) {
+  ASSERT_TRUE(WriteFileAtomically(Path("real"), "old").ok());
+  fs::create_symlink("real", Path("link"));
+  ASSERT_TRUE(WriteFileAtomically(Path("link"), "new").ok());
+  EXPECT_TRUE(fs::is_symlink(Path("link")));
+  EXPECT_EQ(Read(Path("real")), "new");
+}
+
+TEST_F(AtomicFileTest, ADeviceStaysADevice) {
+  EXPECT_TRUE(WriteFileAtomically("/dev/null", "gone").ok());
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+  const Status status = WriteFileAtomically("/dev/full", "no room");
+  EXPECT_NE(status.message().find("No space left"), std::string::npos);
+  EXPECT_TRUE(fs::is_character_file("/dev/full"));
+  // A pipe that nobody reads: an error, and no waiting.
+  ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
+  EXPECT_FALSE(WriteFileAtomically(Path("pipe"), "unread").ok());
+  EXPECT_TRUE(fs::is_fifo(Path("pipe")));
+}
+
 TEST_F(AtomicFileTest, ConcurrentWritersLeaveOneWholeFile) {
   std::vector<std::thread> writers;
   for (char c = 'a'; c < 'e'; ++c) {

@@ -469,10 +469,19 @@ TEST(QTensorCodecTest, ReadingTakesMemoryForTheResultOnly) {
   EXPECT_LE(peak - before, static_cast<long>(tensor.nbytes() / 1024) + 1024);
 }
 
-TEST(QTensorCodecTest, ManyHeaderBytesAreRefused) {
+TEST(QTensorCodecTest, ManyDimsAreRefused) {
   Message inner = FormHeader();
   inner.Bytes(kDims, std::string(33 << 20, '\x01'));
-  EXPECT_NE(ErrorOf(BlobOf(inner)).find("fields besides data take more than"),
+  const std::string error = ErrorOf(BlobOf(inner));
+  EXPECT_NE(error.find("field dims has at least 34603"), std::string::npos)
+      << error;
+  EXPECT_NE(error.find("expected at most 1024"), std::string::npos) << error;
+  caffe2::QTensorProto proto;
+  for (int i = 0; i < 1025; ++i) proto.add_dims(1);
+  QTensorLayout layout;
+  EXPECT_NE(ValidateQTensorProto("q", proto, 1, &layout)
+                .message()
+                .find("dims has 1025 elements, expected at most 1024"),
             std::string::npos);
 }
 
