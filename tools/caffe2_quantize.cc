@@ -28,6 +28,8 @@ struct CommandEntry {
 constexpr CommandEntry kCommands[] = {
     {"run", "Run a net over data: ranges, stored weights, accuracy",
      DeclareRunCommand},
+    {"inspect", "Tell what model files hold: operators, blobs, QTensors",
+     DeclareInspectCommand},
 };
 
 std::string VersionText() {

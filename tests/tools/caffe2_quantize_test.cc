@@ -1,6 +1,8 @@
 // The command line as a user meets it: exit status, both streams, files.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,6 +187,66 @@ TEST_F(Caffe2QuantizeTest, FailuresAreOneClearLine) {
                 Path("no/folder.minmax")),
             1);
   ExpectOneLineOfError("folder.minmax");
+}
+
+TEST_F(Caffe2QuantizeTest, InspectsModelFiles) {
+  ASSERT_EQ(Run("inspect " + digits_ + "init_net_qtensor.pb " + digits_ +
+                "test_images.pb --json " + Path("o.json")),
+            0)
+      << err_;
+  EXPECT_EQ(err_, "");
+  EXPECT_THAT(out_, HasSubstr("init_net_qtensor.pb: NetDef, binary, 22,025"));
+  EXPECT_THAT(out_, HasSubstr("conv1_w_q → conv1_w"));
+  EXPECT_THAT(out_, HasSubstr("conv2_w_q  [32, 16, 3, 3]     8  yes"));
+  EXPECT_THAT(out_, HasSubstr("data   float  [540, 1, 8, 8]  138,240"));
+  const auto json = nlohmann::json::parse(ReadText(Path("o.json")));
+  ASSERT_EQ(json["files"].size(), 2u);
+  EXPECT_EQ(json["files"][0]["qtensors"].size(), 4u);
+  EXPECT_EQ(json["files"][1]["form"], "TensorProtos");
+
+  ASSERT_EQ(Run("inspect " + digits_ + "init_net_qtensor.pb --json - --float " +
+                digits_ + "init_net.pb"),
+            0)
+      << err_;
+  const auto compared = nlohmann::json::parse(out_);
+  EXPECT_GT(compared["files"][0]["against_float"]["sqnr_db"], 40);
+}
+
+TEST_F(Caffe2QuantizeTest, InspectWritesIntoAPipeNotOverIt) {
+  // A folder in place of /dev, whose files no test may touch.
+  const std::string pipe = Path("out.pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  // Both ends, so that nobody waits; what is written fits its buffer.
+  const int file = open(pipe.c_str(), O_RDWR | O_NONBLOCK);
+  ASSERT_GE(file, 0);
+  EXPECT_EQ(Run("inspect " + digits_ + "predict_net.pb --json " + pipe), 0);
+  struct stat info;
+  ASSERT_EQ(lstat(pipe.c_str(), &info), 0);
+  EXPECT_TRUE(S_ISFIFO(info.st_mode));
+  std::string json(1 << 16, '\0');
+  const ssize_t size = read(file, &json[0], json.size());
+  ASSERT_GT(size, 0);
+  json.resize(static_cast<size_t>(size));
+  EXPECT_EQ(nlohmann::json::parse(json)["files"].size(), 1u);
+  close(file);
+  unlink(pipe.c_str());
+}
+
+TEST_F(Caffe2QuantizeTest, InspectTellsWhereFilesAreBroken) {
+  std::ofstream(Path("cut.pb"), std::ios::binary)
+      << ReadText(digits_ + "init_net.pb").substr(0, 900);
+  EXPECT_EQ(Run("inspect " + Path("cut.pb")), 1);
+  EXPECT_THAT(err_,
+              HasSubstr("cut.pb: offset 899: NetDef.op[1].arg[1].floats"));
+  EXPECT_EQ(err_.find('\n'), err_.size() - 1) << err_;
+  // What could be read is there.
+  EXPECT_THAT(out_, HasSubstr("BROKEN"));
+  EXPECT_THAT(out_, HasSubstr("→ conv1_w"));
+
+  EXPECT_EQ(Run("inspect nowhere.pb " + digits_ + "predict_net.pb"), 1);
+  EXPECT_THAT(err_, HasSubstr("nowhere.pb"));
+  EXPECT_THAT(out_, HasSubstr("Softmax"));
+  EXPECT_EQ(Run("inspect"), 2);
 }
 
 TEST_F(Caffe2QuantizeTest, WrongArgumentsExitWithTwo) {
