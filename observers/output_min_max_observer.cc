@@ -150,16 +150,23 @@ OutputMinMaxObserver::OutputMinMaxObserver(
 
 OutputMinMaxObserver::~OutputMinMaxObserver() = default;
 
-void OutputMinMaxObserver::Start() { before_ = std::current_exception(); }
+void OutputMinMaxObserver::Start() {
+  // The next run may be another thread's.
+  std::lock_guard<std::mutex> lock(mutex_);
+  before_ = std::current_exception();
+}
 
 void OutputMinMaxObserver::Stop() {
   // The host also calls this from the handler of a run that threw: what the
   // outputs hold then is nobody's result. (before_ is not null where the net
   // itself is run from a handler.)
-  const bool failed = std::current_exception() != before_;
-  before_ = nullptr;
-  if (!failed)
-    static_cast<OperatorRecord*>(measurement_.get())->Record(subject_);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const bool failed = std::current_exception() != before_;
+    before_ = nullptr;
+    if (failed) return;
+  }
+  static_cast<OperatorRecord*>(measurement_.get())->Record(subject_);
 }
 
 class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {

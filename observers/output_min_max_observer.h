@@ -17,6 +17,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -80,6 +81,7 @@ class OutputMinMaxObserver final
 
  private:
   std::shared_ptr<OperatorMeasurement> measurement_;
+  std::mutex mutex_;
   std::exception_ptr before_;  // what was being handled at Start()
 };
 
