@@ -148,7 +148,10 @@ OutputMinMaxObserver::OutputMinMaxObserver(
     caffe2::OperatorBase* op, std::shared_ptr<OperatorMeasurement> measurement)
     : ObserverBase(op), measurement_(std::move(measurement)) {}
 
-OutputMinMaxObserver::~OutputMinMaxObserver() = default;
+OutputMinMaxObserver::~OutputMinMaxObserver() {
+  // After the last Stop(), whichever thread made it.
+  std::lock_guard<std::mutex> lock(mutex_);
+}
 
 void OutputMinMaxObserver::Start() {
   // The next run may be another thread's.
@@ -162,11 +165,13 @@ void OutputMinMaxObserver::Stop() {
   // itself is run from a handler.)
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    const bool failed = std::current_exception() != before_;
-    before_ = nullptr;
-    if (failed) return;
+    if (std::current_exception() != before_) return;
   }
   static_cast<OperatorRecord*>(measurement_.get())->Record(subject_);
+  // Locked once more, so that what was read above comes before the next Start()
+  // and what its run writes, whichever threads they are.
+  std::lock_guard<std::mutex> lock(mutex_);
+  before_ = nullptr;
 }
 
 class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
