@@ -21,6 +21,7 @@ foreach(header IN ITEMS
     operators/byte_weight_parameters.h
     plugin/plugin.h
     quantization/export.h
+    quantization/histogram.h
     quantization/kernels/byte_weight.h
     quantization/status.h
     serialization/per_channel_qtensor.h

@@ -114,8 +114,9 @@ std::string FormatMinMax(const NetInfo& info, RangeSince since) {
   std::string text;
   for (const OperatorInfo& op : info.operators) {
     for (const OutputInfo& output : op.outputs) {
-      const ValueRange& range =
-          since == RangeSince::kAttach ? output.total_range : output.range;
+      const ValueRange& range = since == RangeSince::kAttach
+                                    ? output.total.range
+                                    : output.values.range;
       text += std::to_string(op.op_index) + ' ' + Quoted(op.op_type) + ' ' +
               std::to_string(output.output_index) + ' ' +
               Quoted(output.tensor_name) + ' ' + range.MinText() + ' ' +

@@ -6,6 +6,7 @@
 #include <ctime>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace caffe2_quantization {
 namespace {
@@ -38,10 +39,10 @@ nlohmann::json ToJsonValue(const NetInfo& info) {
           {"tensor_name", output.tensor_name},
           {"type", output.type_name},
           {"shape", output.shape},
-          {"min", LimitToJson(output.range, false)},
-          {"max", LimitToJson(output.range, true)},
-          {"total_min", LimitToJson(output.total_range, false)},
-          {"total_max", LimitToJson(output.total_range, true)},
+          {"min", LimitToJson(output.values.range, false)},
+          {"max", LimitToJson(output.values.range, true)},
+          {"total_min", LimitToJson(output.total.range, false)},
+          {"total_max", LimitToJson(output.total.range, true)},
           {"runs", output.runs},
           {"count", output.count},
           {"nan", output.nan_count},
@@ -140,6 +141,46 @@ std::string ValueRange::MaxText() const {
       return Shortest(integer_max_);
   }
   return "";
+}
+
+void ShapeSet::Add(const std::vector<int64_t>& shape) {
+  const auto at = std::lower_bound(shapes_.begin(), shapes_.end(), shape);
+  if (at != shapes_.end() && *at == shape) return;
+  shapes_.insert(at, shape);
+  if (shapes_.size() <= kMaxShapes) return;
+  shapes_.pop_back();
+  more_ = true;
+}
+
+void ShapeSet::Merge(const ShapeSet& other) {
+  more_ |= other.more_;
+  for (const auto& shape : other.shapes_) Add(shape);
+}
+
+Status OutputValues::Merge(const OutputValues& other) {
+  OutputValues merged = *this;
+  merged.range.Merge(other.range);
+  merged.raw_range.Merge(other.raw_range);
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(merged.histogram.Merge(other.histogram));
+  const std::size_t both =
+      std::min(merged.column_max.size(), other.column_max.size());
+  for (std::size_t i = 0; i < both; ++i) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        merged.column_max[i].Merge(other.column_max[i]));
+  }
+  for (std::size_t i = both; i < other.column_max.size(); ++i) {
+    merged.column_max.push_back(other.column_max[i]);
+  }
+  *this = std::move(merged);
+  return Status::Ok();
+}
+
+bool operator==(const RecordingOptions& a, const RecordingOptions& b) {
+  return a.histogram_bins == b.histogram_bins &&
+         a.column_max_bins == b.column_max_bins &&
+         a.column_max_blobs == b.column_max_blobs && a.op_types == b.op_types &&
+         a.op_names == b.op_names && a.outputs == b.outputs &&
+         a.every == b.every && a.run_limit == b.run_limit;
 }
 
 std::string ToIso8601(TimePoint time) {

@@ -93,8 +93,8 @@ class OperatorRecord final : public OperatorMeasurement {
         continue;
       }
       ++output.runs;
-      output.range.Merge(scan.range);
-      output.total_range.Merge(scan.range);
+      output.values.range.Merge(scan.range);
+      output.total.range.Merge(scan.range);
       output.count += scan.count;
       output.nan_count += scan.nan_count;
       output.positive_infinity_count += scan.positive_infinity_count;
@@ -113,7 +113,7 @@ class OperatorRecord final : public OperatorMeasurement {
   OperatorInfo InfoAndReset() {
     std::lock_guard<std::mutex> lock(mutex_);
     OperatorInfo info = info_;
-    for (OutputInfo& output : info_.outputs) output.range = ValueRange();
+    for (OutputInfo& output : info_.outputs) output.values.range = ValueRange();
     return info;
   }
 
@@ -124,7 +124,7 @@ class OperatorRecord final : public OperatorMeasurement {
   void Restore(const OperatorInfo& info) {
     std::lock_guard<std::mutex> lock(mutex_);
     for (std::size_t i = 0; i < info_.outputs.size(); ++i) {
-      info_.outputs[i].range.Merge(info.outputs[i].range);
+      info_.outputs[i].values.range.Merge(info.outputs[i].values.range);
     }
   }
 

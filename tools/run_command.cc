@@ -84,7 +84,7 @@ std::string MinMaxTable(const ModelReport& model) {
                    {"inf", Align::kRight}});
   for (const OperatorInfo& op : model.min_max.operators) {
     for (const OutputInfo& output : op.outputs) {
-      const ValueRange& range = output.total_range;
+      const ValueRange& range = output.total.range;
       table.AddRow(
           {std::to_string(op.op_index), op.op_type,
            std::to_string(output.output_index), output.tensor_name,

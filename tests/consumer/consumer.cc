@@ -49,7 +49,7 @@ void ObserveANet(caffe2::Workspace* workspace, const std::string& path) {
         "attach");
   Check(workspace->RunNet("net"), "RunNet");
   const cq::NetInfo info = measurement->get_info();
-  const cq::ValueRange& range = info.operators.at(0).outputs.at(0).range;
+  const cq::ValueRange& range = info.operators.at(0).outputs.at(0).values.range;
   Check(range.min() == -3 && range.max() == 3, "range");
   Check(range.MinText() == "-3" && range.MaxText() == "3", "text");
   Check(!cq::ToJson(info).empty(), "JSON");

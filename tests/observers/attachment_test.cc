@@ -77,7 +77,7 @@ TEST(Attachment, NetsOfOneNameInTwoWorkspacesAreApart) {
         ->get_info()
         .operators[0]
         .outputs[0]
-        .range.min();
+        .values.range.min();
   };
   EXPECT_EQ(min(&first), -1);
   EXPECT_EQ(min(&second), -2);
@@ -92,7 +92,8 @@ TEST(Attachment, AMeasurementOutlivesItsWorkspace) {
   workspace.reset();
   const auto measurement = FindNetMeasurement("outlives", nullptr);
   ASSERT_NE(measurement, nullptr);
-  EXPECT_EQ(measurement->get_info().operators[0].outputs[0].range.min(), -3);
+  EXPECT_EQ(measurement->get_info().operators[0].outputs[0].values.range.min(),
+            -3);
   EXPECT_TRUE(ForgetNetMeasurement("outlives"));
   EXPECT_FALSE(ForgetNetMeasurement("outlives"));
 }

@@ -16,8 +16,8 @@ NetInfo OneOutput(const std::string& tensor, ValueRange range) {
   info.operators[0].op_type = "Conv";
   info.operators[0].outputs.resize(1);
   info.operators[0].outputs[0].tensor_name = tensor;
-  info.operators[0].outputs[0].range = range;
-  info.operators[0].outputs[0].total_range = range;
+  info.operators[0].outputs[0].values.range = range;
+  info.operators[0].outputs[0].total.range = range;
   return info;
 }
 

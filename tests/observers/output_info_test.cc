@@ -67,7 +67,7 @@ TEST(ToJson, HoldsEverything) {
   OutputInfo& output = info.operators[0].outputs[0];
   output.tensor_name = "y\xff";  // not UTF-8
   output.shape = {2, 3};
-  output.total_range = ValueRange::OfFloats(-1.5f, 2.5f);
+  output.total.range = ValueRange::OfFloats(-1.5f, 2.5f);
   output.nan_count = 4;
   const auto json = nlohmann::json::parse(ToJson(info));
   EXPECT_EQ(json["net"], "a \"net\"");

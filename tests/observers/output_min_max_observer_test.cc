@@ -27,8 +27,8 @@ Ranges TotalRanges(const NetInfo& info) {
   Ranges ranges;
   for (const auto& op : info.operators) {
     for (const auto& output : op.outputs) {
-      ranges[output.tensor_name] = {output.total_range.min(),
-                                    output.total_range.max()};
+      ranges[output.tensor_name] = {output.total.range.min(),
+                                    output.total.range.max()};
     }
   }
   return ranges;
@@ -106,8 +106,10 @@ TEST_P(ObserverOfNetType, EqualsThePlainMinAndMaxOfEveryRun) {
     const NetInfo info = measurement->get_info();
     for (const auto& op : info.operators) {
       for (const auto& output : op.outputs) {
-        EXPECT_EQ(output.range.min(), expected[output.tensor_name].first);
-        EXPECT_EQ(output.range.max(), expected[output.tensor_name].second);
+        EXPECT_EQ(output.values.range.min(),
+                  expected[output.tensor_name].first);
+        EXPECT_EQ(output.values.range.max(),
+                  expected[output.tensor_name].second);
         EXPECT_EQ(output.runs, static_cast<uint64_t>(run + 1));
       }
     }
@@ -197,16 +199,16 @@ TEST_F(OutputMinMaxObserverTest, ObservesOneOperator) {
   op->AttachObserver(std::move(owned));
   Run({-1, 2});
   EXPECT_EQ(observer->get_info().op_type, "Negative");
-  EXPECT_EQ(observer->get_info().outputs[0].range.min(), -2);
+  EXPECT_EQ(observer->get_info().outputs[0].values.range.min(), -2);
   observer->stop();
   Run({-9, 9});
-  EXPECT_EQ(observer->get_info().outputs[0].range.min(), -2);
+  EXPECT_EQ(observer->get_info().outputs[0].values.range.min(), -2);
   observer->resume();
   observer->reset();
   Run({-1, 0});
   const OutputInfo output = observer->get_info().outputs[0];
-  EXPECT_EQ(output.range.min(), 0);
-  EXPECT_EQ(output.total_range.min(), -2);
+  EXPECT_EQ(output.values.range.min(), 0);
+  EXPECT_EQ(output.total.range.min(), -2);
   EXPECT_EQ(output.runs, 2u);
   EXPECT_EQ(output.count, 4u);
   EXPECT_NE(op->DetachObserver(observer), nullptr);
@@ -247,8 +249,8 @@ TEST_F(OutputMinMaxObserverTest, NonFiniteOutputsNeverReachTheRange) {
   const float infinity = std::numeric_limits<float>::infinity();
   Run({std::nanf(""), 1, -infinity, infinity, -3, 5});
   const OutputInfo output = measurement->get_info().operators[1].outputs[0];
-  EXPECT_EQ(output.range.min(), -5);
-  EXPECT_EQ(output.range.max(), 3);
+  EXPECT_EQ(output.values.range.min(), -5);
+  EXPECT_EQ(output.values.range.max(), 3);
   EXPECT_EQ(output.nan_count, 1u);
   EXPECT_EQ(output.positive_infinity_count, 1u);
   EXPECT_EQ(output.negative_infinity_count, 1u);
@@ -289,11 +291,13 @@ TEST_F(OutputMinMaxObserverTest, AFailedDumpKeepsWhatWasMeasured) {
   ASSERT_TRUE(AttachOutputMinMaxObserver(net_, options, &measurement).ok());
   Run({1, 4});
   Run({2, 3});
-  EXPECT_EQ(measurement->get_info().operators[1].outputs[0].range.min(), -4);
+  EXPECT_EQ(measurement->get_info().operators[1].outputs[0].values.range.min(),
+            -4);
   const Status status = measurement->dump_and_reset();
   EXPECT_EQ(status.kind(), Status::Kind::kIoError);
   EXPECT_NE(status.message().find("missing"), std::string::npos);
-  EXPECT_EQ(measurement->get_info().operators[1].outputs[0].range.min(), -4);
+  EXPECT_EQ(measurement->get_info().operators[1].outputs[0].values.range.min(),
+            -4);
   EXPECT_FALSE(DetachOutputMinMaxObserver(net_).ok());
   EXPECT_NE(FindNetMeasurement("n", &workspace_), nullptr);
   // The folder turns up: nothing was lost.
@@ -327,7 +331,7 @@ TEST_F(OutputMinMaxObserverTest, AnUnsupportedOutputIsListed) {
   const OutputInfo output = measurement->get_info().operators[0].outputs[0];
   EXPECT_EQ(output.unsupported_runs, 1u);
   EXPECT_EQ(output.runs, 0u);
-  EXPECT_TRUE(output.range.empty());
+  EXPECT_TRUE(output.values.range.empty());
   EXPECT_NE(output.type_name.find("string"), std::string::npos);
 }
 
@@ -356,8 +360,8 @@ TEST_F(OutputMinMaxObserverTest, AFailedRunLeavesTheRangesAlone) {
   const OutputInfo output = measurement->get_info().operators[0].outputs[0];
   EXPECT_EQ(output.runs, 2u);
   EXPECT_EQ(output.count, 5u);
-  EXPECT_EQ(output.range.min(), 1);
-  EXPECT_EQ(output.range.max(), 1);
+  EXPECT_EQ(output.values.range.min(), 1);
+  EXPECT_EQ(output.values.range.max(), 1);
 }
 
 TEST_F(OutputMinMaxObserverTest, WhatAFailedNetShowedIsWrittenToo) {

@@ -107,8 +107,8 @@ TEST_F(RunModelTest, GivesTheSameOnEveryTypeOfNet) {
     EXPECT_EQ(report_.models[0].correct, 4);
     const auto& output =
         report_.models[0].min_max.operators.at(0).outputs.at(0);
-    EXPECT_EQ(output.total_range.min(), 1);
-    EXPECT_EQ(output.total_range.max(), 10);
+    EXPECT_EQ(output.total.range.min(), 1);
+    EXPECT_EQ(output.total.range.max(), 10);
   }
 }
 
