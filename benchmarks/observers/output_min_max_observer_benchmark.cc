@@ -1,13 +1,15 @@
-// What the observers cost a net.
+// What the observers cost a net: ResNet-50 at batch 1.
+#include <cstring>
+
 #include "benchmarks/registry.h"
+#include "benchmarks/support/resnet50.h"
 #include "observers/attachment.h"
 #include "observers/output_min_max_observer.h"
-#include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {
 namespace {
 
-enum class Mode { kNone, kAttached, kStopped };
+enum class Mode { kNone, kRead, kStopped, kMinMax };
 
 struct NetState {
   std::shared_ptr<caffe2::Workspace> workspace;
@@ -15,36 +17,43 @@ struct NetState {
   void operator()() const { net->Run(); }
 };
 
-// Four 3x3 convolutions of 64 channels with their Relus, 28x28, batch 1.
+// Reads every output once and does nothing with it: the least that any observer
+// of all values can cost.
+class ReadObserver final : public caffe2::ObserverBase<caffe2::OperatorBase> {
+ public:
+  using ObserverBase::ObserverBase;
+
+  void Stop() override {
+    for (int i = 0; i < subject_->OutputSize(); ++i) {
+      const auto& tensor = subject_->OutputBlob(i)->Get<caffe2::Tensor>();
+      const auto* data = static_cast<const unsigned char*>(tensor.raw_data());
+      uint64_t sums[8] = {};
+      const std::size_t blocks = tensor.nbytes() / sizeof(sums);
+      for (std::size_t block = 0; block < blocks; ++block) {
+        uint64_t words[8];
+        std::memcpy(words, data + block * sizeof(words), sizeof(words));
+        for (int lane = 0; lane < 8; ++lane) sums[lane] ^= words[lane];
+      }
+      for (const uint64_t sum : sums) sink_ = sink_ ^ sum;
+    }
+  }
+
+ private:
+  volatile uint64_t sink_ = 0;
+};
+
 NetState MakeNet(Mode mode) {
   NetState state{std::make_shared<caffe2::Workspace>(), nullptr};
-  auto* workspace = state.workspace.get();
-  constexpr int64_t kChannels = 64, kSide = 28;
-  const auto fill = [&](const std::string& name, std::vector<int64_t> shape) {
-    int64_t count = 1;
-    for (const int64_t dim : shape) count *= dim;
-    std::vector<float> values(count);
-    for (int64_t i = 0; i < count; ++i) {
-      values[i] = static_cast<float>(i % 97 - 48) / 480;
+  state.net = MakeResNet50(state.workspace.get(), 1);
+  if (mode == Mode::kRead) {
+    for (caffe2::OperatorBase* op : state.net->GetOperators()) {
+      op->AttachObserver(std::make_unique<ReadObserver>(op));
     }
-    FeedFloats(workspace, name, values, std::move(shape));
-  };
-  fill("x0", {1, kChannels, kSide, kSide});
-  NetBuilder net("overhead", "simple");
-  for (int layer = 0; layer < 4; ++layer) {
-    const std::string i = std::to_string(layer);
-    const std::string next = "x" + std::to_string(layer + 1);
-    fill("w" + i, {kChannels, kChannels, 3, 3});
-    fill("b" + i, {kChannels});
-    net.Op("Conv", {"x" + i, "w" + i, "b" + i}, {"c" + i})
-        .Int("kernel", 3)
-        .Int("pad", 1);
-    net.Op("Relu", {"c" + i}, {next});
-  }
-  state.net = workspace->CreateNet(net.Build());
-  if (mode != Mode::kNone) {
+  } else if (mode != Mode::kNone) {
+    OutputMinMaxOptions options;
     std::shared_ptr<NetMeasurement> measurement;
-    CAFFE_ENFORCE(AttachOutputMinMaxObserver(state.net, {}, &measurement).ok());
+    CAFFE_ENFORCE(
+        AttachOutputMinMaxObserver(state.net, options, &measurement).ok());
     if (mode == Mode::kStopped) measurement->stop();
   }
   return state;
@@ -53,13 +62,14 @@ NetState MakeNet(Mode mode) {
 }  // namespace
 
 void AddObserverBenchmarks() {
-  const std::string group = "Net with observers/4 Conv+Relu 64x28x28";
+  const std::string group = "Net with observers/ResNet-50, batch 1";
   const auto add = [&](const char* variant, Mode mode) {
     AddBenchmark(group, variant, 0, [mode] { return MakeRun(MakeNet(mode)); });
   };
   add("host", Mode::kNone);
-  add("observed", Mode::kAttached);
+  add("every output read", Mode::kRead);
   add("attached, stopped", Mode::kStopped);
+  add("min/max", Mode::kMinMax);
 }
 
 }  // namespace caffe2_quantization
