@@ -18,10 +18,10 @@ namespace {
 constexpr char kMinidb[] = "minidb";
 constexpr char kFile[] = "file";
 
-// The two fields of a BlobProto that say how to read it.
+// The two fields of a BlobProto that say how to read it, where they stand.
 struct BlobHeader {
-  std::string name;
-  std::string type;
+  std::string_view name;
+  std::string_view type;
 };
 
 Status ReadBlobHeader(std::string_view bytes, BlobHeader* header) {
@@ -31,8 +31,8 @@ Status ReadBlobHeader(std::string_view bytes, BlobHeader* header) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader.Next(&field));
     if (field.type != WireType::kBytes) continue;
     const auto text = [&] {
-      return std::string(reinterpret_cast<const char*>(field.begin),
-                         field.size());
+      return std::string_view(reinterpret_cast<const char*>(field.begin),
+                              field.size());
     };
     if (field.number == caffe2::BlobProto::kNameFieldNumber) {
       header->name = text();
@@ -69,7 +69,7 @@ class QTensorLoadOp::Loading {
       if (header.name.empty() && header.type.empty()) {
         Fail(where_ + ": a BlobProto without name and type, expected a blob");
       }
-      ReadBlob(header.name, bytes, &names);
+      ReadBlob(std::string(header.name), bytes, &names);
     } else {
       MinidbReader reader(bytes.data(), bytes.size());
       MinidbRecord record;

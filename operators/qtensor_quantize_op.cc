@@ -162,12 +162,12 @@ bool QTensorQuantizeOp::RunOnDevice() {
   fields.set_is_signed(format_.is_signed);
   fields.set_scale(1);
   fields.set_bias(0);
+  QTensorCounts counts;
+  counts.data = format_.planes() *
+                kernels::BitPlaneBytes(static_cast<std::size_t>(input.numel()));
   QTensorLayout planes;
-  const Status valid = ValidateQTensorProto(
-      debug_def().output(0), fields,
-      format_.planes() *
-          kernels::BitPlaneBytes(static_cast<std::size_t>(input.numel())),
-      &planes);
+  const Status valid =
+      ValidateQTensorProto(debug_def().output(0), fields, counts, &planes);
   CAFFE_ENFORCE(valid.ok(), type(), ": ", valid.message());
 
   const std::vector<Extremes> ranges = RangesOf(src, layout);
@@ -187,19 +187,20 @@ bool QTensorQuantizeOp::RunOnDevice() {
     scales.push_back(each.scale);
     biases.push_back(each.bias);
   }
+  QTensorExtras extras;
   if (has_axis_) {
-    fields.set_is_multiparam(true);
-    fields.set_axis(input.canonical_axis_index(axis_));
-    fields.set_data_type(caffe2::TensorProto::FLOAT);
-    fields.mutable_scales()->Add(scales.begin(), scales.end());
-    fields.mutable_biases()->Add(biases.begin(), biases.end());
+    extras.is_multiparam = true;
+    extras.axis = input.canonical_axis_index(axis_);
+    extras.data_type = caffe2::TensorProto::FLOAT;
+    extras.scales = scales;
+    extras.biases = biases;
   } else {
     fields.set_scale(scales[0]);
     fields.set_bias(biases[0]);
   }
   std::unique_ptr<QTensorCPU> tensor;
-  const Status made =
-      MakeQTensor(debug_def().output(0), fields, planes, &tensor);
+  const Status made = MakeQTensor(debug_def().output(0), fields, planes,
+                                  std::move(extras), &tensor);
   CAFFE_ENFORCE(made.ok(), type(), ": ", made.message());
   if (input.numel() > 0) {
     kernels::ChannelParams params;

@@ -8,7 +8,10 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <optional>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "caffe2/proto/caffe2_pb.h"
 #include "quantization/atomic_file.h"
@@ -27,17 +30,8 @@ using kernels::PackedBytesOutcome;
 // that the string is written once and never filled with zeros first.
 constexpr std::size_t kEncodeBlock = 32 << 10;
 
-// Fields other than data that one message may have, in bytes, written or read:
-// fourteen million channels fit. More than that is not a tensor but an attack
-// on the memory.
-constexpr std::size_t kMaxHeaderBytes = 256 << 20;
-
-Status HeaderTooLarge(const std::string& where, uint64_t bytes) {
-  return Status::OutOfRange(where + ": the fields besides data take at least " +
-                            std::to_string(bytes) +
-                            " bytes, expected at most " +
-                            std::to_string(kMaxHeaderBytes));
-}
+// As much of a text from a message as an error repeats.
+constexpr std::size_t kMaxQuoted = 256;
 
 // ---- Writing ----------------------------------------------------------------
 
@@ -138,19 +132,32 @@ bool IsBytes(const WireField& field, int number) {
          field.type == WireType::kBytes;
 }
 
-// The data field, packed or not.
-bool IsData(const WireField& field) {
-  return field.number == QTensorProto::kDataFieldNumber &&
-         (field.type == WireType::kBytes || field.type == WireType::kVarint);
+// Values of a repeated field, packed or not.
+bool AreVarints(const WireField& field) {
+  return field.type == WireType::kBytes || field.type == WireType::kVarint;
+}
+bool AreDoubles(const WireField& field) {
+  return field.type == WireType::kBytes || field.type == WireType::kFixed64;
 }
 
-// A field that protobuf is to parse. Unknown ones and groups it would only
-// keep.
-bool IsHeader(const WireField& field) {
-  return field.number >= QTensorProto::kDimsFieldNumber &&
-         field.number <= QTensorProto::kIsMultiparamFieldNumber &&
-         field.number != QTensorProto::kDataFieldNumber &&
-         field.type != WireType::kGroup;
+bool IsData(const WireField& field) {
+  return field.number == QTensorProto::kDataFieldNumber && AreVarints(field);
+}
+
+double DoubleAt(const uint8_t* at) {
+  uint64_t bits = 0;
+  for (int i = 0; i < 8; ++i) bits |= static_cast<uint64_t>(at[i]) << (8 * i);
+  double value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+std::string_view TextOf(const WireField& field) {
+  return {reinterpret_cast<const char*>(field.begin), field.size()};
+}
+
+std::string Quoted(std::string_view text) {
+  return std::string(text.substr(0, kMaxQuoted));
 }
 
 Status InMessage(const char* message, const Status& status) {
@@ -170,6 +177,12 @@ struct Input {
     return is_blob ? "BlobProto.qtensor" : "QTensorProto";
   }
 };
+
+// Where something in the QTensorProto stands, for an error to begin with.
+std::string At(const Input& input, std::size_t offset) {
+  return std::string(input.tensor_name()) + ", offset " +
+         std::to_string(offset) + ": ";
+}
 
 // Calls on_tensor(reader, field) for each field that is left in `tensor`.
 template <typename OnTensor>
@@ -203,16 +216,15 @@ Status ForEachField(const Input& input, const OnBlob& on_blob,
   return Status::Ok();
 }
 
-// What a first pass over a message learns, without taking memory for its data.
+// What a first pass over a message learns. Nothing in it grows with the
+// message: texts are where they stand there, and long fields are only counted.
 struct Scan {
-  bool has_name = false;
-  bool has_type = false;
+  std::optional<std::string_view> name;
+  std::optional<std::string_view> type;
   bool has_qtensor = false;
-  std::string name;
-  std::string type;
-  std::string header;        // the qtensor's fields besides data, as found
-  uint64_t data_values = 0;  // varints in its data
-  uint64_t dims = 0;         // varints in its dims
+  std::string_view tensor_name;
+  QTensorProto fields;  // but for name, data, scales and biases
+  QTensorCounts counts;
 };
 
 // The varints of a field that is one, or a packed run of them. A varint ends
@@ -223,51 +235,139 @@ uint64_t CountVarints(const WireField& field) {
   return field.size() - wide;
 }
 
+Status AddDims(const Input& input, const WireField& field,
+               QTensorProto* fields) {
+  // Eight bytes of memory for one of the message: not before this check.
+  const uint64_t count =
+      static_cast<uint64_t>(fields->dims_size()) + CountVarints(field);
+  if (count > kMaxQTensorDims) {
+    return Status::OutOfRange(
+        At(input, field.offset) + "field dims has at least " +
+        std::to_string(count) + " elements, expected at most " +
+        std::to_string(kMaxQTensorDims));
+  }
+  for (const uint8_t* at = field.begin; at != field.end;) {
+    uint64_t dim = 0;
+    if (!ReadVarint(&at, field.end, &dim)) {
+      return Status::Corruption(
+          At(input, field.offset) +
+          "field dims has a varint that is cut off or too long");
+    }
+    fields->add_dims(static_cast<int64_t>(dim));
+  }
+  return Status::Ok();
+}
+
+Status CountDoubles(const Input& input, const WireField& field,
+                    const char* name, uint64_t* count) {
+  if (field.size() % sizeof(double) != 0) {
+    return Status::Corruption(At(input, field.offset) + "field " + name +
+                              " has " + std::to_string(field.size()) +
+                              " packed bytes, expected a multiple of 8");
+  }
+  *count += field.size() / sizeof(double);
+  return Status::Ok();
+}
+
+// Takes what a field says as protobuf would: the last scalar wins, lists grow,
+// and a field of another wire type than its own is an unknown one.
+Status ScanTensorField(const Input& input, const WireField& field, Scan* scan) {
+  QTensorProto& fields = scan->fields;
+  uint64_t integer = 0;
+  const uint8_t* begin = field.begin;
+  const bool is_integer = field.type == WireType::kVarint &&
+                          ReadVarint(&begin, field.end, &integer);
+  const bool is_double = field.type == WireType::kFixed64;
+  switch (field.number) {
+    case QTensorProto::kDimsFieldNumber:
+      if (AreVarints(field)) return AddDims(input, field, &fields);
+      break;
+    case QTensorProto::kPrecisionFieldNumber:
+      if (is_integer) fields.set_precision(static_cast<int32_t>(integer));
+      break;
+    case QTensorProto::kScaleFieldNumber:
+      if (is_double) fields.set_scale(DoubleAt(field.begin));
+      break;
+    case QTensorProto::kBiasFieldNumber:
+      if (is_double) fields.set_bias(DoubleAt(field.begin));
+      break;
+    case QTensorProto::kIsSignedFieldNumber:
+      if (is_integer) fields.set_is_signed(integer != 0);
+      break;
+    case QTensorProto::kDataFieldNumber:
+      if (AreVarints(field)) scan->counts.data += CountVarints(field);
+      break;
+    case QTensorProto::kNameFieldNumber:
+      if (field.type == WireType::kBytes) scan->tensor_name = TextOf(field);
+      break;
+    case QTensorProto::kDataTypeFieldNumber: {
+      // A value that is none of the enum's is unknown too.
+      const int type = static_cast<int>(integer);
+      if (is_integer && caffe2::TensorProto_DataType_IsValid(type)) {
+        fields.set_data_type(static_cast<caffe2::TensorProto_DataType>(type));
+      }
+      break;
+    }
+    case QTensorProto::kScalesFieldNumber:
+      if (!AreDoubles(field)) break;
+      return CountDoubles(input, field, "scales", &scan->counts.scales);
+    case QTensorProto::kBiasesFieldNumber:
+      if (!AreDoubles(field)) break;
+      return CountDoubles(input, field, "biases", &scan->counts.biases);
+    case QTensorProto::kAxisFieldNumber:
+      if (is_integer) fields.set_axis(static_cast<int32_t>(integer));
+      break;
+    case QTensorProto::kIsMultiparamFieldNumber:
+      if (is_integer) fields.set_is_multiparam(integer != 0);
+      break;
+    default:
+      break;
+  }
+  return Status::Ok();
+}
+
 Status ScanMessage(const Input& input, Scan* scan) {
-  const auto text = [](const WireField& field) {
-    return std::string(reinterpret_cast<const char*>(field.begin),
-                       field.size());
-  };
   const auto on_blob = [&](const WireField& field) {
     if (IsBytes(field, BlobProto::kNameFieldNumber)) {
-      scan->has_name = true;
-      scan->name = text(field);
+      scan->name = TextOf(field);
     } else if (IsBytes(field, BlobProto::kTypeFieldNumber)) {
-      scan->has_type = true;
-      scan->type = text(field);
+      scan->type = TextOf(field);
     } else if (IsBytes(field, BlobProto::kQtensorFieldNumber)) {
       scan->has_qtensor = true;
     }
   };
   const auto on_tensor = [&](const WireReader&, const WireField& field) {
-    if (IsData(field)) {
-      scan->data_values += CountVarints(field);
-    } else if (IsHeader(field)) {
-      const std::size_t field_size =
-          static_cast<std::size_t>(field.end - field.tag);
-      const auto where = [&] {
-        return std::string(input.tensor_name()) + ", offset " +
-               std::to_string(field.offset);
-      };
-      if (field_size > kMaxHeaderBytes - scan->header.size()) {
-        return HeaderTooLarge(where(), scan->header.size() + field_size);
-      }
-      if (field.number == QTensorProto::kDimsFieldNumber &&
-          (field.type == WireType::kBytes || field.type == WireType::kVarint)) {
-        // Eight bytes of memory for one of the message: not before this check.
-        scan->dims += CountVarints(field);
-        if (scan->dims > kMaxQTensorDims) {
-          return Status::OutOfRange(where() + ": field dims has at least " +
-                                    std::to_string(scan->dims) +
-                                    " elements, expected at most " +
-                                    std::to_string(kMaxQTensorDims));
-        }
-      }
-      scan->header.append(reinterpret_cast<const char*>(field.tag), field_size);
+    return ScanTensorField(input, field, scan);
+  };
+  return ForEachField(input, on_blob, on_tensor);
+}
+
+// Reads scales and biases, of which there are as many as the first pass
+// counted: straight to where the tensor will have them.
+Status ReadScalesAndBiases(const Input& input, const std::string& name,
+                           const QTensorCounts& counts, QTensorExtras* extras) {
+  if (counts.scales == 0 && counts.biases == 0) return Status::Ok();
+  try {
+    extras->scales.reserve(counts.scales);
+    extras->biases.reserve(counts.biases);
+  } catch (const std::bad_alloc&) {
+    return Status::OutOfRange("QTensor '" + name + "': no memory for " +
+                              std::to_string(counts.scales) + " scales and " +
+                              std::to_string(counts.biases) + " biases");
+  }
+  const auto read = [&](const WireReader&, const WireField& field) {
+    std::vector<double>* const to =
+        field.number == QTensorProto::kScalesFieldNumber   ? &extras->scales
+        : field.number == QTensorProto::kBiasesFieldNumber ? &extras->biases
+                                                           : nullptr;
+    if (to == nullptr || !AreDoubles(field)) return Status::Ok();
+    for (const uint8_t* at = field.begin; at != field.end; at += 8) {
+      to->push_back(DoubleAt(at));
     }
     return Status::Ok();
   };
-  return ForEachField(input, on_blob, on_tensor);
+  return ForEachField(
+      input, [](const WireField&) {}, read);
 }
 
 // Why the varint that stands at `offset` and would be value `index` is refused.
@@ -289,11 +389,10 @@ Status BadVarint(const Input& input, const std::string& name,
              std::to_string(index);
       break;
   }
-  return Status::Corruption(std::string(input.tensor_name()) + ", offset " +
-                            std::to_string(offset) + ": " + what);
+  return Status::Corruption(At(input, offset) + what);
 }
 
-// The second pass: data to planes, of which there are exactly as many bytes as
+// The last pass: data to planes, of which there are exactly as many bytes as
 // the first pass counted.
 Status DecodePlanes(const Input& input, const std::string& name,
                     uint8_t* planes, std::size_t capacity) {
@@ -320,30 +419,28 @@ Status Decode(const Input& input, std::unique_ptr<QTensorCPU>* tensor,
   Scan scan;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ScanMessage(input, &scan));
 
-  QTensorProto fields;
-  if (!fields.ParsePartialFromArray(scan.header.data(),
-                                    static_cast<int>(scan.header.size()))) {
-    return Status::Corruption("QTensor '" + scan.name +
-                              "': the fields besides data do not parse");
-  }
-  std::string().swap(scan.header);
-  if (!scan.has_name) scan.name = fields.name();
+  const std::string_view full_name = scan.name.value_or(scan.tensor_name);
+  const std::string quoted = Quoted(full_name);
   if (input.is_blob) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateQTensorBlob(
-        scan.name, scan.has_type, scan.type, scan.has_qtensor));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        ValidateQTensorBlob(quoted, scan.type.has_value(),
+                            Quoted(scan.type.value_or("")), scan.has_qtensor));
   }
   QTensorLayout layout;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ValidateQTensorProto(scan.name, fields, scan.data_values, &layout));
+      ValidateQTensorProto(quoted, scan.fields, scan.counts, &layout));
 
+  QTensorExtras extras = QTensorExtrasOf(scan.fields);
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      ReadScalesAndBiases(input, quoted, scan.counts, &extras));
   std::unique_ptr<QTensorCPU> result;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      MakeQTensor(scan.name, fields, layout, &result));
+      MakeQTensor(quoted, scan.fields, layout, std::move(extras), &result));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      DecodePlanes(input, scan.name, result->mutable_data(),
+      DecodePlanes(input, quoted, result->mutable_data(),
                    static_cast<std::size_t>(layout.data_bytes)));
+  if (name != nullptr) name->assign(full_name.data(), full_name.size());
   *tensor = std::move(result);
-  if (name != nullptr) *name = std::move(scan.name);
   return Status::Ok();
 }
 
@@ -388,10 +485,6 @@ Status QTensorToBytes(const QTensorCPU& tensor, const std::string& name,
   }
   std::string after;
   WriteFieldsAfterData(tensor, name, &after);
-  if (before.size() + after.size() > kMaxHeaderBytes) {
-    return HeaderTooLarge("QTensor '" + name.substr(0, 256) + "'",
-                          before.size() + after.size());
-  }
 
   const uint64_t tensor_bytes = before.size() + wire_bytes + after.size();
   std::string start;

@@ -35,10 +35,12 @@ CAFFE2_QUANTIZATION_API Status QTensorToBytes(const QTensorCPU& tensor,
 // null) are set on success, else left as they were. The tensor is a
 // PerChannelQTensor when the message has fields that the host's class lacks.
 //
-// Takes memory for the result and 64 KiB more at most, beside the fields that
-// are not data. Accepts what protobuf accepts: fields in any order, repeated
-// and unknown ones, groups, qtensor split in parts, data packed, not packed or
-// in pieces, varints longer than needed. Errors name the offset or the field.
+// Takes memory for the result and 64 KiB more at most, however many channels it
+// has and whatever else is in the message. Accepts what protobuf accepts:
+// fields in any order, repeated and unknown ones, groups, qtensor split in
+// parts, data packed, not packed or in pieces, varints longer than needed.
+// Errors name the offset or the field, and a blob by the first 256 bytes of its
+// name.
 CAFFE2_QUANTIZATION_API Status
 QTensorFromBytes(const void* bytes, std::size_t size,
                  std::unique_ptr<QTensorCPU>* tensor, std::string* name);

@@ -22,11 +22,15 @@ Status MakeFromProto(const caffe2::BlobProto& proto,
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateQTensorBlob(
       name, proto.has_type(), proto.type(), proto.has_qtensor()));
   const std::size_t values = static_cast<std::size_t>(fields.data_size());
+  QTensorCounts counts;
+  counts.data = values;
+  counts.scales = static_cast<uint64_t>(fields.scales_size());
+  counts.biases = static_cast<uint64_t>(fields.biases_size());
   QTensorLayout layout;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ValidateQTensorProto(name, fields, values, &layout));
+      ValidateQTensorProto(name, fields, counts, &layout));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      MakeQTensor(name, fields, layout, tensor));
+      MakeQTensor(name, fields, layout, QTensorExtrasOf(fields), tensor));
   const std::size_t narrowed = kernels::NarrowInt32ToBytes(
       fields.data().data(), values, (*tensor)->mutable_data());
   if (narrowed != values) {

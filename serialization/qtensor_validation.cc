@@ -82,10 +82,11 @@ Status Missing(const std::string& blob, const std::string& field) {
   return Status::Corruption(Where(blob, field) + " is missing, expected once");
 }
 
-Status CheckExtras(const std::string& blob, const QTensorExtras& extras,
-                   const std::vector<int64_t>& dims) {
-  if (!extras.is_multiparam.value_or(false)) return Status::Ok();
-  const int64_t axis = extras.axis.value_or(0);
+// Of a tensor per channel: that the axis is there, and that each channel has a
+// scale and a bias.
+Status CheckChannelCounts(const std::string& blob, int64_t axis,
+                          uint64_t scales, uint64_t biases,
+                          const std::vector<int64_t>& dims) {
   const int64_t ndim = static_cast<int64_t>(dims.size());
   if (axis < 0 || axis >= ndim) {
     return Status::Corruption(Where(blob, "axis") + " is " +
@@ -100,10 +101,14 @@ Status CheckExtras(const std::string& blob, const QTensorExtras& extras,
                               " elements, expected " + Text(channels) +
                               " (dims[" + std::to_string(axis) + "])");
   };
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      check_length("scales", extras.scales.size()));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      check_length("biases", extras.biases.size()));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(check_length("scales", scales));
+  return check_length("biases", biases);
+}
+
+// Precondition: of a tensor per channel, there are as many biases as scales.
+Status CheckChannelValues(const std::string& blob,
+                          const QTensorExtras& extras) {
+  if (!extras.is_multiparam.value_or(false)) return Status::Ok();
   // Every run of an operator comes here: words are made for a bad one alone.
   for (std::size_t c = 0; c < extras.scales.size(); ++c) {
     const bool good_scale =
@@ -120,23 +125,12 @@ Status CheckExtras(const std::string& blob, const QTensorExtras& extras,
   return Status::Ok();
 }
 
-QTensorExtras ExtrasOf(const caffe2::QTensorProto& fields) {
-  QTensorExtras extras;
-  extras.scales.assign(fields.scales().begin(), fields.scales().end());
-  extras.biases.assign(fields.biases().begin(), fields.biases().end());
-  if (fields.has_axis()) extras.axis = fields.axis();
-  if (fields.has_is_multiparam()) extras.is_multiparam = fields.is_multiparam();
-  if (fields.has_data_type()) {
-    extras.data_type = static_cast<int32_t>(fields.data_type());
-  }
-  return extras;
-}
-
 }  // namespace
 
 Status ValidateQTensorProto(const std::string& blob,
                             const caffe2::QTensorProto& fields,
-                            uint64_t data_values, QTensorLayout* layout) {
+                            const QTensorCounts& counts,
+                            QTensorLayout* layout) {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       CheckDimCount(blob, static_cast<uint64_t>(fields.dims_size())));
   const std::vector<int64_t> dims(fields.dims().begin(), fields.dims().end());
@@ -155,19 +149,21 @@ Status ValidateQTensorProto(const std::string& blob,
 
   // Without dims the host's class has no element when fresh and one after a
   // Resize({}): the data tells which was written.
-  if (dims.empty() && data_values != 0) layout->elements = 1;
+  if (dims.empty() && counts.data != 0) layout->elements = 1;
   const uint64_t planes =
       static_cast<uint64_t>(fields.precision()) + (fields.is_signed() ? 1 : 0);
   const uint64_t plane_bytes = kernels::BitPlaneBytes(layout->elements);
   if (__builtin_mul_overflow(planes, plane_bytes, &layout->data_bytes) ||
-      layout->data_bytes != data_values) {
+      layout->data_bytes != counts.data) {
     return Status::Corruption(Where(blob, "data") + " has " +
-                              Text(data_values) + " values, expected " +
+                              Text(counts.data) + " values, expected " +
                               Text(planes) + " planes of " + Text(plane_bytes) +
                               " bytes for " + Text(layout->elements) +
                               " elements");
   }
-  return CheckExtras(blob, ExtrasOf(fields), dims);
+  if (!fields.is_multiparam()) return Status::Ok();
+  return CheckChannelCounts(blob, fields.axis(), counts.scales, counts.biases,
+                            dims);
 }
 
 Status ValidateQTensorBlob(const std::string& blob, bool has_type,
@@ -193,8 +189,13 @@ Status ValidateQTensor(const std::string& blob, const HostQTensor& tensor) {
       CheckFinite(blob, "scale", tensor.scale()));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckFinite(blob, "bias", tensor.bias()));
   if (const PerChannelQTensor* per_channel = AsPerChannel(tensor)) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        CheckExtras(blob, per_channel->extras(), dims));
+    const QTensorExtras& extras = per_channel->extras();
+    if (per_channel->is_per_channel()) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+          CheckChannelCounts(blob, per_channel->axis(), extras.scales.size(),
+                             extras.biases.size(), dims));
+    }
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckChannelValues(blob, extras));
   }
   const uint64_t bytes = QTensorPlaneBytes(tensor);
   if (bytes != 0 && tensor.data() == nullptr) {
@@ -224,11 +225,23 @@ Status CheckQTensorMessageSize(const std::string& blob, uint64_t bytes) {
       "fewer bits");
 }
 
+QTensorExtras QTensorExtrasOf(const caffe2::QTensorProto& fields) {
+  QTensorExtras extras;
+  extras.scales.assign(fields.scales().begin(), fields.scales().end());
+  extras.biases.assign(fields.biases().begin(), fields.biases().end());
+  if (fields.has_axis()) extras.axis = fields.axis();
+  if (fields.has_is_multiparam()) extras.is_multiparam = fields.is_multiparam();
+  if (fields.has_data_type()) {
+    extras.data_type = static_cast<int32_t>(fields.data_type());
+  }
+  return extras;
+}
+
 Status MakeQTensor(const std::string& blob, const caffe2::QTensorProto& fields,
-                   const QTensorLayout& layout,
+                   const QTensorLayout& layout, QTensorExtras extras,
                    std::unique_ptr<HostQTensor>* out) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckChannelValues(blob, extras));
   const auto precision = static_cast<unsigned char>(fields.precision());
-  QTensorExtras extras = ExtrasOf(fields);
   std::unique_ptr<HostQTensor> tensor;
   if (extras.empty()) {
     tensor = std::make_unique<HostQTensor>(layout.dims, precision,

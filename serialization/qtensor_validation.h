@@ -32,11 +32,18 @@ struct QTensorLayout {
   uint64_t data_bytes = 0;  // planes * bytes of a plane
 };
 
-// Checks everything in `fields` but its data, of which it takes the number of
-// values alone. `blob` names the blob in messages.
+// How many values the long fields of a message have.
+struct QTensorCounts {
+  uint64_t data = 0;
+  uint64_t scales = 0;
+  uint64_t biases = 0;
+};
+
+// Checks everything in `fields` but the long ones, of which it takes the
+// numbers of values alone. `blob` names the blob in messages.
 Status ValidateQTensorProto(const std::string& blob,
                             const caffe2::QTensorProto& fields,
-                            uint64_t data_values, QTensorLayout* layout);
+                            const QTensorCounts& counts, QTensorLayout* layout);
 
 // Checks type and presence of the tensor in a BlobProto's terms.
 Status ValidateQTensorBlob(const std::string& blob, bool has_type,
@@ -54,11 +61,14 @@ uint64_t QTensorPlaneBytes(const caffe2::QTensor<caffe2::CPUContext>& tensor);
 // the message says what to do.
 Status CheckQTensorMessageSize(const std::string& blob, uint64_t bytes);
 
+// The fields that the host's class lacks, as far as they are in `fields`.
+QTensorExtras QTensorExtrasOf(const caffe2::QTensorProto& fields);
+
 // Makes the tensor of validated fields, its planes allocated and not yet
-// filled: a PerChannelQTensor where a field calls for one. An error when there
-// is no memory for it.
+// filled: a PerChannelQTensor where `extras` call for one; their scales and
+// biases are checked here. An error also when there is no memory for it.
 Status MakeQTensor(const std::string& blob, const caffe2::QTensorProto& fields,
-                   const QTensorLayout& layout,
+                   const QTensorLayout& layout, QTensorExtras extras,
                    std::unique_ptr<caffe2::QTensor<caffe2::CPUContext>>* out);
 
 // The one message for a value of `data` that is no byte.

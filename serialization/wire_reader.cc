@@ -8,15 +8,22 @@ namespace {
 
 constexpr std::size_t kMaxTagBytes = 5;
 constexpr std::size_t kMaxLengthBytes = 5;
-constexpr std::size_t kMaxVarintBytes = 10;
 // As protobuf's own limit on nested messages and groups.
 constexpr std::size_t kMaxGroupDepth = 100;
 
-// Reads a varint of at most max_bytes bytes from [*cursor, end) and advances
-// *cursor past it. Returns false when it ends too early or not in time; the
-// bits past 64 are dropped.
-bool ReadVarint(const uint8_t** cursor, const uint8_t* end,
-                std::size_t max_bytes, uint64_t* value) {
+Status Broken(std::size_t offset, const std::string& what) {
+  return Status::Corruption("offset " + std::to_string(offset) + ": " + what);
+}
+
+Status BrokenField(const WireField& field, const std::string& what) {
+  return Broken(field.offset,
+                "field " + std::to_string(field.number) + " " + what);
+}
+
+}  // namespace
+
+bool ReadVarint(const uint8_t** cursor, const uint8_t* end, uint64_t* value,
+                std::size_t max_bytes) {
   uint64_t result = 0;
   const uint8_t* at = *cursor;
   for (std::size_t i = 0; i < max_bytes; ++i, ++at) {
@@ -30,17 +37,6 @@ bool ReadVarint(const uint8_t** cursor, const uint8_t* end,
   }
   return false;
 }
-
-Status Broken(std::size_t offset, const std::string& what) {
-  return Status::Corruption("offset " + std::to_string(offset) + ": " + what);
-}
-
-Status BrokenField(const WireField& field, const std::string& what) {
-  return Broken(field.offset,
-                "field " + std::to_string(field.number) + " " + what);
-}
-
-}  // namespace
 
 WireReader::WireReader(const void* data, std::size_t size,
                        std::size_t base_offset)
@@ -66,7 +62,7 @@ Status WireReader::ReadTag(WireField* field) {
   field->offset = offset();
   field->tag = cursor_;
   uint64_t tag = 0;
-  if (!ReadVarint(&cursor_, end_, kMaxTagBytes, &tag)) {
+  if (!ReadVarint(&cursor_, end_, &tag, kMaxTagBytes)) {
     return Broken(field->offset, "the tag of a field is cut off or too long");
   }
   // Five bytes have room for 35 bits; protobuf drops the three beyond 32.
@@ -90,13 +86,13 @@ Status WireReader::ReadPayload(WireField* field) {
   uint64_t size = 0;
   switch (field->type) {
     case WireType::kVarint:
-      if (!ReadVarint(&cursor_, end_, kMaxVarintBytes, &value)) {
+      if (!ReadVarint(&cursor_, end_, &value)) {
         return BrokenField(*field, "has a varint that is cut off or too long");
       }
       field->end = cursor_;
       return Status::Ok();
     case WireType::kBytes:
-      if (!ReadVarint(&cursor_, end_, kMaxLengthBytes, &size)) {
+      if (!ReadVarint(&cursor_, end_, &size, kMaxLengthBytes)) {
         return BrokenField(*field, "has a length that is cut off or too long");
       }
       field->begin = cursor_;

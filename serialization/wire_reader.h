@@ -37,6 +37,14 @@ struct WireField {
   std::size_t size() const { return static_cast<std::size_t>(end - begin); }
 };
 
+inline constexpr std::size_t kMaxVarintBytes = 10;
+
+// Reads a varint of at most max_bytes bytes from [*cursor, end) and advances
+// *cursor past it. Returns false when it is cut off or longer; the bits past 64
+// are dropped.
+bool ReadVarint(const uint8_t** cursor, const uint8_t* end, uint64_t* value,
+                std::size_t max_bytes = kMaxVarintBytes);
+
 class WireReader {
  public:
   // Reads [data, data + size); `base_offset` is where `data` stands in the

@@ -106,6 +106,14 @@ def seeds():
     yield "per_channel_axis_1", blob(whole + packed_channels + integer(AXIS, 1) + integer(IS_MULTIPARAM, 1))
     yield "extras_only_kept", blob(whole + channels + integer(AXIS, 77) + integer(IS_MULTIPARAM, 0))
     yield "per_channel_too_few", blob(whole + double(SCALES, 1) + integer(IS_MULTIPARAM, 1))
+    yield "channels_in_pieces", blob(
+        double(BIASES, 1) + string(SCALES, struct.pack("<2d", 1, 2)) + string(BIASES, b"") + whole + double(SCALES, 3)
+        + integer(IS_MULTIPARAM, 1) + string(BIASES, struct.pack("<2d", 2, 3)) + integer(AXIS, 1)
+    )
+    yield "channels_over_parts", blob(whole + string(SCALES, struct.pack("<d", 1))) + string(
+        QTENSOR, integer(IS_MULTIPARAM, 1) + double(BIASES, 0) + double(SCALES, 2)
+    ) + string(QTENSOR, string(BIASES, struct.pack("<d", 9)))
+    yield "channels_cut_off", blob(whole + string(SCALES, struct.pack("<d", 1)[:7]))
     yield "unknown_data_type", blob(whole + integer(DATA_TYPE, 4711))
 
     yield "not_packed", blob(small + b"".join(integer(DATA, value) for value in planes))

@@ -1,7 +1,7 @@
 // Any bytes as a BlobProto with a QTensor, and as the QTensorProto in one.
 //  - Whatever protobuf and the registered deserializer accept, the codec
-//  accepts
-//    with the same tensor.
+//    accepts with the same tensor; a QTensorProto that protobuf refuses, the
+//    codec refuses.
 //  - A tensor that the codec accepts can be written, and what was written is
 //    read as the same tensor by both, and written as the same bytes again.
 //  - The packed byte kernels agree with the reference on every instruction set.
@@ -175,7 +175,12 @@ std::string CheckAlone(const uint8_t* data, std::size_t size,
   if ((alone == nullptr) != (inside == nullptr)) {
     return "alone it is read otherwise than in a blob: " + status.message();
   }
-  return alone == nullptr ? "" : Difference(*alone, *inside);
+  if (alone == nullptr) return "";
+  if (!caffe2::QTensorProto().ParsePartialFromArray(data,
+                                                    static_cast<int>(size))) {
+    return "alone the codec reads what protobuf refuses";
+  }
+  return Difference(*alone, *inside);
 }
 
 std::string CheckMessages(const uint8_t* data, std::size_t size) {

@@ -1,9 +1,11 @@
 #include "serialization/qtensor_codec.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <cmath>
 #include <cstdlib>
@@ -142,6 +144,11 @@ std::string FormData(int padding = 0) {
   std::string data;
   for (uint8_t v : FormPlanes()) data += Message::VarintBytes(v, padding);
   return data;
+}
+
+std::string Doubles(std::size_t count, double value) {
+  const std::vector<double> values(count, value);
+  return std::string(reinterpret_cast<const char*>(values.data()), count * 8);
 }
 
 void ExpectForm(const std::string& bytes) {
@@ -319,7 +326,14 @@ TEST(QTensorCodecTest, EverySingleByteMutation) {
       .Varint(kIsMultiparam, 1);
   const std::string plain = OurBytes(tensor, "blob");
   const std::string split = plain + Message().Bytes(5, extras.str()).str();
-  for (const std::string& original : {plain, split}) {
+  Message packed_extras;
+  packed_extras.Bytes(kScales, Doubles(2, 1))
+      .Bytes(kBiases, Doubles(3, 0.5))
+      .Fixed64(kScales, 3)
+      .Varint(kIsMultiparam, 1);
+  const std::string packed =
+      plain + Message().Bytes(5, packed_extras.str()).str();
+  for (const std::string& original : {plain, split, packed}) {
     for (size_t at = 0; at < original.size(); ++at) {
       for (int value = 0; value < 256; ++value) {
         std::string bytes = original;
@@ -446,27 +460,111 @@ long StatusKiB(const char* key) {
   return -1;
 }
 
+// By how many KiB the resident size grows at most while `read` runs.
+template <typename Read>
+long GrowthKiB(const Read& read) {
+  malloc_trim(0);  // else what was freed before would hide what is taken now
+  // Writing 5 makes the kernel forget the highest resident size so far.
+  std::ofstream forget("/proc/self/clear_refs");
+  if (!(forget << "5" << std::flush)) return -1;
+  const long before = StatusKiB("VmRSS:");
+  read();
+  return StatusKiB("VmHWM:") - before;
+}
+
+// Expects of `bytes` that reading them takes 1 MiB more than what is read.
+void ExpectLittleMemory(const std::string& bytes, bool with_name) {
+  std::unique_ptr<QTensorCPU> tensor;
+  std::string name;
+  Status status;
+  const long growth = GrowthKiB([&] {
+    status = QTensorFromBytes(bytes.data(), bytes.size(), &tensor,
+                              with_name ? &name : nullptr);
+  });
+  if (growth < 0) GTEST_SKIP() << "no clear_refs here";
+  ASSERT_TRUE(status.ok()) << status.message();
+  std::size_t result = tensor->nbytes() + name.size();
+  if (const PerChannelQTensor* per_channel = AsPerChannel(*tensor)) {
+    const QTensorExtras& extras = per_channel->extras();
+    result += (extras.scales.capacity() + extras.biases.capacity()) * 8;
+  }
+  EXPECT_LE(growth, static_cast<long>(result / 1024) + 1024);
+  EXPECT_GE(growth, static_cast<long>(result / 1024) - 1024);
+}
+
+// The fields of a tensor with `channels` times 64 elements of 4 bits.
+Message ManyChannels(int channels) {
+  return Message()
+      .Varint(kDims, channels)
+      .Varint(kDims, 64)
+      .Varint(kPrecision, 4)
+      .Fixed64(kScale, 1)
+      .Fixed64(kBias, 0)
+      .Varint(kIsSigned, 0)
+      .Bytes(kData, std::string(channels * size_t{32}, '\x11'))
+      .Varint(kIsMultiparam, 1);
+}
+
 TEST(QTensorCodecTest, ReadingTakesMemoryForTheResultOnly) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "AddressSanitizer keeps memory of its own";
 #endif
+  TestRandom random;
+  MustRead(OurBytes(*RandomQTensor(&random), "warm up"));
   QTensorCPU tensor({4096, 4096}, 8, false);
   tensor.SetScale(1);
   tensor.SetBias(0);
   std::memset(tensor.mutable_data(), 0x91, tensor.nbytes());
-  std::string bytes = OurBytes(tensor, "large");
-  TestRandom random;
-  MustRead(OurBytes(*RandomQTensor(&random), "warm up"));
-  // Writing 5 makes the kernel forget the highest resident size so far.
-  std::ofstream forget("/proc/self/clear_refs");
-  if (!(forget << "5" << std::flush)) GTEST_SKIP() << "no clear_refs here";
-  const long before = StatusKiB("VmRSS:");
-  std::unique_ptr<QTensorCPU> back;
-  const Status status =
-      QTensorFromBytes(bytes.data(), bytes.size(), &back, nullptr);
-  const long peak = StatusKiB("VmHWM:");
-  ASSERT_TRUE(status.ok()) << status.message();
-  EXPECT_LE(peak - before, static_cast<long>(tensor.nbytes() / 1024) + 1024);
+  ExpectLittleMemory(OurBytes(tensor, "large"), true);
+
+  for (const int channels : {1000000, 100000}) {
+    SCOPED_TRACE(testing::Message() << channels << " channels");
+    Message packed = ManyChannels(channels);
+    packed.Bytes(kScales, Doubles(channels, 0.5))
+        .Bytes(kBiases, Doubles(channels, 1));
+    ExpectLittleMemory(BlobOf(packed), true);
+    Message single = ManyChannels(channels);
+    for (int c = 0; c < channels; ++c) {
+      single.Fixed64(kScales, 0.5).Fixed64(kBiases, 1);
+    }
+    ExpectLittleMemory(BlobOf(single), true);
+  }
+}
+
+TEST(QTensorCodecTest, WhatIsNotKeptTakesNoMemory) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer keeps memory of its own";
+#endif
+  const std::string junk(8 << 20, '\x01');
+  Message inner = FormHeader();
+  inner.Bytes(kData, FormData())
+      .Bytes(kPrecision, junk)  // a wire type that is not its own
+      .Bytes(99, junk)
+      .Bytes(kTensorName, junk)
+      .Bytes(kTensorName, "w");
+  for (int i = 0; i < 3000000; ++i) inner.Raw("\x40\x7F");  // no data_type
+  for (int i = 0; i < 3000000; ++i) inner.Varint(kPrecision, 4);
+  for (int i = 0; i < 3000000; ++i) inner.Bytes(kDims, "");
+  const std::string blob = Message()
+                               .Bytes(kBlobName, junk)
+                               .Bytes(kBlobType, junk)
+                               .Bytes(99, junk)
+                               .Raw(BlobOf(inner))
+                               .str();
+  ExpectForm(blob);
+  ExpectLittleMemory(blob, true);
+  // A long name is part of the result, if it is asked for.
+  const std::string named = BlobOf(inner, junk);
+  ExpectLittleMemory(named, true);
+  ExpectLittleMemory(named, false);
+}
+
+TEST(QTensorCodecTest, ErrorsRepeatTheBeginningOfALongName) {
+  Message inner = FormHeader();
+  EXPECT_EQ(ErrorOf(BlobOf(inner, std::string(100000, 'n'))),
+            "QTensor '" + std::string(256, 'n') +
+                "': field data has 0 values, expected 4 planes of 1 bytes for "
+                "6 elements");
 }
 
 TEST(QTensorCodecTest, ManyDimsAreRefused) {
@@ -479,7 +577,7 @@ TEST(QTensorCodecTest, ManyDimsAreRefused) {
   caffe2::QTensorProto proto;
   for (int i = 0; i < 1025; ++i) proto.add_dims(1);
   QTensorLayout layout;
-  EXPECT_NE(ValidateQTensorProto("q", proto, 1, &layout)
+  EXPECT_NE(ValidateQTensorProto("q", proto, {}, &layout)
                 .message()
                 .find("dims has 1025 elements, expected at most 1024"),
             std::string::npos);
@@ -529,6 +627,137 @@ TEST(QTensorCodecTest, PerChannelFieldsAreKept) {
     ASSERT_NE(blob, nullptr);
     ASSERT_NO_FATAL_FAILURE(ExpectSameTensor(blob->Get<QTensorCPU>(), tensor));
   }
+}
+
+// `values` as fields of number `number`, packed and not, in pieces.
+std::vector<std::string> InPieces(uint32_t number,
+                                  const std::vector<double>& values,
+                                  TestRandom* random) {
+  std::vector<std::string> pieces;
+  for (size_t i = 0; i < values.size();) {
+    if (random->OneIn(2)) {
+      pieces.push_back(Message().Fixed64(number, values[i++]).str());
+      continue;
+    }
+    const size_t n = random->Integer(0, values.size() - i);
+    const std::string bytes(reinterpret_cast<const char*>(&values[i]), 8 * n);
+    pieces.push_back(Message()
+                         .Tag(number, 2)
+                         .Raw(Message::VarintBytes(
+                             8 * n, static_cast<int>(random->Integer(0, 3))))
+                         .Raw(bytes)
+                         .str());
+    i += n;
+  }
+  return pieces;
+}
+
+// Scales and biases in every form that protobuf takes, among the other fields
+// and over the parts of the tensor; often too many, too few or bad ones.
+TEST(QTensorCodecTest, ScalesAndBiasesAsProtobufReadsThem) {
+  TestRandom random;
+  int accepted = 0;
+  for (int round = 0; round < 20000; ++round) {
+    const std::unique_ptr<PerChannelQTensor> tensor = RandomPerChannel(&random);
+    QTensorExtras extras = tensor->extras();
+    if (random.OneIn(8)) extras.scales.push_back(1);
+    if (random.OneIn(8)) extras.biases.pop_back();
+    if (random.OneIn(8)) extras.scales[0] = random.OneIn(2) ? -1 : INFINITY;
+    if (random.OneIn(8)) extras.biases.assign(1, INFINITY);
+    Message header;
+    for (const int dim : tensor->sizes()) header.Varint(kDims, dim);
+    header.Varint(kPrecision, tensor->precision())
+        .Fixed64(kScale, tensor->scale())
+        .Fixed64(kBias, tensor->bias())
+        .Varint(kIsSigned, tensor->is_signed());
+    Message data;
+    for (const uint8_t value : Planes(*tensor)) data.Varint(kData, value);
+    std::vector<std::string> others = {
+        header.str(),
+        data.str(),
+        Message().Varint(kAxis, *extras.axis, 2).str(),
+        Message().Varint(kIsMultiparam, !random.OneIn(4)).str(),
+        Message().Varint(kDataType, random.Integer(-1, 40)).str(),
+        Message().Fixed32(kScales, 1).Varint(kBiases, 1).str(),
+        Message().Group(kScales, Message().Fixed64(kScales, 1)).str()};
+    std::shuffle(others.begin(), others.end(), random.generator());
+    // Each list keeps its order; which one is next is chance.
+    std::vector<std::string> lists[] = {
+        others, InPieces(kScales, extras.scales, &random),
+        InPieces(kBiases, extras.biases, &random)};
+    if (random.OneIn(8)) {
+      lists[1].push_back(Message().Bytes(kScales, "1234567").str());
+    }
+    std::string bytes = Message().Bytes(kBlobType, "QTensor").str();
+    std::string part;
+    for (std::vector<std::string>& list : lists) {
+      std::reverse(list.begin(), list.end());
+    }
+    while (!lists[0].empty() || !lists[1].empty() || !lists[2].empty()) {
+      std::vector<std::string>& list = lists[random.Integer(0, 2)];
+      if (list.empty()) continue;
+      part += list.back();
+      list.pop_back();
+      if (random.OneIn(4)) {
+        bytes += Message().Bytes(kBlobQTensor, part).str();
+        part.clear();
+      }
+    }
+    bytes += Message().Bytes(kBlobQTensor, part).str();
+
+    std::unique_ptr<QTensorCPU> got;
+    const Status status = Read(bytes, &got);
+    const std::unique_ptr<caffe2::Blob> blob = ReadByProtobuf(bytes);
+    ASSERT_EQ(status.ok(), blob != nullptr) << status.message();
+    if (blob == nullptr) continue;
+    ++accepted;
+    ASSERT_NO_FATAL_FAILURE(ExpectSameTensor(*got, blob->Get<QTensorCPU>()));
+  }
+  EXPECT_GT(accepted, 5000);
+  EXPECT_LT(accepted, 15000);
+}
+
+TEST(QTensorCodecTest, CountsOfScalesAndBiasesAreChecked) {
+  const auto error_of = [](size_t scales, size_t biases, int axis) {
+    return ErrorOf(BlobOf(FormHeader()
+                              .Bytes(kData, FormData())
+                              .Bytes(kScales, Doubles(scales, 1))
+                              .Bytes(kBiases, Doubles(biases, 1))
+                              .Varint(kAxis, axis)
+                              .Varint(kIsMultiparam, 1)));
+  };
+  EXPECT_EQ(error_of(1, 2, 0),
+            "QTensor 'w': field scales has 1 elements, expected 2 (dims[0])");
+  EXPECT_EQ(error_of(2, 3, 0),
+            "QTensor 'w': field biases has 3 elements, expected 2 (dims[0])");
+  EXPECT_EQ(error_of(3, 0, 1),
+            "QTensor 'w': field biases has 0 elements, expected 3 (dims[1])");
+  EXPECT_EQ(error_of(2, 2, 2),
+            "QTensor 'w': field axis is 2, expected 0 to 1 (the tensor has 2 "
+            "dims)");
+  const std::string whole = BlobOf(FormHeader());
+  const std::string at =
+      "BlobProto.qtensor, offset " + std::to_string(whole.size());
+  EXPECT_EQ(ErrorOf(BlobOf(FormHeader().Bytes(kScales, "1234567"))),
+            at + ": field scales has 7 packed bytes, expected a multiple of 8");
+  EXPECT_EQ(ErrorOf(BlobOf(FormHeader().Bytes(kBiases, "123456789"))),
+            at + ": field biases has 9 packed bytes, expected a multiple of 8");
+  // A length beyond the end asks for no memory.
+  EXPECT_EQ(
+      ErrorOf(BlobOf(
+          FormHeader().Tag(kScales, 2).Raw(Message::VarintBytes(INT32_MAX)))),
+      at + ": field 9 takes 2147483647 bytes, but only 0 are left");
+}
+
+TEST(QTensorCodecTest, BrokenDims) {
+  const std::string at =
+      "BlobProto.qtensor, offset " + std::to_string(BlobOf(Message()).size());
+  const std::string what =
+      ": field dims has a varint that is cut off or too long";
+  EXPECT_EQ(ErrorOf(BlobOf(Message().Bytes(kDims, "\x02\x83"))), at + what);
+  EXPECT_EQ(
+      ErrorOf(BlobOf(Message().Bytes(kDims, std::string(10, '\x80') + "\x01"))),
+      at + what);
 }
 
 TEST(QTensorCodecTest, PerChannelParametersAreCheckedOnWriting) {
@@ -581,6 +810,27 @@ TEST_F(QTensorFileTest, RoundTrip) {
     contents << file.rdbuf();
     EXPECT_EQ(contents.str(), HostBytes(tensor, "w"));
   }
+}
+
+TEST_F(QTensorFileTest, ReadingTakesMemoryForFileAndResultOnly) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer keeps memory of its own";
+#endif
+  const int channels = 100000;
+  Message message = ManyChannels(channels);
+  for (int c = 0; c < channels; ++c) {
+    message.Fixed64(kScales, 0.5).Fixed64(kBiases, 1);
+  }
+  const std::string bytes = BlobOf(message);
+  std::ofstream(path_, std::ios::binary) << bytes;
+  std::unique_ptr<QTensorCPU> tensor;
+  Status status;
+  const long growth =
+      GrowthKiB([&] { status = QTensorFromFile(path_, &tensor, nullptr); });
+  if (growth < 0) GTEST_SKIP() << "no clear_refs here";
+  ASSERT_TRUE(status.ok()) << status.message();
+  const std::size_t result = tensor->nbytes() + channels * size_t{16};
+  EXPECT_LE(growth, static_cast<long>((bytes.size() + result) / 1024) + 1024);
 }
 
 TEST_F(QTensorFileTest, ErrorsNameThePath) {
