@@ -2,30 +2,44 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <utility>
 
-#include "quantization/kernels/min_max.h"
+#include "quantization/kernels/histogram.h"
 
 namespace caffe2_quantization {
 namespace {
 
-constexpr int64_t kLargestIndex = int64_t{1} << Histogram::kResolutionBits;
+constexpr uint64_t kLargestCount = std::numeric_limits<uint64_t>::max();
 
-// The bin of a value below 2^(exponent + kResolutionBits) in magnitude.
+static_assert(Histogram::kMinExponent == kernels::kFinestExponent &&
+                  Histogram::kMaxExponent == kernels::kCoarsestExponent,
+              "the kernels know every grid");
+
+// The processor may be set to convert a denormal float to zero.
+double ToDouble(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  if ((bits & 0x7f800000u) != 0) return static_cast<double>(value);
+  const double magnitude = static_cast<double>(bits & 0x7fffffu) * 0x1p-149;
+  return bits >> 31 != 0 ? -magnitude : magnitude;
+}
+double ToDouble(double value) { return value; }
+
+// The bin of a value of at most 2^(exponent + kResolutionBits) in magnitude.
 int64_t BinOf(double value, int exponent) {
-  const double scaled = std::ldexp(value, -exponent);
-  // A product that vanished was a negative number all the same.
-  if (value < 0 && scaled == 0) return -1;
-  return static_cast<int64_t>(std::floor(scaled));
+  int32_t bin;
+  kernels::reference::BinsOf(&value, 1, exponent, &bin);
+  return bin;
 }
 
 int64_t BinOf(int64_t value, int exponent) {
-  if (exponent >= 63) return value < 0 ? -1 : 0;
-  if (exponent < -62) return 0;  // as value then is
-  // Below zero the value is small: multiplying it cannot overflow.
-  return exponent >= 0 ? value >> exponent : value * (int64_t{1} << -exponent);
+  int32_t bin;
+  kernels::reference::BinsOf(&value, 1, exponent, &bin);
+  return bin;
 }
 
 // The bin at a coarser exponent that holds bin `index`.
@@ -52,13 +66,57 @@ int FinestExponent(int64_t min, int64_t max) {
   return bits - Histogram::kResolutionBits;
 }
 
-}  // namespace
+// What stands for elements of IEEE binary16, which are stored as uint16_t.
+struct Half {};
 
-uint64_t Histogram::total() const {
-  uint64_t sum = 0;
-  for (const uint64_t count : counts_) sum += count;
-  return sum;
+template <typename T>
+struct ElementOf {
+  using Type = T;
+};
+template <>
+struct ElementOf<Half> {
+  using Type = uint16_t;
+};
+
+template <typename T>
+auto MinMaxOf(const typename ElementOf<T>::Type* values, std::size_t count) {
+  if constexpr (std::is_same_v<T, Half>) {
+    return kernels::MinMaxHalf(values, count);
+  } else {
+    return kernels::MinMax(values, count);
+  }
 }
+
+template <typename T>
+void FindBins(const typename ElementOf<T>::Type* values, std::size_t count,
+              int exponent, int32_t* bins) {
+  if constexpr (std::is_same_v<T, Half>) {
+    kernels::BinsOfHalf(values, count, exponent, bins);
+  } else {
+    kernels::BinsOf(values, count, exponent, bins);
+  }
+}
+
+template <typename T>
+uint64_t LeftOut(const kernels::FloatExtremes<T>& found) {
+  return found.left_out();
+}
+template <typename T>
+uint64_t LeftOut(const kernels::IntegerExtremes<T>& /*found*/) {
+  return 0;
+}
+
+// A number as the type that grids are made of.
+template <typename T>
+auto Widest(T value) {
+  if constexpr (std::is_integral_v<T>) {
+    return static_cast<int64_t>(value);
+  } else {
+    return ToDouble(value);
+  }
+}
+
+}  // namespace
 
 double Histogram::bin_width() const { return std::ldexp(1.0, exponent_); }
 
@@ -89,108 +147,226 @@ void Histogram::Widen(int exponent) {
   exponent_ = exponent;
 }
 
-void Histogram::CoverBins(int exponent, int64_t first, int64_t last) {
+Histogram::Grid Histogram::Union(Grid grid) const {
   if (!empty()) {
-    const int coarsest = std::max(exponent, exponent_);
-    first = CoarserBin(first, coarsest - exponent);
-    last = CoarserBin(last, coarsest - exponent);
-    exponent = coarsest;
-    const int own_steps = coarsest - exponent_;
-    first = std::min(first, CoarserBin(first_bin_, own_steps));
-    last = std::max(
-        last, CoarserBin(first_bin_ + static_cast<int64_t>(counts_.size()) - 1,
-                         own_steps));
+    const int exponent = std::max(grid.exponent, exponent_);
+    const int steps = exponent - grid.exponent;
+    const int own_steps = exponent - exponent_;
+    const int64_t own_last =
+        first_bin_ + static_cast<int64_t>(counts_.size()) - 1;
+    grid.exponent = exponent;
+    grid.first = std::min(CoarserBin(grid.first, steps),
+                          CoarserBin(first_bin_, own_steps));
+    grid.last =
+        std::max(CoarserBin(grid.last, steps), CoarserBin(own_last, own_steps));
   }
-  for (; last - first >= max_bins_; ++exponent) {
-    first >>= 1;
-    last >>= 1;
+  for (; grid.last - grid.first >= max_bins_; ++grid.exponent) {
+    grid.first >>= 1;
+    grid.last >>= 1;
   }
-  if (empty()) {
-    exponent_ = exponent;
-    first_bin_ = first;
-    counts_.assign(static_cast<std::size_t>(last - first + 1), 0);
-    return;
-  }
-  Widen(exponent);
-  if (first < first_bin_) {
-    counts_.insert(counts_.begin(),
-                   static_cast<std::size_t>(first_bin_ - first), 0);
-    first_bin_ = first;
-  }
-  const auto size = static_cast<std::size_t>(last - first_bin_ + 1);
-  if (size > counts_.size()) counts_.resize(size, 0);
+  return grid;
 }
 
-void Histogram::Cover(double min, double max) {
+Histogram::Grid Histogram::GridFor(double min, double max) const {
   const int exponent =
       std::max(FinestExponent(std::max(std::abs(min), std::abs(max))),
                empty() ? kMinExponent : exponent_);
-  CoverBins(exponent, BinOf(min, exponent), BinOf(max, exponent));
+  return Union({exponent, BinOf(min, exponent), BinOf(max, exponent)});
 }
 
-void Histogram::CoverIntegers(int64_t min, int64_t max) {
+Histogram::Grid Histogram::GridFor(int64_t min, int64_t max) const {
   const int exponent =
       std::max(FinestExponent(min, max), empty() ? kMinExponent : exponent_);
-  CoverBins(exponent, BinOf(min, exponent), BinOf(max, exponent));
+  return Union({exponent, BinOf(min, exponent), BinOf(max, exponent)});
+}
+
+void Histogram::Reshape(const Grid& grid) {
+  if (empty()) {
+    exponent_ = grid.exponent;
+    first_bin_ = grid.first;
+  } else {
+    Widen(grid.exponent);
+  }
+  if (grid.first < first_bin_) {
+    counts_.insert(counts_.begin(),
+                   static_cast<std::size_t>(first_bin_ - grid.first), 0);
+    first_bin_ = grid.first;
+  }
+  const auto size = static_cast<std::size_t>(grid.last - first_bin_ + 1);
+  if (size > counts_.size()) counts_.resize(size, 0);
+}
+
+void Histogram::Count(int64_t bin, uint64_t times) {
+  counts_[static_cast<std::size_t>(bin - first_bin_)] += times;
+  total_ += times;
 }
 
 void Histogram::AddRepeated(double value, uint64_t times) {
   if (!std::isfinite(value) || times == 0) return;
-  Cover(value, value);
-  counts_[static_cast<std::size_t>(BinOf(value, exponent_) - first_bin_)] +=
-      times;
+  if (times > kLargestCount - total_) return;
+  Reshape(GridFor(value, value));
+  Count(BinOf(value, exponent_), times);
 }
 
-void Histogram::Add(const float* values, std::size_t count) {
-  const auto extremes = kernels::MinMax(values, count);
-  if (!(extremes.min <= extremes.max)) return;
-  Cover(extremes.min, extremes.max);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!std::isfinite(values[i])) continue;
-    const int64_t bin = BinOf(static_cast<double>(values[i]), exponent_);
-    ++counts_[static_cast<std::size_t>(bin - first_bin_)];
+// One array on its way into a histogram, a block of it at a time. T says what
+// the elements are: their type or Half.
+template <typename T>
+class Histogram::Pass {
+ public:
+  using Element = typename ElementOf<T>::Type;
+  using Extremes = decltype(MinMaxOf<T>(nullptr, 0));
+
+  explicit Pass(Histogram* histogram) : histogram_(histogram) {}
+
+  void Run(const Element* values, std::size_t count, Extremes* extremes) {
+    Extremes all;
+    if (count > kLargestCount - histogram_->total_) {
+      all = MinMaxOf<T>(values, count);
+    } else {
+      has_table_ =
+          count >= kShortArray &&
+          histogram_->max_bins_ <= static_cast<int>(kernels::BinTable::kBins);
+      for (std::size_t i = 0; i < count; i += kBlock) {
+        const std::size_t length = std::min(kBlock, count - i);
+        const Extremes found = MinMaxOf<T>(values + i, length);
+        kernels::Merge(found, &all);
+        Count(values + i, length, found);
+      }
+      Flush();
+    }
+    if (extremes != nullptr) *extremes = all;
   }
+
+ private:
+  // A block stays in the first-level cache, beside the table, while it is
+  // looked at twice; so do the bins of a part.
+  static constexpr std::size_t kBlock = 4096;
+  static constexpr std::size_t kPart = 512;
+  // Shorter arrays are counted in place: the table is not worth folding.
+  static constexpr std::size_t kShortArray = 2048;
+
+  void Count(const Element* values, std::size_t count, const Extremes& found) {
+    const std::size_t finite = count - static_cast<std::size_t>(LeftOut(found));
+    if (finite == 0) return;
+    const auto min = Widest(found.min), max = Widest(found.max);
+    const Grid grid = histogram_->GridFor(min, max);
+    if (grid.exponent != histogram_->exponent_) Flush();
+    histogram_->Reshape(grid);
+    const int64_t first = BinOf(min, grid.exponent);
+    if (first == BinOf(max, grid.exponent)) {
+      histogram_->Count(first, finite);
+      return;
+    }
+    histogram_->total_ += finite;
+    int32_t bins[kPart];
+    for (std::size_t i = 0; i < count; i += kPart) {
+      const std::size_t length = std::min(kPart, count - i);
+      FindBins<T>(values + i, length, grid.exponent, bins);
+      if (has_table_ && finite == count) {
+        CountInTable(bins, length);
+      } else {
+        CountInPlace(bins, length);
+      }
+    }
+  }
+
+  void CountInPlace(const int32_t* bins, std::size_t count) {
+    uint64_t* const counts = histogram_->counts_.data();
+    const uint64_t size = histogram_->counts_.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      // kNoBin is outside.
+      const auto at = static_cast<uint64_t>(bins[i] - histogram_->first_bin_);
+      if (at < size) ++counts[at];
+    }
+  }
+
+  void CountInTable(const int32_t* bins, std::size_t count) {
+    if (pending_ == 0 && !is_clear_) {
+      std::memset(&table_, 0, sizeof(table_));
+      is_clear_ = true;
+    }
+    kernels::CountBins(bins, count, &table_);
+    pending_ += kPart;
+    if (pending_ > kernels::BinTable::kCapacity - kPart) Flush();
+  }
+
+  // Moves the table's counts to the histogram; needed before its bins widen.
+  void Flush() {
+    if (pending_ == 0) return;
+    uint32_t sums[kernels::BinTable::kBins];
+    kernels::FoldTable(&table_, sums);
+    std::vector<uint64_t>& counts = histogram_->counts_;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      counts[i] += sums[(static_cast<std::size_t>(histogram_->first_bin_) + i) %
+                        kernels::BinTable::kBins];
+    }
+    pending_ = 0;
+  }
+
+  Histogram* const histogram_;
+  bool has_table_ = false;
+  bool is_clear_ = false;
+  std::size_t pending_ = 0;  // values in the table since it was folded
+  kernels::BinTable table_;
+};
+
+void Histogram::Add(const float* values, std::size_t count,
+                    kernels::FloatExtremes<float>* extremes) {
+  Pass<float>(this).Run(values, count, extremes);
 }
 
-void Histogram::Add(const double* values, std::size_t count) {
-  const auto extremes = kernels::MinMax(values, count);
-  if (!(extremes.min <= extremes.max)) return;
-  Cover(extremes.min, extremes.max);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!std::isfinite(values[i])) continue;
-    ++counts_[static_cast<std::size_t>(BinOf(values[i], exponent_) -
-                                       first_bin_)];
-  }
+void Histogram::Add(const double* values, std::size_t count,
+                    kernels::FloatExtremes<double>* extremes) {
+  Pass<double>(this).Run(values, count, extremes);
 }
 
-void Histogram::AddHalf(const uint16_t* values, std::size_t count) {
-  const auto extremes = kernels::MinMaxHalf(values, count);
-  if (!(extremes.min <= extremes.max)) return;
-  Cover(extremes.min, extremes.max);
-  for (std::size_t i = 0; i < count; ++i) {
-    const double value = kernels::HalfToFloat(values[i]);
-    if (!std::isfinite(value)) continue;
-    ++counts_[static_cast<std::size_t>(BinOf(value, exponent_) - first_bin_)];
-  }
+void Histogram::AddHalf(const uint16_t* values, std::size_t count,
+                        kernels::FloatExtremes<float>* extremes) {
+  Pass<Half>(this).Run(values, count, extremes);
 }
+
+#define DEFINE(T)                                              \
+  void Histogram::Add(const T* values, std::size_t count,      \
+                      kernels::IntegerExtremes<T>* extremes) { \
+    Pass<T>(this).Run(values, count, extremes);                \
+  }
+DEFINE(int16_t)
+DEFINE(uint16_t)
+DEFINE(int32_t)
+DEFINE(int64_t)
+#undef DEFINE
 
 template <typename T>
-void Histogram::AddIntegers(const T* values, std::size_t count) {
-  if (count == 0) return;
-  const auto extremes = kernels::MinMax(values, count);
-  CoverIntegers(extremes.min, extremes.max);
-  for (std::size_t i = 0; i < count; ++i) {
-    const int64_t bin = BinOf(static_cast<int64_t>(values[i]), exponent_);
-    ++counts_[static_cast<std::size_t>(bin - first_bin_)];
+void Histogram::AddBytes(const T* values, std::size_t count,
+                         kernels::IntegerExtremes<T>* extremes) {
+  uint64_t times[256] = {};
+  kernels::CountBytes(reinterpret_cast<const uint8_t*>(values), count, times);
+  kernels::IntegerExtremes<T> found;
+  for (int b = 0; b < 256; ++b) {
+    if (times[b] == 0) continue;
+    const T value = static_cast<T>(b);
+    found.min = std::min(found.min, value);
+    found.max = std::max(found.max, value);
+  }
+  found.zero_count = times[0];
+  if (extremes != nullptr) *extremes = found;
+  if (count == 0 || count > kLargestCount - total_) return;
+  Reshape(GridFor(int64_t{found.min}, int64_t{found.max}));
+  for (int b = 0; b < 256; ++b) {
+    if (times[b] == 0) continue;
+    Count(BinOf(int64_t{static_cast<T>(b)}, exponent_), times[b]);
   }
 }
 
-#define DEFINE(T)                                           \
-  void Histogram::Add(const T* values, std::size_t count) { \
-    AddIntegers(values, count);                             \
-  }
-CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(DEFINE)
-#undef DEFINE
+void Histogram::Add(const int8_t* values, std::size_t count,
+                    kernels::IntegerExtremes<int8_t>* extremes) {
+  AddBytes(values, count, extremes);
+}
+
+void Histogram::Add(const uint8_t* values, std::size_t count,
+                    kernels::IntegerExtremes<uint8_t>* extremes) {
+  AddBytes(values, count, extremes);
+}
 
 Status Histogram::Merge(const Histogram& other) {
   if (max_bins_ != other.max_bins_) {
@@ -199,22 +375,22 @@ Status Histogram::Merge(const Histogram& other) {
         std::to_string(other.max_bins_) + " bins cannot be merged");
   }
   if (other.empty()) return Status::Ok();
-  Histogram merged = *this;
-  merged.CoverBins(
-      other.exponent_, other.first_bin_,
-      other.first_bin_ + static_cast<int64_t>(other.counts_.size()) - 1);
-  const int steps = merged.exponent_ - other.exponent_;
-  for (std::size_t i = 0; i < other.counts_.size(); ++i) {
-    uint64_t& count = merged.counts_[static_cast<std::size_t>(
-        CoarserBin(other.first_bin_ + static_cast<int64_t>(i), steps) -
-        merged.first_bin_)];
-    if (other.counts_[i] > std::numeric_limits<uint64_t>::max() - count) {
-      return Status::OutOfRange(
-          "a bin of the merged histogram would count more than 2^64 - 1");
-    }
-    count += other.counts_[i];
+  if (other.total_ > kLargestCount - total_) {
+    return Status::OutOfRange(
+        "the merged histogram would count " + std::to_string(total_) + " + " +
+        std::to_string(other.total_) + " values, expected 2^64 - 1 at most");
   }
-  *this = std::move(merged);
+  if (&other == this) return Merge(Histogram(other));
+  Reshape(Union(
+      {other.exponent_, other.first_bin_,
+       other.first_bin_ + static_cast<int64_t>(other.counts_.size()) - 1}));
+  const int steps = exponent_ - other.exponent_;
+  for (std::size_t i = 0; i < other.counts_.size(); ++i) {
+    const int64_t bin =
+        CoarserBin(other.first_bin_ + static_cast<int64_t>(i), steps);
+    counts_[static_cast<std::size_t>(bin - first_bin_)] += other.counts_[i];
+  }
+  total_ += other.total_;
   return Status::Ok();
 }
 
@@ -240,13 +416,24 @@ Status Histogram::FromParts(int max_bins, int exponent, int64_t first_bin,
                                 std::to_string(kMaxExponent));
     }
     const auto size = static_cast<int64_t>(counts.size());
-    if (first_bin < -kLargestIndex || first_bin > kLargestIndex - size) {
-      return Status::Corruption("the first bin is " +
-                                std::to_string(first_bin) +
-                                ", expected all bins between -2^22 and 2^22");
+    // No value is beyond 2^1024, and no index beyond its bits.
+    const int bits = std::min(kResolutionBits, 1024 - exponent);
+    const int64_t furthest = int64_t{1} << bits;
+    if (first_bin < -furthest || first_bin > furthest - size) {
+      return Status::Corruption(
+          "the first bin is " + std::to_string(first_bin) + " of " +
+          std::to_string(size) + ", expected all bins between -2^" +
+          std::to_string(bits) + " and 2^" + std::to_string(bits));
     }
     if (counts.front() == 0 || counts.back() == 0) {
       return Status::Corruption("the first or the last bin counts nothing");
+    }
+    for (const uint64_t count : counts) {
+      if (count > kLargestCount - made.total_) {
+        return Status::Corruption(
+            "the bins count more than 2^64 - 1 values together");
+      }
+      made.total_ += count;
     }
     made.exponent_ = exponent;
     made.first_bin_ = first_bin;

@@ -26,6 +26,13 @@
 
 namespace caffe2_quantization {
 
+namespace kernels {
+template <typename T>
+struct FloatExtremes;
+template <typename T>
+struct IntegerExtremes;
+}  // namespace kernels
+
 class Histogram {
  public:
   static constexpr int kDefaultBins = 2048;
@@ -33,9 +40,10 @@ class Histogram {
   static constexpr int kLargestMaxBins = 1 << 16;
   // An index needs this many bits and a sign at most.
   static constexpr int kResolutionBits = 22;
-  // 2^126 is the largest power of two whose inverse is a normal float.
+  // 2^-126 is the smallest normal float; 2^1023 is needed for the largest
+  // double beside the smallest in four bins.
   static constexpr int kMinExponent = -126;
-  static constexpr int kMaxExponent = 1022;
+  static constexpr int kMaxExponent = 1023;
 
   // max_bins is brought into [kSmallestMaxBins, kLargestMaxBins].
   explicit Histogram(int max_bins = kDefaultBins)
@@ -45,31 +53,44 @@ class Histogram {
 
   int max_bins() const { return max_bins_; }
   bool empty() const { return counts_.empty(); }
-  uint64_t total() const;  // the sum of all counts
+  uint64_t total() const { return total_; }  // the sum of all counts
   // Of an empty histogram: 0.
   int exponent() const { return exponent_; }
   int64_t first_bin() const { return first_bin_; }  // the first count's i
   double bin_width() const;
+  // Edges beyond the largest double are infinite.
   double lower_edge() const;  // of the first bin that counted anything
   double upper_edge() const;  // of the last one
   // From the first bin that counted anything to the last one.
   const std::vector<uint64_t>& counts() const { return counts_; }
 
-  // Non-finite values are left out.
-  void Add(const float* values, std::size_t count);
-  void Add(const double* values, std::size_t count);
-  void AddHalf(const uint16_t* values, std::size_t count);  // IEEE binary16
-  void Add(const int8_t* values, std::size_t count);
-  void Add(const uint8_t* values, std::size_t count);
-  void Add(const int16_t* values, std::size_t count);
-  void Add(const uint16_t* values, std::size_t count);
-  void Add(const int32_t* values, std::size_t count);
-  void Add(const int64_t* values, std::size_t count);
+  // Non-finite values are left out. An array with which total() would pass
+  // 2^64 - 1 is left out as a whole. *extremes, if given, becomes what
+  // kernels::MinMax (MinMaxHalf) finds in the array: counting needs that
+  // anyhow, and finds it in the same pass over memory.
+  void Add(const float* values, std::size_t count,
+           kernels::FloatExtremes<float>* extremes = nullptr);
+  void Add(const double* values, std::size_t count,
+           kernels::FloatExtremes<double>* extremes = nullptr);
+  void AddHalf(const uint16_t* values, std::size_t count,  // IEEE binary16
+               kernels::FloatExtremes<float>* extremes = nullptr);
+  void Add(const int8_t* values, std::size_t count,
+           kernels::IntegerExtremes<int8_t>* extremes = nullptr);
+  void Add(const uint8_t* values, std::size_t count,
+           kernels::IntegerExtremes<uint8_t>* extremes = nullptr);
+  void Add(const int16_t* values, std::size_t count,
+           kernels::IntegerExtremes<int16_t>* extremes = nullptr);
+  void Add(const uint16_t* values, std::size_t count,
+           kernels::IntegerExtremes<uint16_t>* extremes = nullptr);
+  void Add(const int32_t* values, std::size_t count,
+           kernels::IntegerExtremes<int32_t>* extremes = nullptr);
+  void Add(const int64_t* values, std::size_t count,
+           kernels::IntegerExtremes<int64_t>* extremes = nullptr);
   // One value that was seen `times` times.
   void AddRepeated(double value, uint64_t times);
 
   // Adds what the other one counted. An error, and nothing is changed, when
-  // max_bins differ or a count would pass 2^64 - 1.
+  // max_bins differ or total() would pass 2^64 - 1.
   Status Merge(const Histogram& other);
 
   // A histogram read from elsewhere; an error says how it contradicts the rules
@@ -87,18 +108,32 @@ class Histogram {
   }
 
  private:
-  // Makes room for values between min and max: widens the bins, and adds empty
-  // ones at the ends.
-  void Cover(double min, double max);
-  void CoverIntegers(int64_t min, int64_t max);
-  void CoverBins(int exponent, int64_t first, int64_t last);
-  void Widen(int exponent);
+  // Bins first to last, both included, of width 2^exponent.
+  struct Grid {
+    int exponent;
+    int64_t first;
+    int64_t last;
+  };
   template <typename T>
-  void AddIntegers(const T* values, std::size_t count);
+  class Pass;
+
+  // The grid of this histogram with values between min and max.
+  Grid GridFor(double min, double max) const;
+  Grid GridFor(int64_t min, int64_t max) const;
+  Grid Union(Grid grid) const;
+  // Widens the bins, and adds empty ones at the ends, up to what GridFor() or
+  // Union() gave.
+  void Reshape(const Grid& grid);
+  void Widen(int exponent);
+  void Count(int64_t bin, uint64_t times);
+  template <typename T>
+  void AddBytes(const T* values, std::size_t count,
+                kernels::IntegerExtremes<T>* extremes);
 
   int max_bins_;
   int exponent_ = 0;
   int64_t first_bin_ = 0;
+  uint64_t total_ = 0;
   std::vector<uint64_t> counts_;
 };
 

@@ -1,62 +1,92 @@
 // The min/max pass, beside a plain read of the same memory.
-#include <cstring>
-
+#include "benchmarks/quantization/plain_read.h"
 #include "benchmarks/registry.h"
 #include "quantization/kernels/min_max.h"
 
 namespace caffe2_quantization {
 namespace {
 
-// Keeps a value alive past the optimiser.
-template <typename T>
-void Consume(const T& value) {
-  asm volatile("" : : "r,m"(value) : "memory");
-}
+constexpr std::size_t kInCache = std::size_t{32} << 10;
+constexpr std::size_t kOutside = std::size_t{64} << 20;
 
-std::vector<float> Values(std::size_t count) {
-  std::vector<float> values(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    values[i] = static_cast<float>(static_cast<int>(i * 2654435761u));
+// Any bit pattern will do for integers; floats and halves are kept finite.
+template <typename T>
+std::vector<T> Values(std::size_t bytes) {
+  std::vector<T> values(bytes / sizeof(T));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] =
+        static_cast<T>(static_cast<int32_t>(i * 2654435761u) >> 16) / T{2};
   }
   return values;
 }
 
-// The least that a pass can do: each word is read once and added up.
-uint64_t ReadAll(const std::vector<float>& values) {
-  uint64_t sums[16] = {};
-  const std::size_t words = values.size() / 2;
-  const char* data = reinterpret_cast<const char*>(values.data());
-  for (std::size_t i = 0; i + 16 <= words; i += 16) {
-    uint64_t block[16];
-    std::memcpy(block, data + i * sizeof(uint64_t), sizeof(block));
-    for (int k = 0; k < 16; ++k) sums[k] += block[k];
+kernels::FloatExtremes<float> MinMaxHalves(const uint16_t* src,
+                                           std::size_t count) {
+  return kernels::MinMaxHalf(src, count);
+}
+
+template <typename T, typename Kernel>
+void AddType(const std::string& type, Kernel kernel) {
+  for (const std::size_t bytes : {kInCache, kOutside}) {
+    const std::string group =
+        "MinMax/" + type + (bytes == kInCache ? "/32 KiB" : "/64 MiB");
+    AddBenchmark(group, "plain read", bytes, [bytes] {
+      return MakeRun([values = Values<T>(bytes)] {
+        Consume(ReadAll(values.data(), values.size() * sizeof(T)));
+      });
+    });
+    const auto ours = [bytes, kernel] {
+      return MakeRun([values = Values<T>(bytes), kernel] {
+        Consume(kernel(values.data(), values.size()));
+      });
+    };
+    AddBenchmark(group, "ours", bytes, ours);
+    AddBenchmark(group, "ours, AVX2", bytes, ours, "AVX2");
+    if (bytes == kInCache) {
+      AddBenchmark(group, "ours, scalar", bytes, ours, "scalar");
+    }
   }
-  uint64_t sum = 0;
-  for (const uint64_t each : sums) sum += each;
-  return sum;
+}
+
+template <typename T>
+void AddNumbers(const std::string& type) {
+  AddType<T>(type, [](const T* src, std::size_t count) {
+    return kernels::MinMax(src, count);
+  });
+}
+
+// A matrix of 1024 columns, and one as narrow as an image.
+void AddColumns(std::size_t columns) {
+  const std::size_t rows = (std::size_t{4} << 20) / sizeof(float) / columns;
+  const std::string group =
+      "MinMaxColumns/" + std::to_string(rows) + "x" + std::to_string(columns);
+  const std::size_t bytes = rows * columns * sizeof(float);
+  AddBenchmark(group, "plain read", bytes, [bytes] {
+    return MakeRun([values = Values<float>(bytes)] {
+      Consume(ReadAll(values.data(), values.size() * sizeof(float)));
+    });
+  });
+  const auto ours = [=] {
+    return MakeRun([=, values = Values<float>(bytes),
+                    min = std::vector<float>(columns),
+                    max = std::vector<float>(columns)]() mutable {
+      Consume(kernels::MinMaxColumns(values.data(), rows, columns, min.data(),
+                                     max.data()));
+    });
+  };
+  AddBenchmark(group, "ours", bytes, ours);
+  AddBenchmark(group, "ours, AVX2", bytes, ours, "AVX2");
 }
 
 }  // namespace
 
 void AddMinMaxBenchmarks() {
-  for (const std::size_t count : {std::size_t{1} << 14, std::size_t{1} << 25}) {
-    const std::string group =
-        "MinMax/float/" + (count >= 1 << 20
-                               ? std::to_string(count >> 20) + "Mi"
-                               : std::to_string(count >> 10) + "Ki");
-    const std::size_t bytes = count * sizeof(float);
-    AddBenchmark(group, "plain read", bytes, [count] {
-      return MakeRun([values = Values(count)] { Consume(ReadAll(values)); });
-    });
-    const auto ours = [count] {
-      return MakeRun([values = Values(count)] {
-        Consume(kernels::MinMax(values.data(), values.size()));
-      });
-    };
-    AddBenchmark(group, "ours", bytes, ours);
-    AddBenchmark(group, "ours, AVX2", bytes, ours, "AVX2");
-    AddBenchmark(group, "ours, scalar", bytes, ours, "scalar");
-  }
+  AddNumbers<float>("float");
+  AddNumbers<int8_t>("int8");
+  AddNumbers<int32_t>("int32");
+  AddType<uint16_t>("half", MinMaxHalves);
+  AddColumns(1024);
+  AddColumns(3);
 }
 
 }  // namespace caffe2_quantization

@@ -21,28 +21,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 // scanned again with care.
 constexpr size_t kBlock = 4096;
 
-// Folds `from`, which holds no infinities of its own making, into `into`.
-template <typename T>
-HWY_INLINE void Fold(const FloatExtremes<T>& from, FloatExtremes<T>* into) {
-  if (from.min < into->min) into->min = from.min;
-  if (from.max > into->max) into->max = from.max;
-  into->nan_count += from.nan_count;
-  into->positive_infinity_count += from.positive_infinity_count;
-  into->negative_infinity_count += from.negative_infinity_count;
-}
-
-// How a vector of D is read from memory that holds elements of type S.
-template <class D>
-HWY_INLINE hn::Vec<D> LoadVector(D d, const hn::TFromD<D>* src) {
-  return hn::LoadU(d, src);
-}
-#if HWY_TARGET <= HWY_AVX2  // below, Highway's conversion drops infinities
-template <class D>
-HWY_INLINE hn::Vec<D> LoadVector(D d, const hwy::float16_t* src) {
-  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), src));
-}
-#endif
-
 // Elements before the first one at a multiple of `bytes`, a power of two.
 template <typename S>
 HWY_INLINE size_t ElementsToAlignment(const S* src, size_t bytes) {
@@ -50,78 +28,160 @@ HWY_INLINE size_t ElementsToAlignment(const S* src, size_t bytes) {
   return past == 0 ? 0 : (bytes - past) / sizeof(S);
 }
 
-// True when all of src was finite; min and max are then folded into *extremes.
-template <class D, typename S>
-HWY_INLINE bool ScanFinite(D d, const S* HWY_RESTRICT src, size_t count,
-                           FloatExtremes<hn::TFromD<D>>* extremes) {
-  using T = hn::TFromD<D>;
-  const size_t lanes = hn::Lanes(d);
-  const auto zero = hn::Zero(d);
-  auto min0 = hn::Set(d, extremes->min), min1 = min0, min2 = min0, min3 = min0;
-  auto max0 = hn::Set(d, extremes->max), max1 = max0, max2 = max0, max3 = max0;
-  // x * 0 is NaN for a NaN or an infinity, else a zero: once NaN, always NaN.
-  auto poison0 = zero, poison1 = zero;
+// Floating-point numbers are compared by their bit patterns:
+//   as signed integers   the non-negative ones are in order and above the rest,
+//   as unsigned integers all are in order of magnitude, the negative ones above
+//                        the rest.
+// So the largest number has the largest signed pattern or, when all are
+// negative, the smallest unsigned one; the smallest number has the largest
+// unsigned pattern if that is negative, else the smallest unsigned one. That is
+// three operations a vector, exact for denormals in every mode of the
+// processor, and it finds NaN and infinities at the two upper ends.
+template <typename U, typename T>
+struct Format {
+  using Pattern = U;
+  using Value = T;  // of the result
+  using Signed = hwy::MakeSigned<U>;
+  static constexpr U kSign = static_cast<U>(U{1} << (sizeof(U) * 8 - 1));
+  static constexpr U kInfinity = static_cast<U>(
+      sizeof(U) == 2 ? 0x7c00u
+                     : (sizeof(U) == 4 ? 0x7f800000u : 0x7ff0000000000000u));
+};
+using Float = Format<uint32_t, float>;
+using Double = Format<uint64_t, double>;
+using Half = Format<uint16_t, float>;
+
+template <class DU, typename T>
+HWY_INLINE hn::Vec<DU> PatternsAt(DU du, const T* src) {
+  return hn::BitCast(du, hn::LoadU(hn::Rebind<T, DU>(), src));
+}
+
+template <typename T, typename U>
+HWY_INLINE T ValueOf(U pattern) {
+  if (static_cast<U>(pattern << 1) == 0) return 0;  // of either sign
+  if constexpr (sizeof(U) == 2) {
+    return HalfToFloat(pattern);
+  } else {
+    static_assert(sizeof(T) == sizeof(U), "a pattern of a value");
+    T value;
+    hwy::CopyBytes<sizeof(T)>(&pattern, &value);
+    return value;
+  }
+}
+
+template <class DU>
+struct Patterns {
+  hn::Vec<hn::RebindToSigned<DU>> signed_max;
+  hn::Vec<DU> max, min;
+};
+
+template <class F, class DU>
+HWY_INLINE Patterns<DU> NoPatterns(DU du) {
+  const hn::RebindToSigned<DU> di;
+  return {hn::Set(di, hwy::LimitsMin<typename F::Signed>()), hn::Zero(du),
+          hn::Set(du, static_cast<typename F::Pattern>(~0ull))};
+}
+
+template <class DU>
+HWY_INLINE void Take(DU /*du*/, hn::Vec<DU> x, Patterns<DU>* found) {
+  const hn::RebindToSigned<DU> di;
+  found->signed_max = hn::Max(found->signed_max, hn::BitCast(di, x));
+  found->max = hn::Max(found->max, x);
+  found->min = hn::Min(found->min, x);
+}
+
+template <class DU>
+HWY_INLINE void Fold(DU /*du*/, const Patterns<DU>& from, Patterns<DU>* into) {
+  into->signed_max = hn::Max(into->signed_max, from.signed_max);
+  into->max = hn::Max(into->max, from.max);
+  into->min = hn::Min(into->min, from.min);
+}
+
+template <class F, class DU>
+HWY_INLINE bool AllFinite(DU du, const Patterns<DU>& found) {
+  const hn::RebindToSigned<DU> di;
+  constexpr auto kInfinity = static_cast<typename F::Signed>(F::kInfinity);
+  // The upper end of unsigned patterns as signed ones: negative, but not above
+  // the last finite one.
+  const auto lowest = hn::BitCast(di, found.max);
+  const auto last = static_cast<typename F::Signed>(
+      static_cast<typename F::Pattern>(F::kSign | (F::kInfinity - 1)));
+  const auto positive = hn::Gt(found.signed_max, hn::Set(di, kInfinity - 1));
+  const auto negative =
+      hn::And(hn::Lt(lowest, hn::Zero(di)), hn::Gt(lowest, hn::Set(di, last)));
+  return hn::AllFalse(di, hn::Or(positive, negative));
+}
+
+template <class DU>
+HWY_INLINE size_t CountZeros(DU du, hn::Vec<DU> x) {
+  return hn::CountTrue(du, hn::Eq(hn::Add(x, x), hn::Zero(du)));
+}
+
+// Vectors from src on, `count` elements, a multiple of the lanes. True when all
+// were finite; *found and *zero_count then have them.
+template <class F, class DU, typename S>
+HWY_INLINE bool ScanFinite(DU du, const S* HWY_RESTRICT src, size_t count,
+                           Patterns<DU>* found, uint64_t* zero_count) {
+  const size_t lanes = hn::Lanes(du);
+  Patterns<DU> even = *found, odd = *found;
+  uint64_t zeros0 = 0, zeros1 = 0;
   size_t i = 0;
   for (; i + 4 * lanes <= count; i += 4 * lanes) {
-    const auto a = LoadVector(d, src + i);
-    const auto b = LoadVector(d, src + i + lanes);
-    const auto c = LoadVector(d, src + i + 2 * lanes);
-    const auto e = LoadVector(d, src + i + 3 * lanes);
-    min0 = hn::Min(min0, a);
-    max0 = hn::Max(max0, a);
-    min1 = hn::Min(min1, b);
-    max1 = hn::Max(max1, b);
-    min2 = hn::Min(min2, c);
-    max2 = hn::Max(max2, c);
-    min3 = hn::Min(min3, e);
-    max3 = hn::Max(max3, e);
-    poison0 = hn::MulAdd(a, zero, poison0);
-    poison1 = hn::MulAdd(b, zero, poison1);
-    poison0 = hn::MulAdd(c, zero, poison0);
-    poison1 = hn::MulAdd(e, zero, poison1);
+    const auto a = PatternsAt(du, src + i);
+    const auto b = PatternsAt(du, src + i + lanes);
+    const auto c = PatternsAt(du, src + i + 2 * lanes);
+    const auto e = PatternsAt(du, src + i + 3 * lanes);
+    Take(du, a, &even);
+    Take(du, b, &odd);
+    Take(du, c, &even);
+    Take(du, e, &odd);
+    zeros0 += CountZeros(du, a) + CountZeros(du, b);
+    zeros1 += CountZeros(du, c) + CountZeros(du, e);
   }
   for (; i < count; i += lanes) {
-    // The last vector may overlap the one before it: every step is idempotent.
-    const auto a = LoadVector(d, src + std::min(i, count - lanes));
-    min0 = hn::Min(min0, a);
-    max0 = hn::Max(max0, a);
-    poison0 = hn::MulAdd(a, zero, poison0);
+    const auto a = PatternsAt(du, src + i);
+    Take(du, a, &even);
+    zeros0 += CountZeros(du, a);
   }
-  if (!hn::AllFalse(d, hn::IsNaN(hn::Add(poison0, poison1)))) return false;
-  const auto min = hn::Min(hn::Min(min0, min1), hn::Min(min2, min3));
-  const auto max = hn::Max(hn::Max(max0, max1), hn::Max(max2, max3));
-  extremes->min = hn::GetLane(hn::MinOfLanes(d, min)) + T{0};
-  extremes->max = hn::GetLane(hn::MaxOfLanes(d, max)) + T{0};
+  Fold(du, odd, &even);
+  if (!AllFinite<F>(du, even)) return false;
+  *found = even;
+  *zero_count += zeros0 + zeros1;
   return true;
 }
 
-// The same with non-finite elements counted and left out. `count` is a multiple
-// of the number of lanes.
-template <class D, typename S>
-HWY_NOINLINE void ScanWithCare(D d, const S* HWY_RESTRICT src, size_t count,
-                               FloatExtremes<hn::TFromD<D>>* extremes) {
-  using T = hn::TFromD<D>;
-  const size_t lanes = hn::Lanes(d);
-  const auto infinity = hn::Set(d, std::numeric_limits<T>::infinity());
-  const auto minus_infinity = hn::Neg(infinity);
-  auto min = infinity;
-  auto max = minus_infinity;
-  for (size_t i = 0; i < count; i += lanes) {
-    const auto x = LoadVector(d, src + i);
-    const auto is_nan = hn::IsNaN(x);
-    const auto is_positive = hn::Eq(x, infinity);
-    const auto is_negative = hn::Eq(x, minus_infinity);
-    const auto skip = hn::Or(is_nan, hn::Or(is_positive, is_negative));
-    extremes->nan_count += hn::CountTrue(d, is_nan);
-    extremes->positive_infinity_count += hn::CountTrue(d, is_positive);
-    extremes->negative_infinity_count += hn::CountTrue(d, is_negative);
-    min = hn::Min(min, hn::IfThenElse(skip, infinity, x));
-    max = hn::Max(max, hn::IfThenElse(skip, minus_infinity, x));
-  }
-  FloatExtremes<T> found;
-  found.min = hn::GetLane(hn::MinOfLanes(d, min)) + T{0};
-  found.max = hn::GetLane(hn::MaxOfLanes(d, max)) + T{0};
-  Fold(found, extremes);
+// One vector with what is not finite left out; only lanes in `counted` count.
+template <class F, class DU>
+HWY_INLINE void TakeWithCare(DU du, hn::Vec<DU> x, hn::Mask<DU> counted,
+                             Patterns<DU>* found,
+                             FloatExtremes<typename F::Value>* extremes) {
+  using U = typename F::Pattern;
+  const hn::RebindToSigned<DU> di;
+  const auto none = NoPatterns<F>(du);
+  const auto magnitude = hn::And(x, hn::Set(du, static_cast<U>(~F::kSign)));
+  // Magnitudes are in order as signed numbers too.
+  const auto is_finite = hn::MaskFromVec(hn::BitCast(
+      du,
+      hn::VecFromMask(di, hn::Lt(hn::BitCast(di, magnitude),
+                                 hn::Set(di, static_cast<typename F::Signed>(
+                                                 F::kInfinity))))));
+  found->signed_max = hn::Max(
+      found->signed_max,
+      hn::BitCast(
+          di, hn::IfThenElse(is_finite, x, hn::BitCast(du, none.signed_max))));
+  found->max = hn::Max(found->max, hn::IfThenElse(is_finite, x, none.max));
+  found->min = hn::Min(found->min, hn::IfThenElse(is_finite, x, none.min));
+
+  const auto count = [&](hn::Mask<DU> mask) {
+    return hn::CountTrue(du, hn::And(mask, counted));
+  };
+  const uint64_t plus = count(hn::Eq(x, hn::Set(du, F::kInfinity)));
+  const uint64_t minus =
+      count(hn::Eq(x, hn::Set(du, static_cast<U>(F::kInfinity | F::kSign))));
+  extremes->zero_count += count(hn::Eq(magnitude, hn::Zero(du)));
+  extremes->positive_infinity_count += plus;
+  extremes->negative_infinity_count += minus;
+  extremes->nan_count += count(hn::Not(is_finite)) - plus - minus;
 }
 
 HWY_INLINE FloatExtremes<float> Reference(const float* src, size_t count) {
@@ -130,46 +190,161 @@ HWY_INLINE FloatExtremes<float> Reference(const float* src, size_t count) {
 HWY_INLINE FloatExtremes<double> Reference(const double* src, size_t count) {
   return reference::MinMax(src, count);
 }
-HWY_INLINE FloatExtremes<float> Reference(const hwy::float16_t* src,
-                                          size_t count) {
-  return reference::MinMaxHalf(reinterpret_cast<const uint16_t*>(src), count);
+HWY_INLINE FloatExtremes<float> Reference(const uint16_t* src, size_t count) {
+  return reference::MinMaxHalf(src, count);
 }
 
-template <class D, typename S>
-HWY_INLINE FloatExtremes<hn::TFromD<D>> Scan(D d, const S* src, size_t count) {
-  const size_t lanes = hn::Lanes(d);
+template <class F, typename S>
+HWY_INLINE FloatExtremes<typename F::Value> Scan(const S* src, size_t count) {
+  using U = typename F::Pattern;
+  const hn::ScalableTag<U> du;
+  const hn::RebindToSigned<decltype(du)> di;
+  const size_t lanes = hn::Lanes(du);
   if (count < lanes) return Reference(src, count);
-  FloatExtremes<hn::TFromD<D>> extremes;
-  // Vectors that straddle cache lines cost a third of the memory's speed.
+  FloatExtremes<typename F::Value> extremes;
+  auto found = NoPatterns<F>(du);
+  // Vectors that straddle cache lines cost a third of the memory's speed: the
+  // first one, of which only what lies before the boundary is counted, and the
+  // last one overlap their neighbours.
   const size_t head = ElementsToAlignment(src, lanes * sizeof(S));
-  Fold(Reference(src, head), &extremes);
-  for (size_t begin = head; begin < count; begin += kBlock) {
-    const size_t length = std::min(kBlock, count - begin);
-    if (length >= lanes && ScanFinite(d, src + begin, length, &extremes)) {
+  if (head != 0) {
+    TakeWithCare<F>(du, PatternsAt(du, src), hn::FirstN(du, head), &found,
+                    &extremes);
+  }
+  const size_t whole = head + (count - head) / lanes * lanes;
+  for (size_t begin = head; begin < whole; begin += kBlock) {
+    const size_t length = std::min(kBlock, whole - begin);
+    if (ScanFinite<F>(du, src + begin, length, &found, &extremes.zero_count)) {
       continue;
     }
-    const size_t whole = length - length % lanes;
-    if (whole != 0) ScanWithCare(d, src + begin, whole, &extremes);
-    Fold(Reference(src + begin + whole, length - whole), &extremes);
+    const auto all = hn::FirstN(du, lanes);
+    for (size_t i = begin; i < begin + length; i += lanes) {
+      TakeWithCare<F>(du, PatternsAt(du, src + i), all, &found, &extremes);
+    }
   }
+  if (whole != count) {
+    TakeWithCare<F>(du, PatternsAt(du, src + count - lanes),
+                    hn::Not(hn::FirstN(du, lanes - (count - whole))), &found,
+                    &extremes);
+  }
+  const U min = hn::GetLane(hn::MinOfLanes(du, found.min));
+  if (min == static_cast<U>(~U{0})) return extremes;  // nothing was finite
+  const U max = hn::GetLane(hn::MaxOfLanes(du, found.max));
+  const auto signed_max = hn::GetLane(hn::MaxOfLanes(di, found.signed_max));
+  using T = typename F::Value;
+  extremes.max = ValueOf<T>(signed_max >= 0 ? static_cast<U>(signed_max) : min);
+  extremes.min = ValueOf<T>((max & F::kSign) != 0 ? max : min);
   return extremes;
 }
 
 FloatExtremes<float> MinMax_float(const float* src, size_t count) {
-  return Scan(hn::ScalableTag<float>(), src, count);
+  return Scan<Float>(src, count);
 }
 
 FloatExtremes<double> MinMax_double(const double* src, size_t count) {
-  return Scan(hn::ScalableTag<double>(), src, count);
+  return Scan<Double>(src, count);
 }
 
 FloatExtremes<float> MinMax_half(const uint16_t* src, size_t count) {
-#if HWY_TARGET <= HWY_AVX2
-  return Scan(hn::ScalableTag<float>(),
-              reinterpret_cast<const hwy::float16_t*>(src), count);
-#else
-  return reference::MinMaxHalf(src, count);
-#endif
+  return Scan<Half>(src, count);
+}
+
+constexpr int32_t kInfinityKey = 0x7f800000;  // of OrderKey
+constexpr int32_t kMinusInfinityKey = -kInfinityKey - 1;
+
+HWY_INLINE float ValueOfKey(int32_t key) {
+  const int32_t pattern = key < 0 ? key ^ 0x7fffffff : key;
+  return ValueOf<float>(static_cast<uint32_t>(pattern));
+}
+
+// Columns that are worked on together: their keys stay in the first-level
+// cache while the rows pass.
+constexpr size_t kStrip = 2048;
+// Rows are joined until they are this long.
+constexpr size_t kShortRow = 64;
+
+// Folds a row into the keys of its columns; what is not finite is left out.
+template <bool kAllFinite>
+HWY_INLINE void FoldRow(const float* HWY_RESTRICT row, size_t columns,
+                        int32_t* HWY_RESTRICT min, int32_t* HWY_RESTRICT max) {
+  const hn::ScalableTag<float> df;
+  const hn::RebindToSigned<decltype(df)> di;
+  const size_t lanes = hn::Lanes(df);
+  const auto infinity = hn::Set(di, kInfinityKey);
+  const auto minus_infinity = hn::Set(di, kMinusInfinityKey);
+  const auto all_but_sign = hn::Set(di, 0x7fffffff);
+  const auto fold = [&](size_t c) HWY_ATTR {
+    const auto x = hn::BitCast(di, hn::LoadU(df, row + c));
+    auto small = hn::Xor(x, hn::And(hn::BroadcastSignBit(x), all_but_sign));
+    auto large = small;
+    if (!kAllFinite) {
+      const auto is_finite = hn::Lt(hn::And(x, all_but_sign), infinity);
+      small = hn::IfThenElse(is_finite, small, infinity);
+      large = hn::IfThenElse(is_finite, large, minus_infinity);
+    }
+    hn::StoreU(hn::Min(hn::LoadU(di, min + c), small), di, min + c);
+    hn::StoreU(hn::Max(hn::LoadU(di, max + c), large), di, max + c);
+  };
+  size_t c = 0;
+  for (; c + lanes <= columns; c += lanes) fold(c);
+  if (c < columns && columns >= lanes) {
+    fold(columns - lanes);  // overlaps the vector before it
+    return;
+  }
+  for (; c < columns; ++c) {
+    const int32_t key = OrderKey(row[c]);
+    if (key <= kMinusInfinityKey || key >= kInfinityKey) continue;
+    min[c] = std::min(min[c], key);
+    max[c] = std::max(max[c], key);
+  }
+}
+
+FloatExtremes<float> MinMaxColumns_float(const float* src, size_t rows,
+                                         size_t columns, float* min,
+                                         float* max) {
+  FloatExtremes<float> all;
+  if (columns == 0) return all;
+  // Short rows are joined, so that a column has several keys.
+  const size_t joined =
+      columns >= kShortRow ? 1 : (kShortRow + columns - 1) / columns;
+  const size_t width = joined * columns;
+  const size_t strips = (width + kStrip - 1) / kStrip;
+  const size_t strip = (width + strips - 1) / strips;
+  const size_t count = rows * columns;
+  HWY_ALIGN int32_t min_keys[kStrip];
+  HWY_ALIGN int32_t max_keys[kStrip];
+  for (size_t begin = 0; begin < width; begin += strip) {
+    const size_t length = std::min(strip, width - begin);
+    std::fill_n(min_keys, length, kInfinityKey);
+    std::fill_n(max_keys, length, kMinusInfinityKey);
+    // As many rows at once as lie side by side and fill a block.
+    const size_t step =
+        strips > 1 ? width : std::max(width, kBlock / width * width);
+    for (size_t at = begin; at < count; at += step) {
+      const size_t end = strips > 1 ? at + length : std::min(at + step, count);
+      const auto found = Scan<Float>(src + at, end - at);
+      Merge(found, &all);
+      const bool all_finite = found.left_out() == 0;
+      for (size_t row = at; row < end; row += width) {
+        const size_t here = std::min(length, end - row);
+        if (all_finite) {
+          FoldRow<true>(src + row, here, min_keys, max_keys);
+        } else {
+          FoldRow<false>(src + row, here, min_keys, max_keys);
+        }
+      }
+    }
+    const size_t own = std::min(length, columns);
+    for (size_t i = own; i < length; ++i) {
+      min_keys[i % columns] = std::min(min_keys[i % columns], min_keys[i]);
+      max_keys[i % columns] = std::max(max_keys[i % columns], max_keys[i]);
+    }
+    for (size_t i = 0; i < own; ++i) {
+      min[begin + i] = ValueOfKey(min_keys[i]);
+      max[begin + i] = ValueOfKey(max_keys[i]);
+    }
+  }
+  return all;
 }
 
 // Highway 1.0 reduces lanes of 32 and 64 bits only.
@@ -187,6 +362,11 @@ HWY_INLINE void Reduce(D d, hn::Vec<D> min, hn::Vec<D> max,
   }
 }
 
+template <class D>
+HWY_INLINE size_t CountZeroIntegers(D d, hn::Vec<D> x) {
+  return hn::CountTrue(d, hn::Eq(x, hn::Zero(d)));
+}
+
 template <typename T>
 HWY_INLINE IntegerExtremes<T> ScanIntegers(const T* HWY_RESTRICT src,
                                            size_t count) {
@@ -194,10 +374,13 @@ HWY_INLINE IntegerExtremes<T> ScanIntegers(const T* HWY_RESTRICT src,
   const size_t lanes = hn::Lanes(d);
   if (count < lanes) return reference::MinMax(src, count);
   IntegerExtremes<T> extremes;
-  auto min0 = hn::LoadU(d, src), min1 = min0, min2 = min0, min3 = min0;
-  auto max0 = min0, max1 = min0, max2 = min0, max3 = min0;
+  auto min0 = hn::LoadU(d, src), min1 = min0;
+  auto max0 = min0, max1 = min0;
   // The first vector is done; go on from the boundary within it.
   size_t i = ElementsToAlignment(src, lanes * sizeof(T));
+  uint64_t zeros0 =
+      hn::CountTrue(d, hn::And(hn::FirstN(d, i), hn::Eq(min0, hn::Zero(d))));
+  uint64_t zeros1 = 0;
   for (; i + 4 * lanes <= count; i += 4 * lanes) {
     const auto a = hn::LoadU(d, src + i);
     const auto b = hn::LoadU(d, src + i + lanes);
@@ -207,18 +390,28 @@ HWY_INLINE IntegerExtremes<T> ScanIntegers(const T* HWY_RESTRICT src,
     max0 = hn::Max(max0, a);
     min1 = hn::Min(min1, b);
     max1 = hn::Max(max1, b);
-    min2 = hn::Min(min2, c);
-    max2 = hn::Max(max2, c);
-    min3 = hn::Min(min3, e);
-    max3 = hn::Max(max3, e);
+    min0 = hn::Min(min0, c);
+    max0 = hn::Max(max0, c);
+    min1 = hn::Min(min1, e);
+    max1 = hn::Max(max1, e);
+    zeros0 += CountZeroIntegers(d, a) + CountZeroIntegers(d, b);
+    zeros1 += CountZeroIntegers(d, c) + CountZeroIntegers(d, e);
   }
-  for (; i < count; i += lanes) {
-    const auto a = hn::LoadU(d, src + std::min(i, count - lanes));
+  for (; i + lanes <= count; i += lanes) {
+    const auto a = hn::LoadU(d, src + i);
     min0 = hn::Min(min0, a);
     max0 = hn::Max(max0, a);
+    zeros0 += CountZeroIntegers(d, a);
   }
-  Reduce(d, hn::Min(hn::Min(min0, min1), hn::Min(min2, min3)),
-         hn::Max(hn::Max(max0, max1), hn::Max(max2, max3)), &extremes);
+  if (i < count) {  // overlaps the vector before it
+    const auto a = hn::LoadU(d, src + count - lanes);
+    min0 = hn::Min(min0, a);
+    max0 = hn::Max(max0, a);
+    const auto seen = hn::FirstN(d, lanes - (count - i));
+    zeros1 += hn::CountTrue(d, hn::And(hn::Not(seen), hn::Eq(a, hn::Zero(d))));
+  }
+  extremes.zero_count = zeros0 + zeros1;
+  Reduce(d, hn::Min(min0, min1), hn::Max(max0, max1), &extremes);
   return extremes;
 }
 
@@ -241,6 +434,7 @@ namespace kernels {
 HWY_EXPORT(MinMax_float);
 HWY_EXPORT(MinMax_double);
 HWY_EXPORT(MinMax_half);
+HWY_EXPORT(MinMaxColumns_float);
 
 FloatExtremes<float> MinMax(const float* src, std::size_t count) {
   if (UseScalarReference()) return reference::MinMax(src, count);
@@ -255,6 +449,16 @@ FloatExtremes<double> MinMax(const double* src, std::size_t count) {
 FloatExtremes<float> MinMaxHalf(const uint16_t* src, std::size_t count) {
   if (UseScalarReference()) return reference::MinMaxHalf(src, count);
   return HWY_DYNAMIC_DISPATCH(MinMax_half)(src, count);
+}
+
+FloatExtremes<float> MinMaxColumns(const float* src, std::size_t rows,
+                                   std::size_t columns, float* min,
+                                   float* max) {
+  if (UseScalarReference()) {
+    return reference::MinMaxColumns(src, rows, columns, min, max);
+  }
+  return HWY_DYNAMIC_DISPATCH(MinMaxColumns_float)(src, rows, columns, min,
+                                                   max);
 }
 
 #define DEFINE(T)                                                   \

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "quantization/kernels/min_max.h"
 
@@ -29,15 +30,21 @@ namespace {
 
 template <typename T>
 void Visit(T x, FloatExtremes<T>* extremes) {
+  constexpr T kInfinity = std::numeric_limits<T>::infinity();
   if (std::isnan(x)) {
     ++extremes->nan_count;
-  } else if (std::isinf(x)) {
-    ++(x > 0 ? extremes->positive_infinity_count
-             : extremes->negative_infinity_count);
+  } else if (x == kInfinity) {
+    ++extremes->positive_infinity_count;
+  } else if (x == -kInfinity) {
+    ++extremes->negative_infinity_count;
   } else {
-    const T value = x + T{0};  // -0 becomes +0
-    extremes->min = std::min(extremes->min, value);
-    extremes->max = std::max(extremes->max, value);
+    // Keys, since a comparison of denormals may find them equal to zero.
+    if (OrderKey(x) == OrderKey(T{0}) || OrderKey(x) == OrderKey(-T{0})) {
+      x = 0;
+      ++extremes->zero_count;
+    }
+    if (OrderKey(x) < OrderKey(extremes->min)) extremes->min = x;
+    if (OrderKey(x) > OrderKey(extremes->max)) extremes->max = x;
   }
 }
 
@@ -54,6 +61,7 @@ IntegerExtremes<T> MinMaxInteger(const T* src, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     extremes.min = std::min(extremes.min, src[i]);
     extremes.max = std::max(extremes.max, src[i]);
+    if (src[i] == 0) ++extremes.zero_count;
   }
   return extremes;
 }
@@ -74,6 +82,20 @@ FloatExtremes<float> MinMaxHalf(const uint16_t* src, std::size_t count) {
     Visit(HalfToFloat(src[i]), &extremes);
   }
   return extremes;
+}
+
+FloatExtremes<float> MinMaxColumns(const float* src, std::size_t rows,
+                                   std::size_t columns, float* min,
+                                   float* max) {
+  FloatExtremes<float> all;
+  for (std::size_t c = 0; c < columns; ++c) {
+    FloatExtremes<float> column;
+    for (std::size_t r = 0; r < rows; ++r) Visit(src[r * columns + c], &column);
+    min[c] = column.min;
+    max[c] = column.max;
+    Merge(column, &all);
+  }
+  return all;
 }
 
 #define DEFINE(T)                                              \

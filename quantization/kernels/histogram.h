@@ -1,0 +1,80 @@
+// Counting values into the bins of a grid: bin i of width 2^exponent holds
+//   i * 2^exponent <= x < (i + 1) * 2^exponent.
+//
+// It takes two steps over a block that fits the first-level cache: the bins of
+// its values (vectors), then the counts of the bins (one at a time).
+//
+// Every target gives the same results, in every mode of the processor: a
+// negative denormal is in bin -1 also where denormals are taken for zeros.
+// No alignment is needed; arrays do not overlap.
+// Thread rule: pure functions; call from any thread.
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_HISTOGRAM_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_HISTOGRAM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "quantization/kernels/min_max.h"
+
+namespace caffe2_quantization {
+namespace kernels {
+
+// The bin of a value that is not finite.
+constexpr int32_t kNoBin = std::numeric_limits<int32_t>::min();
+constexpr int kFinestExponent = -126;
+constexpr int kCoarsestExponent = 1023;
+
+// bins[i] = floor(src[i] * 2^-exponent), exactly: -0 is in bin 0.
+// kFinestExponent <= exponent <= kCoarsestExponent. A finite value outside
+// [-2^22, 2^22] * 2^exponent gets some bin, an unspecified one.
+void BinsOf(const float* src, std::size_t count, int exponent, int32_t* bins);
+void BinsOf(const double* src, std::size_t count, int exponent, int32_t* bins);
+// src holds IEEE binary16 bit patterns.
+void BinsOfHalf(const uint16_t* src, std::size_t count, int exponent,
+                int32_t* bins);
+#define CAFFE2_QUANTIZATION_DECLARE(T) \
+  void BinsOf(const T* src, std::size_t count, int exponent, int32_t* bins);
+CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(CAFFE2_QUANTIZATION_DECLARE)
+#undef CAFFE2_QUANTIZATION_DECLARE
+
+// Counts of up to kBins neighbouring bins: bin i is counted at i modulo kBins.
+// Neighbouring values go to different ways, for a counter that was just written
+// cannot be read again at once.
+struct BinTable {
+  static constexpr std::size_t kBins = 2048;
+  static constexpr std::size_t kWays = 8;
+  // Values (whole multiples of kWays) after which it must be folded.
+  static constexpr std::size_t kCapacity =
+      kWays * std::numeric_limits<uint16_t>::max();
+
+  alignas(64) uint16_t counts[kBins * kWays];
+};
+
+// Adds to the table, in which every bin is in bounds, kNoBin too (as bin 0).
+void CountBins(const int32_t* bins, std::size_t count, BinTable* table);
+
+// sums[i] = what the table counts at i, for kBins of them; clears the table.
+void FoldTable(BinTable* table, uint32_t* sums);
+
+// counts[b] += how often byte b is in src, for 256 of them.
+void CountBytes(const uint8_t* src, std::size_t count, uint64_t* counts);
+
+namespace reference {
+void BinsOf(const float* src, std::size_t count, int exponent, int32_t* bins);
+void BinsOf(const double* src, std::size_t count, int exponent, int32_t* bins);
+void BinsOfHalf(const uint16_t* src, std::size_t count, int exponent,
+                int32_t* bins);
+#define CAFFE2_QUANTIZATION_DECLARE(T) \
+  void BinsOf(const T* src, std::size_t count, int exponent, int32_t* bins);
+CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(CAFFE2_QUANTIZATION_DECLARE)
+#undef CAFFE2_QUANTIZATION_DECLARE
+void CountBins(const int32_t* bins, std::size_t count, BinTable* table);
+void FoldTable(BinTable* table, uint32_t* sums);
+void CountBytes(const uint8_t* src, std::size_t count, uint64_t* counts);
+}  // namespace reference
+
+}  // namespace kernels
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_HISTOGRAM_H_
