@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "tests/support/denormals_are_zeros.h"
 #include "tests/support/every_target.h"
 #include "tests/support/random.h"
 
@@ -31,6 +32,7 @@ void ExpectEqual(const FloatExtremes<T>& actual,
       << actual.min << " for " << wanted.min;
   EXPECT_EQ(std::memcmp(&actual.max, &wanted.max, sizeof(T)), 0)
       << actual.max << " for " << wanted.max;
+  EXPECT_EQ(actual.zero_count, wanted.zero_count);
   EXPECT_EQ(actual.nan_count, wanted.nan_count);
   EXPECT_EQ(actual.positive_infinity_count, wanted.positive_infinity_count);
   EXPECT_EQ(actual.negative_infinity_count, wanted.negative_infinity_count);
@@ -73,6 +75,109 @@ void TestFloats() {
         for (auto& x : src) x = RandomValue<T>(flavour, &random);
         const T* data = src.data() + random.Integer(0, 1);
         ExpectEqual(MinMax(data, count), reference::MinMax(data, count));
+      }
+    }
+  });
+}
+
+// The reference itself, against what the words say.
+template <typename T>
+void TestDefinition() {
+  TestRandom random;
+  OnEveryTarget([&] {
+    for (int flavour = 0; flavour <= 4; ++flavour) {
+      std::vector<T> src(static_cast<std::size_t>(random.Integer(0, 300)));
+      for (auto& x : src) x = RandomValue<T>(flavour, &random);
+      FloatExtremes<T> wanted;
+      for (const T x : src) {
+        if (x != x) {
+          ++wanted.nan_count;
+        } else if (x - x != 0) {
+          ++(x > 0 ? wanted.positive_infinity_count
+                   : wanted.negative_infinity_count);
+        } else {
+          wanted.zero_count += x == 0;
+          wanted.min = x < wanted.min ? x + T{0} : wanted.min;
+          wanted.max = x > wanted.max ? x + T{0} : wanted.max;
+        }
+      }
+      ExpectEqual(MinMax(src.data(), src.size()), wanted);
+      DenormalsAreZeros mode;
+      ExpectEqual(MinMax(src.data(), src.size()), wanted);
+    }
+  });
+}
+
+TEST(MinMax, FloatDefinition) { TestDefinition<float>(); }
+TEST(MinMax, DoubleDefinition) { TestDefinition<double>(); }
+
+TEST(MinMax, DenormalsAreNoZerosWhateverTheMode) {
+  constexpr float kTiny = std::numeric_limits<float>::denorm_min();
+  for (const std::size_t count : {1, 3, 16, 40, 5000}) {
+    std::vector<float> src(count, kTiny);
+    src.back() = -2 * kTiny;
+    OnEveryTarget([&] {
+      FloatExtremes<float> wanted;
+      wanted.min = -2 * kTiny;
+      wanted.max = count == 1 ? -2 * kTiny : kTiny;
+      DenormalsAreZeros mode;
+      ExpectEqual(MinMax(src.data(), src.size()), wanted);
+      ExpectEqual(reference::MinMax(src.data(), src.size()), wanted);
+    });
+  }
+}
+
+TEST(MinMax, ExtremesOfPartsMergeToThoseOfAll) {
+  TestRandom random;
+  for (int flavour = 0; flavour <= 4; ++flavour) {
+    std::vector<float> src(1000);
+    for (auto& x : src) x = RandomValue<float>(flavour, &random);
+    DenormalsAreZeros mode;
+    const auto cut = static_cast<std::size_t>(random.Integer(0, 1000));
+    auto merged = MinMax(src.data() + cut, src.size() - cut);
+    Merge(MinMax(src.data(), cut), &merged);
+    ExpectEqual(merged, MinMax(src.data(), src.size()));
+    EXPECT_EQ(merged.left_out(), merged.nan_count +
+                                     merged.positive_infinity_count +
+                                     merged.negative_infinity_count);
+  }
+}
+
+TEST(MinMax, Columns) {
+  TestRandom random;
+  OnEveryTarget([&] {
+    for (int round = 0; round < 120; ++round) {
+      const std::size_t widths[] = {0,  1,  2,  3,  7,   15,   16,   17,
+                                    31, 63, 64, 65, 100, 2048, 2049, 5000};
+      const std::size_t columns = widths[random.Integer(0, 15)];
+      const auto rows =
+          static_cast<std::size_t>(random.Integer(0, columns > 1000 ? 9 : 300));
+      const int flavour = static_cast<int>(random.Integer(0, 4));
+      SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(columns) +
+                   ", flavour " + std::to_string(flavour));
+      std::vector<float> src(rows * columns);
+      for (auto& x : src) x = RandomValue<float>(flavour, &random);
+      // A guard behind the last column.
+      std::vector<float> min(columns + 1, 42), max(columns + 1, 42);
+      FloatExtremes<float> all;
+      {
+        DenormalsAreZeros mode;
+        all = MinMaxColumns(src.data(), rows, columns, min.data(), max.data());
+      }
+      ExpectEqual(all, MinMax(src.data(), src.size()));
+      EXPECT_EQ(min[columns], 42);
+      EXPECT_EQ(max[columns], 42);
+      for (std::size_t c = 0; c < columns; ++c) {
+        std::vector<float> column;
+        for (std::size_t r = 0; r < rows; ++r) {
+          column.push_back(src[r * columns + c]);
+        }
+        FloatExtremes<float> wanted =
+            reference::MinMax(column.data(), column.size());
+        FloatExtremes<float> actual = wanted;
+        actual.min = min[c];
+        actual.max = max[c];
+        ExpectEqual(actual, wanted);
       }
     }
   });
@@ -128,7 +233,7 @@ TYPED_TEST(MinMaxInteger, EqualsTheReference) {
       std::vector<T> src(count + 1);
       const bool narrow = random.OneIn(2);
       for (auto& x : src) {
-        x = narrow ? static_cast<T>(random.Integer(40, 60))
+        x = narrow ? static_cast<T>(random.Integer(0, 20) * 5)
                    : static_cast<T>(random.generator()());
       }
       const T* data = src.data() + random.Integer(0, 1);
@@ -136,6 +241,7 @@ TYPED_TEST(MinMaxInteger, EqualsTheReference) {
       const auto wanted = reference::MinMax(data, count);
       ASSERT_EQ(actual.min, wanted.min) << "count " << count;
       ASSERT_EQ(actual.max, wanted.max) << "count " << count;
+      ASSERT_EQ(actual.zero_count, wanted.zero_count) << "count " << count;
     }
   });
 }
