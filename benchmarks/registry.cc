@@ -59,6 +59,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddQTensorFCBenchmarks();
     AddQTensorLoadBenchmarks();
     AddQTensorQuantizeBenchmarks();
+    AddHistogramBenchmarks();
     AddMinMaxBenchmarks();
     AddObserverBenchmarks();
   }

@@ -40,6 +40,7 @@ std::unique_ptr<BenchmarkRun> MakeRun(Body body) {
 
 // One function a benchmark file; registry.cc calls them all.
 void AddByteWeightDequantBenchmarks();
+void AddHistogramBenchmarks();
 void AddMinMaxBenchmarks();
 void AddObserverBenchmarks();
 void AddQTensorCodecBenchmarks();

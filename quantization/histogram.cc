@@ -230,6 +230,8 @@ class Histogram::Pass {
         const std::size_t length = std::min(kBlock, count - i);
         const Extremes found = MinMaxOf<T>(values + i, length);
         kernels::Merge(found, &all);
+        next_ = values + i + length;
+        next_count_ = std::min(kBlock, count - i - length);
         Count(values + i, length, found);
       }
       Flush();
@@ -261,12 +263,23 @@ class Histogram::Pass {
     int32_t bins[kPart];
     for (std::size_t i = 0; i < count; i += kPart) {
       const std::size_t length = std::min(kPart, count - i);
+      FetchNext(i);
       FindBins<T>(values + i, length, grid.exponent, bins);
       if (has_table_ && finite == count) {
         CountInTable(bins, length);
       } else {
         CountInPlace(bins, length);
       }
+    }
+  }
+
+  // Asks for a part of the next block, for memory is idle while this one is
+  // counted: of use to arrays outside the cache.
+  void FetchNext(std::size_t begin) const {
+    constexpr std::size_t kLine = 64 / sizeof(Element);
+    const std::size_t end = std::min(begin + kPart, next_count_);
+    for (std::size_t i = begin; i < end; i += kLine) {
+      __builtin_prefetch(next_ + i, 0, 2);
     }
   }
 
@@ -295,15 +308,22 @@ class Histogram::Pass {
     if (pending_ == 0) return;
     uint32_t sums[kernels::BinTable::kBins];
     kernels::FoldTable(&table_, sums);
-    std::vector<uint64_t>& counts = histogram_->counts_;
-    for (std::size_t i = 0; i < counts.size(); ++i) {
-      counts[i] += sums[(static_cast<std::size_t>(histogram_->first_bin_) + i) %
-                        kernels::BinTable::kBins];
+    // The bins lie in the table one after the other, from its end to its start.
+    constexpr std::size_t kBins = kernels::BinTable::kBins;
+    uint64_t* const counts = histogram_->counts_.data();
+    const std::size_t size = histogram_->counts_.size();
+    const auto first = static_cast<std::size_t>(histogram_->first_bin_) % kBins;
+    const std::size_t before_end = std::min(size, kBins - first);
+    for (std::size_t i = 0; i < before_end; ++i) counts[i] += sums[first + i];
+    for (std::size_t i = before_end; i < size; ++i) {
+      counts[i] += sums[i - before_end];
     }
     pending_ = 0;
   }
 
   Histogram* const histogram_;
+  const Element* next_ = nullptr;  // the block after the one that is counted
+  std::size_t next_count_ = 0;
   bool has_table_ = false;
   bool is_clear_ = false;
   std::size_t pending_ = 0;  // values in the table since it was folded
