@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "operators/channel_ranges.h"
 #include "operators/registration.h"
-#include "quantization/kernels/min_max.h"
 
 namespace caffe2_quantization {
 
@@ -57,24 +57,13 @@ bool ByteWeightQuantOp::RunOnDevice() {
   }
 
   // One pass for what no byte can stand for, and for the ranges.
-  const auto block = static_cast<std::size_t>(layout.inner);
-  std::vector<kernels::FloatExtremes<float>> found(channels);
-  uint64_t nan_count = 0;
-  uint64_t infinity_count = 0;
-  for (int64_t o = 0; o < layout.outer; ++o) {
-    for (std::size_t c = 0; c < channels; ++c) {
-      const auto part =
-          kernels::MinMax(src + (o * channels + c) * block, block);
-      found[c].min = std::min(found[c].min, part.min);
-      found[c].max = std::max(found[c].max, part.max);
-      nan_count += part.nan_count;
-      infinity_count +=
-          part.positive_infinity_count + part.negative_infinity_count;
-    }
-  }
-  CAFFE_ENFORCE(nan_count == 0 && infinity_count == 0, type(), ": input '",
-                debug_def().input(0), "' holds ", nan_count, " NaN and ",
-                infinity_count, " infinite values, expected finite numbers");
+  const ChannelRanges found = FindChannelRanges(src, layout);
+  const uint64_t infinities =
+      found.all.positive_infinity_count + found.all.negative_infinity_count;
+  CAFFE_ENFORCE(found.all.left_out() == 0, type(), ": input '",
+                debug_def().input(0), "' holds ", found.all.nan_count,
+                " NaN and ", infinities,
+                " infinite values, expected finite numbers");
 
   std::vector<float> mins = given_mins_;
   std::vector<float> maxs = given_maxs_;
@@ -83,7 +72,7 @@ bool ByteWeightQuantOp::RunOnDevice() {
     maxs.assign(channels, 0.0f);
     if (input.numel() > 0) {
       for (std::size_t c = 0; c < channels; ++c) {
-        equation_.CoverData(found[c].min, found[c].max, &mins[c], &maxs[c]);
+        equation_.CoverData(found.mins[c], found.maxs[c], &mins[c], &maxs[c]);
       }
     }
   }
@@ -92,6 +81,7 @@ bool ByteWeightQuantOp::RunOnDevice() {
     parameters.push_back(equation_.ForRange(mins[c], maxs[c]));
   }
 
+  const auto block = static_cast<std::size_t>(layout.inner);
   uint8_t* dst =
       Output(0, input.sizes(), at::dtype<uint8_t>())->mutable_data<uint8_t>();
   for (int64_t o = 0; o < layout.outer; ++o) {

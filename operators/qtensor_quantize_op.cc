@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "operators/byte_weight_parameters.h"
+#include "operators/channel_ranges.h"
 #include "operators/registration.h"
-#include "quantization/kernels/min_max.h"
 #include "serialization/qtensor_codec.h"
 #include "serialization/qtensor_validation.h"
 
@@ -16,43 +16,15 @@ namespace {
 
 constexpr int kMaxPrecision = 16;
 
-// Blocks of a channel below this are not worth a call of the kernel.
-constexpr std::size_t kShortBlock = 16;
-
-using Extremes = kernels::FloatExtremes<float>;
-
-void Merge(const Extremes& part, Extremes* all) {
-  all->min = std::min(all->min, part.min);
-  all->max = std::max(all->max, part.max);
-  all->nan_count += part.nan_count;
-  all->positive_infinity_count += part.positive_infinity_count;
-  all->negative_infinity_count += part.negative_infinity_count;
-}
-
-// The range of every channel of src, which is [outer, channels, inner].
-std::vector<Extremes> RangesOf(const float* src, const ChannelLayout& layout) {
-  std::vector<Extremes> found(static_cast<std::size_t>(layout.channels));
-  const auto block = static_cast<std::size_t>(layout.inner);
-  for (int64_t o = 0; o < layout.outer; ++o) {
-    for (Extremes& channel : found) {
-      Merge(block < kShortBlock ? kernels::reference::MinMax(src, block)
-                                : kernels::MinMax(src, block),
-            &channel);
-      src += block;
-    }
-  }
-  return found;
-}
-
-std::vector<QTensorScaleBias> ScaleBiasOf(const std::vector<Extremes>& ranges,
+std::vector<QTensorScaleBias> ScaleBiasOf(const ChannelRanges& ranges,
                                           kernels::BitPlaneFormat format) {
   std::vector<QTensorScaleBias> chosen;
-  chosen.reserve(ranges.size());
-  for (const Extremes& range : ranges) {
-    const bool empty = range.min > range.max;
-    chosen.push_back(
-        empty ? QTensorScaleBias()
-              : ChooseQTensorScaleBias(range.min, range.max, format));
+  chosen.reserve(ranges.mins.size());
+  for (std::size_t c = 0; c < ranges.mins.size(); ++c) {
+    const float min = ranges.mins[c], max = ranges.maxs[c];
+    const bool empty = min > max;
+    chosen.push_back(empty ? QTensorScaleBias()
+                           : ChooseQTensorScaleBias(min, max, format));
   }
   return chosen;
 }
@@ -170,13 +142,11 @@ bool QTensorQuantizeOp::RunOnDevice() {
       ValidateQTensorProto(debug_def().output(0), fields, counts, &planes);
   CAFFE_ENFORCE(valid.ok(), type(), ": ", valid.message());
 
-  const std::vector<Extremes> ranges = RangesOf(src, layout);
-  Extremes all;
-  for (const Extremes& range : ranges) Merge(range, &all);
+  const ChannelRanges ranges = FindChannelRanges(src, layout);
   const uint64_t infinities =
-      all.positive_infinity_count + all.negative_infinity_count;
-  CAFFE_ENFORCE(all.nan_count == 0 && infinities == 0, type(), ": input '",
-                name, "' holds ", all.nan_count, " NaN and ", infinities,
+      ranges.all.positive_infinity_count + ranges.all.negative_infinity_count;
+  CAFFE_ENFORCE(ranges.all.left_out() == 0, type(), ": input '", name,
+                "' holds ", ranges.all.nan_count, " NaN and ", infinities,
                 " infinite values, expected finite numbers");
 
   const std::vector<QTensorScaleBias> parameters =

@@ -9,6 +9,7 @@ namespace {
 
 constexpr int64_t kRows = 1024;
 constexpr int64_t kColumns = 1024;
+constexpr int kNoAxis = -9;
 constexpr std::size_t kBytes = kRows * kColumns * sizeof(float);
 
 struct QuantizeState {
@@ -17,7 +18,7 @@ struct QuantizeState {
   void operator()() const { op->Run(); }
 };
 
-std::unique_ptr<BenchmarkRun> Make(int precision, bool per_channel) {
+std::unique_ptr<BenchmarkRun> Make(int precision, int axis = kNoAxis) {
   QuantizeState state{std::make_shared<caffe2::Workspace>(), nullptr};
   std::vector<float> values(kRows * kColumns);
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -27,7 +28,7 @@ std::unique_ptr<BenchmarkRun> Make(int precision, bool per_channel) {
   caffe2::OperatorDef definition;
   OpBuilder op(&definition, "QTensorQuantize", {"x"}, {"q"});
   op.Int("precision", precision);
-  if (per_channel) op.Int("axis", 0);
+  if (axis != kNoAxis) op.Int("axis", axis);
   state.op =
       std::make_shared<QTensorQuantizeOp>(definition, state.workspace.get());
   return MakeRun(std::move(state));
@@ -38,14 +39,14 @@ std::unique_ptr<BenchmarkRun> Make(int precision, bool per_channel) {
 void AddQTensorQuantizeBenchmarks() {
   const std::string group = "QTensorQuantize/1024x1024";
   AddBenchmark(
-      group, "8-bit, scalar", kBytes, [] { return Make(8, false); }, "scalar");
+      group, "8-bit, scalar", kBytes, [] { return Make(8); }, "scalar");
   AddBenchmark(
-      group, "8-bit, AVX2", kBytes, [] { return Make(8, false); }, "AVX2");
-  AddBenchmark(group, "8-bit", kBytes, [] { return Make(8, false); });
-  AddBenchmark(group, "8-bit, per channel", kBytes,
-               [] { return Make(8, true); });
-  AddBenchmark(group, "1-bit", kBytes, [] { return Make(1, false); });
-  AddBenchmark(group, "16-bit", kBytes, [] { return Make(16, false); });
+      group, "8-bit, AVX2", kBytes, [] { return Make(8); }, "AVX2");
+  AddBenchmark(group, "8-bit", kBytes, [] { return Make(8); });
+  AddBenchmark(group, "8-bit, per channel", kBytes, [] { return Make(8, 0); });
+  AddBenchmark(group, "8-bit, last axis", kBytes, [] { return Make(8, 1); });
+  AddBenchmark(group, "1-bit", kBytes, [] { return Make(1); });
+  AddBenchmark(group, "16-bit", kBytes, [] { return Make(16); });
 }
 
 }  // namespace caffe2_quantization

@@ -15,7 +15,7 @@ namespace {
 template <typename T>
 struct State {
   std::vector<T> values;
-  Histogram histogram;
+  Histogram histogram = Histogram();
 };
 
 template <typename T>
@@ -25,7 +25,7 @@ void AddCase(const std::string& group, const std::string& variant,
   AddBenchmark(
       group, variant, count * sizeof(T),
       [=] {
-        return MakeRun([state = State<T>{make(count), {}}]() mutable {
+        return MakeRun([state = State<T>{make(count)}]() mutable {
           state.histogram.Add(state.values.data(), state.values.size());
           Consume(state.histogram);
         });

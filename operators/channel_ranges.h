@@ -1,0 +1,26 @@
+// The smallest and largest value of each channel of a tensor.
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_CHANNEL_RANGES_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_CHANNEL_RANGES_H_
+
+#include <vector>
+
+#include "operators/byte_weight_parameters.h"
+#include "quantization/kernels/min_max.h"
+
+namespace caffe2_quantization {
+
+struct ChannelRanges {
+  // One a channel; +infinity and -infinity where nothing is finite.
+  std::vector<float> mins;
+  std::vector<float> maxs;
+  // Of the whole tensor.
+  kernels::FloatExtremes<float> all;
+};
+
+// src holds layout.count() elements, in the order [outer, channels, inner]. One
+// pass over memory, whichever axis the channels are on.
+ChannelRanges FindChannelRanges(const float* src, const ChannelLayout& layout);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_CHANNEL_RANGES_H_
