@@ -9,13 +9,12 @@ namespace {
 constexpr std::size_t kInCache = std::size_t{32} << 10;
 constexpr std::size_t kOutside = std::size_t{64} << 20;
 
-// Any bit pattern will do for integers; floats and halves are kept finite.
 template <typename T>
 std::vector<T> Values(std::size_t bytes) {
   std::vector<T> values(bytes / sizeof(T));
   for (std::size_t i = 0; i < values.size(); ++i) {
-    values[i] =
-        static_cast<T>(static_cast<int32_t>(i * 2654435761u) >> 16) / T{2};
+    // Non-negative, and as a half finite.
+    values[i] = static_cast<T>(static_cast<uint32_t>(i * 2654435761u) >> 18);
   }
   return values;
 }
