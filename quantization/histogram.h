@@ -35,7 +35,7 @@ class Histogram {
   static constexpr int kResolutionBits = 22;
   // 2^126 is the largest power of two whose inverse is a normal float.
   static constexpr int kMinExponent = -126;
-  static constexpr int kMaxExponent = 1022;
+  static constexpr int kMaxExponent = 1023;  // doubles of both signs
 
   // max_bins is brought into [kSmallestMaxBins, kLargestMaxBins].
   explicit Histogram(int max_bins = kDefaultBins)
