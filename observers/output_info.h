@@ -50,10 +50,12 @@ class ValueRange {
   // The fewest digits that read back as the same value of the kind. An empty
   // range is written as the largest float and the smallest: min > max, and
   // still a number to every reader.
-  CAFFE2_QUANTIZATION_API std::string MinText() const;
-  CAFFE2_QUANTIZATION_API std::string MaxText() const;
+  std::string MinText() const { return LimitText(false); }
+  std::string MaxText() const { return LimitText(true); }
 
  private:
+  CAFFE2_QUANTIZATION_API std::string LimitText(bool max) const;
+
   Kind kind_ = Kind::kEmpty;
   double min_ = 0;
   double max_ = 0;
@@ -172,8 +174,11 @@ struct NetInfo {
 };
 
 // The same as one JSON object; a range with no finite value has null limits.
-CAFFE2_QUANTIZATION_API std::string ToJson(const NetInfo& info);
-CAFFE2_QUANTIZATION_API std::string ToJson(const std::vector<NetInfo>& infos);
+// The counts of histograms are in it when `histograms` says so.
+CAFFE2_QUANTIZATION_API std::string ToJson(const NetInfo& info,
+                                           bool histograms = false);
+CAFFE2_QUANTIZATION_API std::string ToJson(const std::vector<NetInfo>& infos,
+                                           bool histograms = false);
 
 // Seconds since the epoch as 2026-01-31T12:00:00.000Z; "" for the epoch itself.
 std::string ToIso8601(TimePoint time);
