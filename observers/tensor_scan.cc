@@ -11,6 +11,7 @@
 #include "caffe2/core/qtensor.h"
 #include "caffe2/core/tensor_int8.h"
 #include "quantization/kernels/bit_planes.h"
+#include "quantization/kernels/histogram.h"
 #include "quantization/kernels/min_max.h"
 #include "serialization/per_channel_qtensor.h"
 #include "serialization/qtensor_validation.h"
@@ -28,39 +29,12 @@ struct HalfBits {
 
 // ---- One run of values -----------------------------------------------------
 
-// Values are taken in parts that stay in the cache from one loop to the next.
-constexpr std::size_t kPart = 16384;
-
-template <typename Function>
-void InParts(std::size_t count, const Function& function) {
-  for (std::size_t at = 0; at < count; at += kPart) {
-    function(at, std::min(kPart, count - at));
-  }
-}
-
 template <typename T>
-uint64_t CountEqual(const T* values, std::size_t count, T value) {
-  uint32_t equal = 0;  // enough for a part
-  for (std::size_t i = 0; i < count; ++i) equal += values[i] == value;
-  return equal;
-}
-
-uint64_t CountZeroHalves(const uint16_t* values, std::size_t count) {
-  uint32_t zeros = 0;
-  for (std::size_t i = 0; i < count; ++i) zeros += (values[i] & 0x7fff) == 0;
-  return zeros;
-}
-
-template <typename T>
-void Take(const kernels::FloatExtremes<T>& extremes, TensorScan* scan) {
-  scan->range.Merge(
-      std::is_same_v<T, double>
-          ? ValueRange::OfDoubles(extremes.min, extremes.max)
-          : ValueRange::OfFloats(static_cast<float>(extremes.min),
-                                 static_cast<float>(extremes.max)));
-  scan->nan_count += extremes.nan_count;
-  scan->positive_infinity_count += extremes.positive_infinity_count;
-  scan->negative_infinity_count += extremes.negative_infinity_count;
+ValueRange RangeOf(const kernels::FloatExtremes<T>& extremes) {
+  return std::is_same_v<T, double>
+             ? ValueRange::OfDoubles(extremes.min, extremes.max)
+             : ValueRange::OfFloats(static_cast<float>(extremes.min),
+                                    static_cast<float>(extremes.max));
 }
 
 template <typename T>
@@ -68,36 +42,45 @@ ValueRange RangeOf(const kernels::IntegerExtremes<T>& extremes) {
   return ValueRange::OfIntegers(extremes.min, extremes.max);
 }
 
-// The next three are all that looks at values of a plain tensor: extremes,
-// zeros and histogram of one array. (Kernels that do it in one pass belong
-// here.)
 template <typename T>
-void AddFloats(const T* values, std::size_t count, Histogram* histogram,
+void Take(const kernels::FloatExtremes<T>& extremes, TensorScan* scan) {
+  scan->range.Merge(RangeOf(extremes));
+  scan->zero_count += extremes.zero_count;
+  scan->nan_count += extremes.nan_count;
+  scan->positive_infinity_count += extremes.positive_infinity_count;
+  scan->negative_infinity_count += extremes.negative_infinity_count;
+}
+
+template <typename T>
+void Take(const kernels::IntegerExtremes<T>& extremes, TensorScan* scan) {
+  scan->range.Merge(RangeOf(extremes));
+  scan->zero_count += extremes.zero_count;
+}
+
+// The next two are all that looks at values of a plain tensor; each is one pass
+// over memory.
+template <typename T>
+void AddValues(const T* values, std::size_t count, Histogram* histogram,
                TensorScan* scan) {
-  InParts(count, [&](std::size_t at, std::size_t n) {
-    Take(kernels::MinMax(values + at, n), scan);
-    scan->zero_count += CountEqual(values + at, n, T{0});
-  });
-  if (histogram != nullptr) histogram->Add(values, count);
+  using Extremes = decltype(kernels::MinMax(values, count));
+  Extremes extremes;
+  if (histogram != nullptr) {
+    histogram->Add(values, count, &extremes);
+  } else {
+    extremes = kernels::MinMax(values, count);
+  }
+  Take(extremes, scan);
 }
 
 void AddHalves(const uint16_t* values, std::size_t count, Histogram* histogram,
                TensorScan* scan) {
-  InParts(count, [&](std::size_t at, std::size_t n) {
-    Take(kernels::MinMaxHalf(values + at, n), scan);
-    scan->zero_count += CountZeroHalves(values + at, n);
-  });
-  if (histogram != nullptr) histogram->AddHalf(values, count);
-}
-
-template <typename T>
-void AddIntegers(const T* values, std::size_t count, Histogram* histogram,
-                 TensorScan* scan) {
-  InParts(count, [&](std::size_t at, std::size_t n) {
-    scan->range.Merge(RangeOf(kernels::MinMax(values + at, n)));
-    scan->zero_count += CountEqual(values + at, n, T{0});
-  });
-  if (histogram != nullptr) histogram->Add(values, count);
+  kernels::FloatExtremes<float> extremes;
+  if (histogram != nullptr) {
+    histogram->AddHalf(values, count, &extremes);
+  } else {
+    extremes = kernels::MinMaxHalf(values, count);
+  }
+  Take(extremes, scan);
 }
 
 // ---- Tensors ---------------------------------------------------------------
@@ -171,7 +154,7 @@ void AddByValue(const T* values, std::size_t count, const Int8Value& value_of,
   for (std::size_t at = 0; at < count; at += floats.size()) {
     const std::size_t n = std::min(floats.size(), count - at);
     for (std::size_t i = 0; i < n; ++i) floats[i] = value_of(values[at + i]);
-    AddFloats(floats.data(), n, histogram, scan);
+    AddValues(floats.data(), n, histogram, scan);
   }
 }
 
@@ -179,18 +162,11 @@ void AddByValue(const T* values, std::size_t count, const Int8Value& value_of,
 template <typename T>
 void AddByCount(const T* values, std::size_t count, const Int8Value& value_of,
                 Histogram* histogram, TensorScan* scan) {
-  // Four tables, so that equal neighbours do not wait for each other.
-  std::array<std::array<uint64_t, 256>, 4> counts{};
-  std::size_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    for (std::size_t k = 0; k < 4; ++k) {
-      ++counts[k][static_cast<uint8_t>(values[i + k])];
-    }
-  }
-  for (; i < count; ++i) ++counts[0][static_cast<uint8_t>(values[i])];
+  std::array<uint64_t, 256> counts{};
+  kernels::CountBytes(reinterpret_cast<const uint8_t*>(values), count,
+                      counts.data());
   for (std::size_t bits = 0; bits < 256; ++bits) {
-    uint64_t times = 0;
-    for (const auto& table : counts) times += table[bits];
+    const uint64_t times = counts[bits];
     if (times == 0) continue;
     const int64_t q = static_cast<T>(bits);
     AddRepeated(value_of(q), times, histogram, scan);
@@ -201,14 +177,9 @@ template <typename T>
 void AddInt8(const T* values, std::size_t count, const Int8Value& value_of,
              Histogram* histogram, TensorScan* scan) {
   if (count == 0) return;
-  uint64_t zero_points = 0;
-  InParts(count, [&](std::size_t at, std::size_t n) {
-    scan->raw_range.Merge(RangeOf(kernels::MinMax(values + at, n)));
-    const T zero_point = static_cast<T>(value_of.zero_point);
-    if (static_cast<int64_t>(zero_point) == value_of.zero_point) {
-      zero_points += CountEqual(values + at, n, zero_point);
-    }
-  });
+  const T zero_point = static_cast<T>(value_of.zero_point);
+  const auto raw = kernels::MinMax(values, count, zero_point);
+  scan->raw_range = RangeOf(raw);
   // A value grows with its integer or falls with it, so the ends of the one
   // range are those of the other, as long as they are numbers.
   const float first = value_of(scan->raw_range.integer_min());
@@ -216,7 +187,8 @@ void AddInt8(const T* values, std::size_t count, const Int8Value& value_of,
   const bool plain = std::isnormal(value_of.scale) && std::isfinite(first) &&
                      std::isfinite(last);
   if (plain && histogram == nullptr) {
-    scan->zero_count = zero_points;
+    const bool stored = zero_point == value_of.zero_point;
+    scan->zero_count = stored ? raw.zero_count : 0;
     // Adding 0 makes 0 of -0.
     scan->range = ValueRange::OfFloats(std::min(first, last) + 0.0f,
                                        std::max(first, last) + 0.0f);
@@ -359,7 +331,7 @@ TensorScan ScanQTensor(const QTensor& tensor, Histogram* histogram) {
     if (integers != nullptr) {
       scan.raw_range.Merge(RangeOf(kernels::MinMax(integers, n)));
     }
-    AddFloats(floats, n, histogram, &scan);
+    AddValues(floats, n, histogram, &scan);
   });
   return scan;
 }
@@ -386,13 +358,11 @@ TensorScan ScanTensor(const caffe2::Tensor& tensor, Histogram* histogram) {
   const bool known =
       WithValues(tensor, [&](const auto* values, std::size_t count) {
         using T = std::remove_cv_t<std::remove_reference_t<decltype(*values)>>;
-        if constexpr (std::is_floating_point_v<T>) {
-          AddFloats(values, count, histogram, &scan);
-        } else if constexpr (std::is_same_v<T, HalfBits>) {
+        if constexpr (std::is_same_v<T, HalfBits>) {
           AddHalves(reinterpret_cast<const uint16_t*>(values), count, histogram,
                     &scan);
         } else {
-          AddIntegers(values, count, histogram, &scan);
+          AddValues(values, count, histogram, &scan);
         }
         scan.count = count;
       });
@@ -488,6 +458,13 @@ bool ColumnMaxima::Scan(const caffe2::Blob* blob) {
           any_.assign(columns, true);
         } else {
           const std::size_t rows = columns == 0 ? 0 : count / columns;
+          if constexpr (std::is_same_v<T, float>) {
+            std::vector<float> minima(columns), maxima(columns);
+            kernels::MinMaxColumns(values, rows, columns, minima.data(),
+                                   maxima.data());
+            for (std::size_t c = 0; c < columns; ++c) take(c, maxima[c]);
+            return;
+          }
           for (std::size_t row = 0; row < rows; ++row) {
             for (std::size_t c = 0; c < columns; ++c) {
               const T& value = values[row * columns + c];

@@ -362,24 +362,23 @@ HWY_INLINE void Reduce(D d, hn::Vec<D> min, hn::Vec<D> max,
   }
 }
 
-template <class D>
-HWY_INLINE size_t CountZeroIntegers(D d, hn::Vec<D> x) {
-  return hn::CountTrue(d, hn::Eq(x, hn::Zero(d)));
-}
-
 template <typename T>
 HWY_INLINE IntegerExtremes<T> ScanIntegers(const T* HWY_RESTRICT src,
-                                           size_t count) {
+                                           size_t count, T zero) {
   const hn::ScalableTag<T> d;
   const size_t lanes = hn::Lanes(d);
-  if (count < lanes) return reference::MinMax(src, count);
+  if (count < lanes) return reference::MinMax(src, count, zero);
   IntegerExtremes<T> extremes;
+  const auto zeros = hn::Set(d, zero);
+  const auto count_zeros = [&](hn::Vec<decltype(d)> x) HWY_ATTR {
+    return hn::CountTrue(d, hn::Eq(x, zeros));
+  };
   auto min0 = hn::LoadU(d, src), min1 = min0;
   auto max0 = min0, max1 = min0;
   // The first vector is done; go on from the boundary within it.
   size_t i = ElementsToAlignment(src, lanes * sizeof(T));
   uint64_t zeros0 =
-      hn::CountTrue(d, hn::And(hn::FirstN(d, i), hn::Eq(min0, hn::Zero(d))));
+      hn::CountTrue(d, hn::And(hn::FirstN(d, i), hn::Eq(min0, zeros)));
   uint64_t zeros1 = 0;
   for (; i + 4 * lanes <= count; i += 4 * lanes) {
     const auto a = hn::LoadU(d, src + i);
@@ -394,30 +393,30 @@ HWY_INLINE IntegerExtremes<T> ScanIntegers(const T* HWY_RESTRICT src,
     max0 = hn::Max(max0, c);
     min1 = hn::Min(min1, e);
     max1 = hn::Max(max1, e);
-    zeros0 += CountZeroIntegers(d, a) + CountZeroIntegers(d, b);
-    zeros1 += CountZeroIntegers(d, c) + CountZeroIntegers(d, e);
+    zeros0 += count_zeros(a) + count_zeros(b);
+    zeros1 += count_zeros(c) + count_zeros(e);
   }
   for (; i + lanes <= count; i += lanes) {
     const auto a = hn::LoadU(d, src + i);
     min0 = hn::Min(min0, a);
     max0 = hn::Max(max0, a);
-    zeros0 += CountZeroIntegers(d, a);
+    zeros0 += count_zeros(a);
   }
   if (i < count) {  // overlaps the vector before it
     const auto a = hn::LoadU(d, src + count - lanes);
     min0 = hn::Min(min0, a);
     max0 = hn::Max(max0, a);
     const auto seen = hn::FirstN(d, lanes - (count - i));
-    zeros1 += hn::CountTrue(d, hn::And(hn::Not(seen), hn::Eq(a, hn::Zero(d))));
+    zeros1 += hn::CountTrue(d, hn::And(hn::Not(seen), hn::Eq(a, zeros)));
   }
   extremes.zero_count = zeros0 + zeros1;
   Reduce(d, hn::Min(min0, min1), hn::Max(max0, max1), &extremes);
   return extremes;
 }
 
-#define DEFINE(T)                                             \
-  IntegerExtremes<T> MinMax_##T(const T* src, size_t count) { \
-    return ScanIntegers(src, count);                          \
+#define DEFINE(T)                                                     \
+  IntegerExtremes<T> MinMax_##T(const T* src, size_t count, T zero) { \
+    return ScanIntegers(src, count, zero);                            \
   }
 CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(DEFINE)
 #undef DEFINE
@@ -461,11 +460,11 @@ FloatExtremes<float> MinMaxColumns(const float* src, std::size_t rows,
                                                    max);
 }
 
-#define DEFINE(T)                                                   \
-  HWY_EXPORT(MinMax_##T);                                           \
-  IntegerExtremes<T> MinMax(const T* src, std::size_t count) {      \
-    if (UseScalarReference()) return reference::MinMax(src, count); \
-    return HWY_DYNAMIC_DISPATCH(MinMax_##T)(src, count);            \
+#define DEFINE(T)                                                         \
+  HWY_EXPORT(MinMax_##T);                                                 \
+  IntegerExtremes<T> MinMax(const T* src, std::size_t count, T zero) {    \
+    if (UseScalarReference()) return reference::MinMax(src, count, zero); \
+    return HWY_DYNAMIC_DISPATCH(MinMax_##T)(src, count, zero);            \
   }
 CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(DEFINE)
 #undef DEFINE

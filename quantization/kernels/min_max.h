@@ -86,6 +86,7 @@ FloatExtremes<float> MinMaxHalf(const uint16_t* src, std::size_t count);
 FloatExtremes<float> MinMaxColumns(const float* src, std::size_t rows,
                                    std::size_t columns, float* min, float* max);
 
+// Of integers, `zero` is the one that zero_count counts: a zero point, say.
 // One entry a type: the list drives declarations, dispatch and tests.
 #define CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(X) \
   X(int8_t)                                     \
@@ -96,7 +97,7 @@ FloatExtremes<float> MinMaxColumns(const float* src, std::size_t rows,
   X(int64_t)
 
 #define CAFFE2_QUANTIZATION_DECLARE(T) \
-  IntegerExtremes<T> MinMax(const T* src, std::size_t count);
+  IntegerExtremes<T> MinMax(const T* src, std::size_t count, T zero = 0);
 CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(CAFFE2_QUANTIZATION_DECLARE)
 #undef CAFFE2_QUANTIZATION_DECLARE
 
@@ -111,7 +112,7 @@ FloatExtremes<float> MinMaxHalf(const uint16_t* src, std::size_t count);
 FloatExtremes<float> MinMaxColumns(const float* src, std::size_t rows,
                                    std::size_t columns, float* min, float* max);
 #define CAFFE2_QUANTIZATION_DECLARE(T) \
-  IntegerExtremes<T> MinMax(const T* src, std::size_t count);
+  IntegerExtremes<T> MinMax(const T* src, std::size_t count, T zero = 0);
 CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(CAFFE2_QUANTIZATION_DECLARE)
 #undef CAFFE2_QUANTIZATION_DECLARE
 }  // namespace reference

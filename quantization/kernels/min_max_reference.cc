@@ -56,12 +56,12 @@ FloatExtremes<T> MinMaxFloat(const T* src, std::size_t count) {
 }
 
 template <typename T>
-IntegerExtremes<T> MinMaxInteger(const T* src, std::size_t count) {
+IntegerExtremes<T> MinMaxInteger(const T* src, std::size_t count, T zero) {
   IntegerExtremes<T> extremes;
   for (std::size_t i = 0; i < count; ++i) {
     extremes.min = std::min(extremes.min, src[i]);
     extremes.max = std::max(extremes.max, src[i]);
-    if (src[i] == 0) ++extremes.zero_count;
+    if (src[i] == zero) ++extremes.zero_count;
   }
   return extremes;
 }
@@ -98,9 +98,9 @@ FloatExtremes<float> MinMaxColumns(const float* src, std::size_t rows,
   return all;
 }
 
-#define DEFINE(T)                                              \
-  IntegerExtremes<T> MinMax(const T* src, std::size_t count) { \
-    return MinMaxInteger(src, count);                          \
+#define DEFINE(T)                                                      \
+  IntegerExtremes<T> MinMax(const T* src, std::size_t count, T zero) { \
+    return MinMaxInteger(src, count, zero);                            \
   }
 CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(DEFINE)
 #undef DEFINE
