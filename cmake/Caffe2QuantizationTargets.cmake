@@ -78,6 +78,36 @@ function(caffe2_quantization_add_library room)
   endif()
 endfunction()
 
+# caffe2_quantization_add_proto_library(<room> <file.proto>…)
+# Declares the static library caffe2_quantization_<room> of the classes of .proto
+# files, included as "<room>/<file>.pb.h".
+function(caffe2_quantization_add_proto_library room)
+  set(target caffe2_quantization_${room})
+  set(out_dir ${PROJECT_BINARY_DIR}/generated)
+  file(MAKE_DIRECTORY ${out_dir})
+  set(generated "")
+  foreach(file IN LISTS ARGN)
+    set(source ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+    cmake_path(REPLACE_EXTENSION file LAST_ONLY "" OUTPUT_VARIABLE stem)
+    set(outputs ${out_dir}/${room}/${stem}.pb.cc ${out_dir}/${room}/${stem}.pb.h)
+    add_custom_command(
+      OUTPUT ${outputs}
+      COMMAND Caffe2Host::protoc --proto_path=${PROJECT_SOURCE_DIR}
+        --cpp_out=${out_dir} ${source}
+      DEPENDS ${source} Caffe2Host::protoc
+      COMMENT "protoc ${room}/${file}"
+      VERBATIM)
+    list(APPEND generated ${outputs})
+  endforeach()
+  add_library(${target} STATIC ${generated})
+  caffe2_quantization_compile_options(${target})
+  # Names may be any bytes; without this protobuf would print of each that is not
+  # UTF-8 in a debug build.
+  target_compile_definitions(${target} PRIVATE NDEBUG)
+  target_include_directories(${target} SYSTEM PUBLIC ${out_dir})
+  target_link_libraries(${target} PUBLIC Caffe2Host::Protobuf)
+endfunction()
+
 # caffe2_quantization_add_test(<name> SOURCES … LINK … [LABELS …] [HOST | ORACLE])
 # One GoogleTest executable, one CTest entry a test program. HOST tests register
 # the plugin's operators before the first test; ORACLE tests do not, so that the

@@ -86,8 +86,9 @@ ValueRange ValueRange::OfDoubles(double min, double max) {
   ValueRange range;
   if (!(min <= max)) return range;
   range.kind_ = Kind::kFloat64;
-  range.min_ = min;
-  range.max_ = max;
+  // -0 and 0 are one number: which of them came first leaves no trace.
+  range.min_ = min + 0.0;
+  range.max_ = max + 0.0;
   return range;
 }
 
