@@ -17,6 +17,7 @@ foreach(header IN ITEMS
     observers/min_max_file.h
     observers/output_info.h
     observers/output_min_max_observer.h
+    observers/profile.h
     operators/byte_weight_dequant_op.h
     operators/byte_weight_parameters.h
     plugin/plugin.h

@@ -116,30 +116,18 @@ void ValueRange::Merge(const ValueRange& other) {
   }
 }
 
-std::string ValueRange::MinText() const {
+std::string ValueRange::LimitText(bool of_max) const {
+  const double limit = of_max ? max_ : min_;
   switch (kind_) {
     case Kind::kEmpty:
-      return Shortest(std::numeric_limits<float>::max());
+      return Shortest(of_max ? std::numeric_limits<float>::lowest()
+                             : std::numeric_limits<float>::max());
     case Kind::kFloat32:
-      return Shortest(static_cast<float>(min_));
+      return Shortest(static_cast<float>(limit));
     case Kind::kFloat64:
-      return Shortest(min_);
+      return Shortest(limit);
     case Kind::kInteger:
-      return Shortest(integer_min_);
-  }
-  return "";
-}
-
-std::string ValueRange::MaxText() const {
-  switch (kind_) {
-    case Kind::kEmpty:
-      return Shortest(std::numeric_limits<float>::lowest());
-    case Kind::kFloat32:
-      return Shortest(static_cast<float>(max_));
-    case Kind::kFloat64:
-      return Shortest(max_);
-    case Kind::kInteger:
-      return Shortest(integer_max_);
+      return Shortest(of_max ? integer_max_ : integer_min_);
   }
   return "";
 }

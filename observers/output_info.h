@@ -50,10 +50,12 @@ class ValueRange {
   // The fewest digits that read back as the same value of the kind. An empty
   // range is written as the largest float and the smallest: min > max, and
   // still a number to every reader.
-  CAFFE2_QUANTIZATION_API std::string MinText() const;
-  CAFFE2_QUANTIZATION_API std::string MaxText() const;
+  std::string MinText() const { return LimitText(false); }
+  std::string MaxText() const { return LimitText(true); }
 
  private:
+  CAFFE2_QUANTIZATION_API std::string LimitText(bool max) const;
+
   Kind kind_ = Kind::kEmpty;
   double min_ = 0;
   double max_ = 0;

@@ -52,6 +52,54 @@ Status ReadProfile(const std::string& path, NetInfo* info);
 // Written beside `path`, synced and renamed.
 Status WriteProfile(const std::string& path, const NetInfo& info, bool json);
 
+struct MergeOptions {
+  // Goes on where nets or options differ, and writes what differed to `forced`
+  // of the result: "field: value" for each value met. Of two values the smaller
+  // one stands in the result.
+  bool force = false;
+};
+
+// Adds to *into what `from` recorded; *into keeps what a profile does not have
+// (such as the values since the last reset). Exact, associative and
+// commutative: profiles merged in any order and grouping are the same bytes.
+//
+// Refused, and *into is left alone, when
+//   - the net's hash, the options or an operator's type differ
+//   (kInvalidArgument;
+//     the message names each difference with both values), unless forced;
+//   - a tensor has histograms of different max_bins, even when forced;
+//   - a count would pass 2^64 - 1 (kOutOfRange);
+//   - one of both is no valid profile (kCorruption).
+// Operators are matched by op_index and step_index, their outputs by
+// output_index and tensor_name; what only one has is taken as it is. Of two
+// names of the net the smaller one stands, and of two labels.
+Status MergeProfile(const NetInfo& from, const MergeOptions& options,
+                    NetInfo* into);
+
+// What a merge had before it and what it made.
+struct ProfileSummary {
+  std::string path;
+  std::string net_name;
+  std::string net_hash;
+  uint64_t runs = 0;
+  uint64_t recorded_runs = 0;
+  uint64_t samples = 0;
+  uint64_t operators = 0;
+  uint64_t outputs = 0;
+  std::vector<std::string> hosts;
+  std::vector<std::string> forced;
+  std::string first_record;  // UTC, 2026-01-31T12:00:00.000Z; "": none
+  std::string last_record;
+};
+
+// Reads profiles of either form, merges them and writes `output`: JSON when it
+// ends in ".json". An error names the file; nothing is written then. Fills
+// *summaries, if given: one for each input, in order, and one for the output.
+CAFFE2_QUANTIZATION_API Status
+MergeProfileFiles(const std::vector<std::string>& inputs,
+                  const std::string& output, const MergeOptions& options,
+                  std::vector<ProfileSummary>* summaries = nullptr);
+
 }  // namespace caffe2_quantization
 
 #endif  // CAFFE2_QUANTIZATION_OBSERVERS_PROFILE_H_

@@ -30,6 +30,8 @@ constexpr CommandEntry kCommands[] = {
      DeclareRunCommand},
     {"inspect", "Tell what model files hold: operators, blobs, QTensors",
      DeclareInspectCommand},
+    {"merge", "Make one profile of many: of shards, machines or days",
+     DeclareMergeCommand},
 };
 
 std::string VersionText() {

@@ -18,6 +18,7 @@ using Command = std::function<Status()>;
 // command.
 Command DeclareRunCommand(CLI::App* app);
 Command DeclareInspectCommand(CLI::App* app);
+Command DeclareMergeCommand(CLI::App* app);
 
 }  // namespace caffe2_quantization
 

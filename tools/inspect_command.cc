@@ -25,15 +25,6 @@ struct InspectArguments {
   std::string float_path;
 };
 
-// Names come from the file: nothing in them may reach the terminal as control.
-std::string Printable(std::string text) {
-  for (char& c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) c = '?';
-  }
-  return text;
-}
-
 std::string Count(uint64_t count) {
   return Grouped(static_cast<int64_t>(count));
 }

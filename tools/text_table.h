@@ -38,6 +38,8 @@ std::string Rounded(double number, int digits);
 std::string Fixed(double number, int digits);
 // "[16, 1, 3, 3]".
 std::string ShapeText(const std::vector<int64_t>& shape);
+// A name out of a file, with nothing in it that a terminal obeys.
+std::string Printable(std::string text);
 
 }  // namespace caffe2_quantization
 

@@ -1,0 +1,71 @@
+#include "operators/profile_op.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "observers/profile.h"
+#include "operators/registration.h"
+
+namespace caffe2_quantization {
+
+bool OutputMinMaxObserverMergeOp::RunOnDevice() {
+  // One path may stand alone.
+  const auto inputs =
+      HasSingleArgumentOfType<std::string>("inputs")
+          ? std::vector<std::string>{GetSingleArgument<std::string>("inputs",
+                                                                    "")}
+          : GetRepeatedArgument<std::string>("inputs");
+  CAFFE_ENFORCE(!inputs.empty(), type(),
+                ": argument inputs holds no string, expected the paths of "
+                "profiles");
+  const auto output = GetSingleArgument<std::string>("output", "");
+  CAFFE_ENFORCE(!output.empty(), type(),
+                ": argument output is missing, expected the path to write");
+  MergeOptions options;
+  options.force = GetSingleArgument<bool>("force", false);
+  const Status status = MergeProfileFiles(inputs, output, options);
+  CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  return true;
+}
+
+bool ProfileToJsonOp::RunOnDevice() {
+  const auto path = GetSingleArgument<std::string>("path", "");
+  CAFFE_ENFORCE(!path.empty(), type(),
+                ": argument path is missing, expected the path of a profile");
+  NetInfo info;
+  std::string json;
+  Status status = ReadProfile(path, &info);
+  if (status.ok()) status = ProfileToJson(info, &json);
+  CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  *Output(0, {1}, at::dtype<std::string>())->mutable_data<std::string>() =
+      std::move(json);
+  return true;
+}
+
+void RegisterOutputMinMaxObserverMerge() {
+  RegisterCpuOperator<OutputMinMaxObserverMergeOp>("OutputMinMaxObserverMerge");
+  RegisterNoGradient("OutputMinMaxObserverMerge");
+  CAFFE2_QUANTIZATION_SCHEMA("OutputMinMaxObserverMerge")
+      .NumInputs(0)
+      .NumOutputs(0)
+      .SetDoc("Makes one profile file of many, exactly.")
+      .Arg("inputs", "Paths of profiles, binary or JSON.")
+      .Arg("output", "File to write; JSON when it ends in .json.")
+      .Arg("force",
+           "1: merge profiles of other nets or options too, and write what "
+           "differed to the result. Default 0.");
+}
+
+void RegisterProfileToJson() {
+  RegisterCpuOperator<ProfileToJsonOp>("ProfileToJson");
+  RegisterNoGradient("ProfileToJson");
+  CAFFE2_QUANTIZATION_SCHEMA("ProfileToJson")
+      .NumInputs(0)
+      .NumOutputs(1)
+      .SetDoc("Reads a profile file.")
+      .Arg("path", "Path of a profile, binary or JSON.")
+      .Output(0, "json", "string tensor [1]");
+}
+
+}  // namespace caffe2_quantization

@@ -1,0 +1,30 @@
+// Operators on profile files, so that any front end that can run an operator
+// can merge and read them: no binding is compiled, no protobuf is needed.
+//
+//   OutputMinMaxObserverMerge   inputs, output, force (0)
+//   ProfileToJson               path  -> JSON, one string
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_PROFILE_OP_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_PROFILE_OP_H_
+
+#include "caffe2/core/operator.h"
+
+namespace caffe2_quantization {
+
+// Makes one profile file of many (MergeProfileFiles).
+class OutputMinMaxObserverMergeOp final
+    : public caffe2::Operator<caffe2::CPUContext> {
+ public:
+  using Operator::Operator;
+  bool RunOnDevice() override;
+};
+
+// The JSON of a profile file of either form (ProfileToJson).
+class ProfileToJsonOp final : public caffe2::Operator<caffe2::CPUContext> {
+ public:
+  using Operator::Operator;
+  bool RunOnDevice() override;
+};
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_PROFILE_OP_H_

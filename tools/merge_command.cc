@@ -1,0 +1,106 @@
+// caffe2-quantize merge: many profiles made one, and a table of them.
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "observers/profile.h"
+#include "quantization/atomic_file.h"
+#include "tools/command.h"
+#include "tools/text_table.h"
+#include "workflow/merge_report.h"
+
+namespace caffe2_quantization {
+namespace {
+
+using Align = TextTable::Align;
+
+struct MergeArguments {
+  std::vector<std::string> inputs;
+  std::string output;
+  std::string json_path;
+  MergeOptions options;
+};
+
+std::string Count(uint64_t count) {
+  if (count > INT64_MAX) return std::to_string(count);
+  return Grouped(static_cast<int64_t>(count));
+}
+
+std::string Joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) {
+    text += (text.empty() ? "" : ", ") + Printable(name);
+  }
+  return text.empty() ? "-" : text;
+}
+
+std::string MergeTable(const std::vector<ProfileSummary>& summaries) {
+  TextTable table({{"profile"},
+                   {"net"},
+                   {"runs", Align::kRight},
+                   {"recorded", Align::kRight},
+                   {"samples", Align::kRight},
+                   {"outputs", Align::kRight},
+                   {"hosts"}});
+  for (std::size_t i = 0; i < summaries.size(); ++i) {
+    const ProfileSummary& each = summaries[i];
+    const bool is_output = i + 1 == summaries.size();
+    table.AddRow({(is_output ? "→ " : "") + Printable(each.path),
+                  Printable(each.net_name), Count(each.runs),
+                  Count(each.recorded_runs), Count(each.samples),
+                  Count(each.outputs), Joined(each.hosts)});
+  }
+  return table.ToString();
+}
+
+Status MergeAndReport(const MergeArguments& arguments) {
+  std::vector<ProfileSummary> summaries;
+  const Status status = MergeProfileFiles(arguments.inputs, arguments.output,
+                                          arguments.options, &summaries);
+  if (!status.ok()) {
+    // What it quotes comes from files.
+    return Status::InvalidArgument(Printable(status.message()));
+  }
+  const bool json_to_stdout = arguments.json_path == "-";
+  const std::string text =
+      json_to_stdout ? MergeReportToJson(summaries) : MergeTable(summaries);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (!json_to_stdout && !arguments.json_path.empty()) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        WriteFileAtomically(arguments.json_path, MergeReportToJson(summaries)));
+  }
+  if (std::fflush(stdout) != 0) {
+    return Status::IoError("cannot write to standard output");
+  }
+  for (const std::string& note : summaries.back().forced) {
+    std::fprintf(stderr, "note: merged by force: %s\n",
+                 Printable(note).c_str());
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Command DeclareMergeCommand(CLI::App* app) {
+  const auto arguments = std::make_shared<MergeArguments>();
+  app->add_option("profiles", arguments->inputs, "Profiles, binary or JSON")
+      ->required()
+      ->type_name("PROFILE");
+  app->add_option("-o,--output", arguments->output,
+                  "Where to write the one profile; JSON when it ends in .json")
+      ->required()
+      ->type_name("FILE");
+  app->add_flag("--force", arguments->options.force,
+                "Merge profiles of other nets or options too; the result says "
+                "what differed");
+  app->add_option("--json", arguments->json_path,
+                  "Write the table there as JSON; - is standard output, in "
+                  "place of the table")
+      ->type_name("FILE");
+  return [arguments] { return MergeAndReport(*arguments); };
+}
+
+}  // namespace caffe2_quantization

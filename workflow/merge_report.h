@@ -1,0 +1,18 @@
+// What `caffe2-quantize merge` did, as JSON, for other programs.
+#ifndef CAFFE2_QUANTIZATION_WORKFLOW_MERGE_REPORT_H_
+#define CAFFE2_QUANTIZATION_WORKFLOW_MERGE_REPORT_H_
+
+#include <string>
+#include <vector>
+
+#include "observers/profile.h"
+
+namespace caffe2_quantization {
+
+// Of MergeProfileFiles()' summaries, the last of them the output:
+// {"inputs": […], "output": {…}}, indented by two, ending in a line break.
+std::string MergeReportToJson(const std::vector<ProfileSummary>& summaries);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_WORKFLOW_MERGE_REPORT_H_
