@@ -1,7 +1,8 @@
 // The .minmax text format: one line an output tensor,
 //   op_index op_type output_index tensor_name min max
-// and the older five-field form without op_type. docs/formats.md has the whole
-// grammar.
+// and the older five-field form without op_type. Between the fields stands a
+// delimiter, a blank unless told otherwise; CheckDelimiter() says what may be
+// one. docs/formats.md has the whole grammar.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_MIN_MAX_FILE_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_MIN_MAX_FILE_H_
 
@@ -25,17 +26,20 @@ struct MinMaxLine {
 // Which of an output's ranges a dump shows.
 enum class RangeSince { kReset, kAttach };
 
-// The file's text. A name that holds a blank, a quote or a line break is put in
-// double quotes with backslash escapes.
-std::string FormatMinMax(const NetInfo& info, RangeSince since);
+// The file's text. A name that holds a blank, a quote, a line break or the
+// delimiter is put in double quotes with backslash escapes.
+std::string FormatMinMax(const NetInfo& info, RangeSince since,
+                         const std::string& delimiter = " ");
 
 // Parses a file's text. An error names the line's number and what is wrong.
 // Numbers without point or exponent become integers, others doubles.
-Status ParseMinMax(const std::string& text, std::vector<MinMaxLine>* lines);
+Status ParseMinMax(const std::string& text, std::vector<MinMaxLine>* lines,
+                   const std::string& delimiter = " ");
 
-// Reads and parses a file.
-CAFFE2_QUANTIZATION_API Status ReadMinMaxFile(const std::string& path,
-                                              std::vector<MinMaxLine>* lines);
+// Reads and parses a file of 1 GiB at most.
+CAFFE2_QUANTIZATION_API Status
+ReadMinMaxFile(const std::string& path, std::vector<MinMaxLine>* lines,
+               const std::string& delimiter = " ");
 
 // "name_K.ext" for "name.ext": where the K-th periodic dump goes.
 std::string NumberedPath(const std::string& path, uint64_t number);

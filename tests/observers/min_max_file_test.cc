@@ -74,6 +74,38 @@ TEST(MinMaxFile, ReadsBackAnyNameAndFloat) {
   }
 }
 
+TEST(MinMaxFile, ReadsBackAnyNameWithAnyDelimiter) {
+  TestRandom random;
+  const std::string alphabet = "ab/_.:;,|\"\\ \t\n\r#0-";
+  const char* const kDelimiters[] = {" ", ",", ";", "\t", "|", "::", ", "};
+  for (int i = 0; i < 2000; ++i) {
+    const std::string delimiter = kDelimiters[random.Integer(0, 6)];
+    std::string name;
+    for (int64_t n = random.Integer(0, 8); n > 0; --n) {
+      name += alphabet[random.Integer(0, alphabet.size() - 1)];
+    }
+    NetInfo info = OneOutput(name, ValueRange::OfIntegers(-1, 2));
+    info.operators[0].op_type = name + "!";
+    const std::string text = FormatMinMax(info, RangeSince::kAttach, delimiter);
+    std::vector<MinMaxLine> lines;
+    const Status status = ParseMinMax(text, &lines, delimiter);
+    ASSERT_TRUE(status.ok()) << status.message() << " in " << text;
+    ASSERT_EQ(lines.size(), 1u) << text;
+    EXPECT_EQ(lines[0].op_type, name + "!");
+    EXPECT_EQ(lines[0].tensor_name, name);
+    EXPECT_EQ(lines[0].range.integer_min(), -1);
+    EXPECT_EQ(lines[0].range.integer_max(), 2);
+  }
+}
+
+TEST(MinMaxFile, ReadsFiveFieldsWithADelimiter) {
+  std::vector<MinMaxLine> lines;
+  ASSERT_TRUE(ParseMinMax("1,0,x,0,1\n", &lines, ",").ok());
+  EXPECT_EQ(lines[0].op_type, "");
+  EXPECT_EQ(ParseMinMax("1,0,x,0,1\n", &lines).kind(),
+            Status::Kind::kCorruption);
+}
+
 TEST(MinMaxFile, RefusalsNameTheLine) {
   const struct {
     const char* text;
