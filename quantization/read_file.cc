@@ -1,5 +1,7 @@
 #include "quantization/read_file.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -12,6 +14,13 @@ Status ReadFile(const std::string& path, int64_t max_bytes,
                 std::string* contents) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
       std::fopen(path.c_str(), "rb"), std::fclose);
+  struct stat info;
+  if (file != nullptr && fstat(fileno(file.get()), &info) == 0 &&
+      S_ISREG(info.st_mode) && info.st_size > max_bytes) {
+    return Status::OutOfRange(
+        "'" + path + "' has " + std::to_string(info.st_size) +
+        " bytes, expected " + std::to_string(max_bytes) + " at most");
+  }
   std::string read;
   char block[1 << 16];
   while (file != nullptr) {

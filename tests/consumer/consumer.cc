@@ -2,6 +2,7 @@
 // function is used once, so that a missing export does not link.
 #include <caffe2_quantization/observers/attachment.h>
 #include <caffe2_quantization/observers/min_max_file.h>
+#include <caffe2_quantization/observers/profile.h>
 #include <caffe2_quantization/operators/byte_weight_dequant_op.h>
 #include <caffe2_quantization/plugin/plugin.h>
 #include <caffe2_quantization/serialization/qtensor_codec.h>
@@ -114,6 +115,8 @@ int main(int argc, char** argv) {
   for (int i = 0; i < 4; ++i) bytes->mutable_data<uint8_t>()[i] = i * 85;
   cq::ByteWeightDequantOp op(ByteWeights(), &workspace);
   Check(op.Run(), "ByteWeightDequantOp");
+  Check(!cq::MergeProfileFiles({}, folder + "/net.profile", {}).ok(),
+        "merge of nothing");
   ObserveANet(&workspace, folder + "/net.minmax");
   MoveAQTensor(folder + "/q.blob");
   std::printf("consumer: ok, plugin %s\n", caffe2_quantization_version());

@@ -45,7 +45,8 @@ class Caffe2QuantizeTest : public testing::Test {
   void TearDown() override {
     if (folder_.empty()) return;
     for (const char* name :
-         {"out", "err", "o.minmax", "o.json", "cut.pb", "net.pbtxt"}) {
+         {"out", "err", "o.minmax", "o.json", "cut.pb", "net.pbtxt", "a.json",
+          "b.json", "c.json", "o.profile"}) {
       unlink(Path(name).c_str());
     }
     rmdir(folder_.c_str());
@@ -187,6 +188,43 @@ TEST_F(Caffe2QuantizeTest, FailuresAreOneClearLine) {
                 Path("no/folder.minmax")),
             1);
   ExpectOneLineOfError("folder.minmax");
+}
+
+TEST_F(Caffe2QuantizeTest, MergesProfiles) {
+  const auto write = [this](const std::string& name, char hash) {
+    std::ofstream(Path(name))
+        << R"({"format_version": 1, "net_name": "digits", "net_hash": ")"
+        << std::string(32, hash) << R"(", "runs": "3", "recorded_runs": "2",)"
+        << R"("samples": "24", "provenance": {"hosts": [")" << name
+        << R"("]}})";
+  };
+  write("a.json", 'a');
+  write("b.json", 'a');
+  write("c.json", 'c');
+  const std::string inputs = Path("a.json") + " " + Path("b.json");
+  ASSERT_EQ(Run("merge " + inputs + " -o " + Path("o.json")), 0) << err_;
+  EXPECT_EQ(err_, "");
+  EXPECT_THAT(out_, HasSubstr("→ " + Path("o.json")));
+  EXPECT_THAT(out_, HasSubstr("a.json, b.json"));
+  const auto merged = nlohmann::json::parse(ReadText(Path("o.json")));
+  EXPECT_EQ(merged["runs"], "6");
+  EXPECT_EQ(merged["samples"], "48");
+
+  const std::string all = inputs + " " + Path("c.json");
+  EXPECT_EQ(Run("merge " + all + " -o " + Path("o.profile")), 1);
+  ExpectOneLineOfError("net_hash is " + std::string(32, 'c') + ", expected " +
+                       std::string(32, 'a'));
+  EXPECT_EQ(ReadText(Path("o.profile")), "");
+  ASSERT_EQ(Run("merge --force --json - " + all + " -o " + Path("o.profile")),
+            0);
+  const auto report = nlohmann::json::parse(out_);
+  EXPECT_EQ(report["inputs"].size(), 3u);
+  EXPECT_EQ(report["output"]["samples"], 72);
+  EXPECT_EQ(report["output"]["forced"].size(), 2u);
+  EXPECT_THAT(err_, HasSubstr("note: merged by force: net_hash: aaaa"));
+
+  EXPECT_EQ(Run("merge -o " + Path("o.profile")), 2);
+  EXPECT_EQ(Run("merge " + inputs), 2);
 }
 
 TEST_F(Caffe2QuantizeTest, InspectsModelFiles) {
