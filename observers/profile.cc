@@ -357,11 +357,20 @@ pb::util::TypeResolver* Resolver() {
   return resolver;
 }
 
+// Of an error in the text protobuf shows the place on a second line, and marks
+// it on a third.
 Status FromProtobuf(const pb::util::Status& status) {
   if (status.ok()) return Status::Ok();
-  return Status::Corruption("JSON: " +
-                            std::string(status.error_message().data(),
-                                        status.error_message().size()));
+  std::string message(status.error_message().data(),
+                      status.error_message().size());
+  const std::size_t line = message.find('\n');
+  if (line != std::string::npos) {
+    const std::string place =
+        message.substr(line + 1, message.find('\n', line + 1) - line - 1);
+    message.resize(line);
+    if (!place.empty()) message += " At: " + place;
+  }
+  return Status::Corruption("JSON: " + message);
 }
 
 Status JsonToBytes(const std::string& json, bool ignore_unknown,

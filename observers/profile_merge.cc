@@ -244,7 +244,10 @@ void MergeProvenance(const NetInfo& from, NetInfo* into) {
       (from.first_record != none && from.first_record < into->first_record)) {
     into->first_record = from.first_record;
   }
-  into->last_record = std::max(into->last_record, from.last_record);
+  if (into->last_record == none ||
+      (from.last_record != none && from.last_record > into->last_record)) {
+    into->last_record = from.last_record;
+  }
 }
 
 Status MergeHeader(const NetInfo& from, NetInfo* into) {

@@ -56,12 +56,19 @@ Status Wrong(const std::string& where, const std::string& what) {
   return Status::Corruption(where + ": " + what);
 }
 
+// For a message: a hostile name may be as long as a file.
+std::string Shortened(const std::string& name) {
+  constexpr std::size_t kLongest = 200;
+  return name.size() <= kLongest ? name : name.substr(0, kLongest) + "...";
+}
+
 Status CheckSorted(const std::string& where, const char* list,
                    const std::vector<std::string>& names) {
   for (std::size_t i = 1; i < names.size(); ++i) {
     if (names[i - 1] < names[i]) continue;
-    return Wrong(where, std::string(list) + " has '" + names[i] + "' after '" +
-                            names[i - 1] + "', expected sorted, each once");
+    return Wrong(where, std::string(list) + " has '" + Shortened(names[i]) +
+                            "' after '" + Shortened(names[i - 1]) +
+                            "', expected sorted, each once");
   }
   return Status::Ok();
 }
@@ -177,7 +184,7 @@ Status CheckOperator(const OperatorInfo& op) {
     if (i > 0 && !(Key(op.outputs[i - 1]) < Key(op.outputs[i]))) {
       return Wrong(what, "stands after output " +
                              std::to_string(op.outputs[i - 1].output_index) +
-                             " '" + op.outputs[i - 1].tensor_name +
+                             " '" + Shortened(op.outputs[i - 1].tensor_name) +
                              "', expected sorted, each once");
     }
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOutput(what, op.outputs[i]));
@@ -321,12 +328,12 @@ NetInfo CanonicalProfile(const NetInfo& info) {
 std::string OperatorText(const OperatorInfo& op) {
   std::string text = "operator " + std::to_string(op.op_index);
   if (op.step_index >= 0) text += ", step " + std::to_string(op.step_index);
-  return text + " (" + op.op_type + ")";
+  return text + " (" + Shortened(op.op_type) + ")";
 }
 
 std::string OutputText(const OperatorInfo& op, const OutputInfo& output) {
   return OperatorText(op) + ", output " + std::to_string(output.output_index) +
-         " '" + output.tensor_name + "'";
+         " '" + Shortened(output.tensor_name) + "'";
 }
 
 Status CheckProfile(const NetInfo& info) {

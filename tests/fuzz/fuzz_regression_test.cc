@@ -263,8 +263,28 @@ std::string Mutated(std::string bytes, std::mt19937_64* random) {
 struct TargetEntry {
   const char* name;  // of its folders
   Target run;
-  std::vector<ModelForm> forms;  // of its seeds
+  std::vector<ModelForm> forms;           // of its seeds
+  const MessageSchema* schema = nullptr;  // of its seeds, if they are no models
 };
+
+// What EveryFieldChanged has to know of proto/profile.proto: which fields are
+// messages.
+#define MESSAGE(name, ...)                                 \
+  constexpr FieldSchema k##name##Fields[] = {__VA_ARGS__}; \
+  constexpr MessageSchema k##name = {                      \
+      #name, k##name##Fields, sizeof(k##name##Fields) / sizeof(FieldSchema)}
+#define FIELD(number, name, schema) \
+  { number, name, FieldKind::kMessage, true, &schema }
+constexpr MessageSchema kNoMessages = {"", nullptr, 0};
+MESSAGE(Output, FIELD(4, "shapes", kNoMessages), FIELD(6, "range", kNoMessages),
+        FIELD(7, "raw_range", kNoMessages), FIELD(8, "histogram", kNoMessages),
+        FIELD(9, "column_max", kNoMessages));
+MESSAGE(Operator, FIELD(4, "outputs", kOutput));
+MESSAGE(Profile, FIELD(5, "options", kNoMessages),
+        FIELD(10, "operators", kOperator),
+        FIELD(11, "provenance", kNoMessages));
+#undef FIELD
+#undef MESSAGE
 
 class FuzzRegressionTest : public testing::TestWithParam<TargetEntry> {
  protected:
@@ -275,6 +295,23 @@ class FuzzRegressionTest : public testing::TestWithParam<TargetEntry> {
 
   static std::vector<Seed> Corpus() {
     return SeedsOf(std::string("corpus/") + GetParam().name);
+  }
+
+  static std::vector<const MessageSchema*> Schemas() {
+    if (GetParam().schema != nullptr) return {GetParam().schema};
+    std::vector<const MessageSchema*> schemas;
+    for (const ModelForm form : GetParam().forms) {
+      schemas.push_back(SchemaOf(form));
+    }
+    return schemas;
+  }
+
+  // False when the bytes are of another form.
+  static bool IsWhole(const MessageSchema& schema, const std::string& bytes) {
+    if (GetParam().schema != nullptr) return true;
+    const MessageScan scan =
+        ScanMessage(schema, "", bytes.data(), bytes.size());
+    return !scan.broken && scan.likely == bytes.size();
   }
 };
 
@@ -306,13 +343,11 @@ TEST_P(FuzzRegressionTest, EveryFieldChanged) {
   std::size_t mutations = 0;
   for (const Seed& seed : Corpus()) {
     if (seed.bytes.size() > kLongest) continue;
-    for (const ModelForm form : GetParam().forms) {
-      const MessageScan scan = ScanMessage(
-          *SchemaOf(form), "", seed.bytes.data(), seed.bytes.size());
+    for (const MessageSchema* schema : Schemas()) {
       std::vector<Node> fields;
-      if (scan.broken || scan.likely < seed.bytes.size() ||
-          !Parse(*SchemaOf(form),
-                 WireReader(seed.bytes.data(), seed.bytes.size()), &fields)) {
+      if (!IsWhole(*schema, seed.bytes) ||
+          !Parse(*schema, WireReader(seed.bytes.data(), seed.bytes.size()),
+                 &fields)) {
         continue;
       }
       bool good = true;
@@ -328,19 +363,19 @@ TEST_P(FuzzRegressionTest, EveryFieldChanged) {
   EXPECT_GT(mutations, 1000u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, FuzzRegressionTest,
-                         testing::Values(TargetEntry{"qtensor_decoder",
-                                                     FuzzQTensorDecoder,
-                                                     {ModelForm::kBlobProto}},
-                                         TargetEntry{"inspect",
-                                                     FuzzInspect,
-                                                     {ModelForm::kNetDef,
-                                                      ModelForm::kBlobProto,
-                                                      ModelForm::kTensorProtos,
-                                                      ModelForm::kMetaNetDef}}),
-                         [](const testing::TestParamInfo<TargetEntry>& info) {
-                           return std::string(info.param.name);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Targets, FuzzRegressionTest,
+    testing::Values(
+        TargetEntry{
+            "qtensor_decoder", FuzzQTensorDecoder, {ModelForm::kBlobProto}},
+        TargetEntry{"inspect",
+                    FuzzInspect,
+                    {ModelForm::kNetDef, ModelForm::kBlobProto,
+                     ModelForm::kTensorProtos, ModelForm::kMetaNetDef}},
+        TargetEntry{"profile", FuzzProfile, {}, &kProfile}),
+    [](const testing::TestParamInfo<TargetEntry>& info) {
+      return std::string(info.param.name);
+    });
 
 // Bytes that a line of /proc/self/status tells; 0 where there is none.
 uint64_t StatusBytes(const std::string& key) {

@@ -24,6 +24,10 @@ std::string FuzzQTensorDecoder(const uint8_t* data, std::size_t size);
 // protobuf.
 std::string FuzzInspect(const uint8_t* data, std::size_t size);
 
+// The readers of profiles (bytes and JSON) and of the observers' text files,
+// and what they accept through their writers.
+std::string FuzzProfile(const uint8_t* data, std::size_t size);
+
 }  // namespace caffe2_quantization
 
 #endif  // CAFFE2_QUANTIZATION_TESTS_FUZZ_FUZZ_TARGETS_H_
