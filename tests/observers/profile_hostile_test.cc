@@ -165,7 +165,7 @@ TEST(ProfileHostile, ContradictionsAreNamed) {
       {[](auto* o) { o->mutable_histogram()->set_counts(0, 2); },
        "the sum of histogram.counts is 7, expected 6 at most (finite values)"},
       {[](auto* o) { o->mutable_histogram()->set_counts(0, ~uint64_t{0}); },
-       "histogram.counts counts more than 2^64 - 1 values"},
+       "histogram: the bins count more than 2^64 - 1 values together"},
       {[](auto* o) {
          auto* column = o->add_column_max();
          column->set_max_bins(4);
