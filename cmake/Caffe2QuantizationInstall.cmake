@@ -15,9 +15,11 @@ install(EXPORT caffe2_quantization_targets
 foreach(header IN ITEMS
     observers/attachment.h
     observers/min_max_file.h
+    observers/operator_run.h
     observers/output_info.h
     observers/output_min_max_observer.h
     observers/profile.h
+    observers/record_callback.h
     operators/byte_weight_dequant_op.h
     operators/byte_weight_parameters.h
     plugin/plugin.h

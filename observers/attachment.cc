@@ -6,6 +6,9 @@
 #include <mutex>
 #include <utility>
 
+#include "observers/dump.h"
+#include "observers/profile.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -25,7 +28,7 @@ class Table {
     static const int registered = std::atexit([] { Get().SaveAll(); });
     (void)registered;
     // A finished measurement makes way for a new one of its name.
-    EraseGone(measurement->net_name());
+    MakeWay(measurement->net_name(), measurement->label());
     measurements_.push_back(std::move(measurement));
   }
 
@@ -36,30 +39,45 @@ class Table {
     if (found != measurements_.end()) measurements_.erase(found);
   }
 
-  MeasurementPtr FindNet(const caffe2::NetBase* net) {
+  MeasurementPtr FindNet(const caffe2::NetBase* net, const std::string& label) {
     std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = std::find_if(
-        measurements_.begin(), measurements_.end(),
-        [&](const MeasurementPtr& each) { return each->net() == net; });
-    return found == measurements_.end() ? nullptr : *found;
+    for (const MeasurementPtr& each : measurements_) {
+      if (each->net() == net && each->label() == label) return each;
+    }
+    return nullptr;
   }
 
-  // The latest one of that name.
-  MeasurementPtr FindGone(const std::string& net_name) {
+  std::vector<MeasurementPtr> FindNet(const caffe2::NetBase* net) {
     std::lock_guard<std::mutex> lock(mutex_);
-    MeasurementPtr latest;
+    std::vector<MeasurementPtr> found;
     for (const MeasurementPtr& each : measurements_) {
-      if (IsGone(*each, net_name) &&
-          (latest == nullptr || each->gone_order() > latest->gone_order())) {
-        latest = each;
+      if (each->net() == net) found.push_back(each);
+    }
+    return found;
+  }
+
+  // The latest ones of that name, one a label.
+  std::vector<MeasurementPtr> FindGone(const std::string& net_name) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    std::map<std::string, MeasurementPtr> latest;
+    for (const MeasurementPtr& each : measurements_) {
+      if (!IsGone(*each, net_name)) continue;
+      MeasurementPtr& found = latest[each->label()];
+      if (found == nullptr || each->gone_order() > found->gone_order()) {
+        found = each;
       }
     }
-    return latest;
+    std::vector<MeasurementPtr> all;
+    for (auto& [label, each] : latest) all.push_back(std::move(each));
+    return all;
   }
 
-  bool ForgetGone(const std::string& net_name) {
+  bool ForgetGone(const std::string& net_name, const std::string* label) {
     std::lock_guard<std::mutex> lock(mutex_);
-    return EraseGone(net_name);
+    return Erase([&](const MeasurementPtr& each) {
+      return IsGone(*each, net_name) &&
+             (label == nullptr || each->label() == *label);
+    });
   }
 
   std::vector<MeasurementPtr> All() {
@@ -69,7 +87,7 @@ class Table {
 
   void SaveAll() {
     for (const MeasurementPtr& each : All()) {
-      if (each->net() == nullptr || !each->unsaved()) continue;
+      if (!each->unsaved()) continue;
       const Status status = each->dump();
       if (!status.ok()) {
         LOG(ERROR) << "Observer of net '" << each->net_name()
@@ -84,10 +102,26 @@ class Table {
     return measurement.net() == nullptr && measurement.net_name() == net_name;
   }
 
-  bool EraseGone(const std::string& net_name) {
-    const auto first = std::remove_if(
-        measurements_.begin(), measurements_.end(),
-        [&](const MeasurementPtr& each) { return IsGone(*each, net_name); });
+  // Drops finished measurements, but for the latest one when it could not be
+  // written: the process's end tries again.
+  void MakeWay(const std::string& net_name, const std::string& label) {
+    uint64_t unsaved = 0;
+    for (const MeasurementPtr& each : measurements_) {
+      if (IsGone(*each, net_name) && each->label() == label &&
+          each->unsaved()) {
+        unsaved = std::max(unsaved, each->gone_order());
+      }
+    }
+    Erase([&](const MeasurementPtr& each) {
+      return IsGone(*each, net_name) && each->label() == label &&
+             each->gone_order() != unsaved;
+    });
+  }
+
+  template <typename Predicate>
+  bool Erase(const Predicate& predicate) {
+    const auto first =
+        std::remove_if(measurements_.begin(), measurements_.end(), predicate);
     const bool any = first != measurements_.end();
     measurements_.erase(first, measurements_.end());
     return any;
@@ -113,11 +147,10 @@ class LaterNets {
     return *later_nets;
   }
 
-  void Enable(OutputMinMaxOptions options, std::string folder) {
+  void Enable(OutputMinMaxOptions options, LaterNetsPaths paths) {
     std::lock_guard<std::mutex> lock(mutex_);
-    options_ = std::move(options);
-    folder_ = std::move(folder);
-    enabled_ = true;
+    const std::string label = options.label;
+    plans_[label] = Plan{std::move(options), std::move(paths), 0};
     // The host may have been told to clear its creators, and does not say so;
     // but then what ours holds on to is gone.
     if (!creator_alive_.expired()) return;
@@ -127,39 +160,60 @@ class LaterNets {
         [alive](caffe2::NetBase* net) { return Get().Observe(net); });
   }
 
-  void Disable() {
+  void Disable(const std::string* label) {
     std::lock_guard<std::mutex> lock(mutex_);
-    enabled_ = false;
+    label == nullptr ? plans_.clear() : void(plans_.erase(*label));
   }
 
  private:
-  std::unique_ptr<caffe2::NetObserver> Observe(caffe2::NetBase* net) {
+  struct Plan {
     OutputMinMaxOptions options;
+    LaterNetsPaths paths;
+    uint64_t nets = 0;
+  };
+
+  std::unique_ptr<caffe2::NetObserver> Observe(caffe2::NetBase* net) {
+    std::vector<OutputMinMaxOptions> all;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      if (!enabled_) {
-        // The host attaches whatever it gets: this one observes nothing.
-        return std::make_unique<caffe2::NetObserver>(net);
+      for (auto& [label, plan] : plans_) {
+        all.push_back(plan.options);
+        all.back().path = NextPath(net->Name(), &plan);
       }
-      options = options_;
-      if (!folder_.empty()) options.path = NextPath(net->Name());
     }
-    return MakeObserver(net, std::move(options));
+    // The host attaches the one that it gets, whatever it is. This one observes
+    // nothing.
+    std::unique_ptr<caffe2::NetObserver> last =
+        std::make_unique<caffe2::NetObserver>(net);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (i > 0) net->AttachObserver(std::move(last));
+      last = MakeObserver(net, std::move(all[i]));
+    }
+    return last;
   }
 
-  // A file of its own for each net, also when names repeat.
-  std::string NextPath(std::string net_name) {
-    std::replace(net_name.begin(), net_name.end(), '/', '_');
-    const std::string path = folder_ + '/' + net_name;
-    const int count = ++used_paths_[path];
-    return path + (count > 1 ? "_" + std::to_string(count) : "") + ".minmax";
+  // A file of its own for each net in a folder, also when names repeat.
+  std::string NextPath(std::string net_name, Plan* plan) {
+    const OutputMinMaxOptions& options = plan->options;
+    ++plan->nets;
+    if (plan->paths.folder.empty()) {
+      if (options.path.empty() || !plan->paths.unique) return options.path;
+      return options.path + '.' + std::to_string(plan->nets);
+    }
+    std::string name = std::move(net_name);
+    if (!options.label.empty()) name += '.' + options.label;
+    std::replace(name.begin(), name.end(), '/', '_');
+    const std::string path = plan->paths.folder + '/' + name;
+    const std::string extension =
+        ExtensionOf(FormatOf(options.format, options.recording));
+    const int count = ++used_paths_[path + '.' + extension];
+    return path + (count > 1 ? "_" + std::to_string(count) : "") + '.' +
+           extension;
   }
 
   std::mutex mutex_;
-  bool enabled_ = false;
+  std::map<std::string, Plan> plans_;  // by label
   std::weak_ptr<bool> creator_alive_;
-  OutputMinMaxOptions options_;
-  std::string folder_;
   std::map<std::string, int> used_paths_;
 };
 
@@ -182,25 +236,45 @@ Status AttachOutputMinMaxObserver(
     caffe2::NetBase* net, OutputMinMaxOptions options,
     std::shared_ptr<NetMeasurement>* measurement) {
   if (net == nullptr) return NoNet("AttachOutputMinMaxObserver");
-  std::lock_guard<std::mutex> lock(AttachMutex());
-  if (Table::Get().FindNet(net) != nullptr) {
-    return Status::InvalidArgument("net '" + net->Name() +
-                                   "' has an OutputMinMaxNetObserver already; "
-                                   "detach it first");
+  OutputMinMaxOptions normal;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NormalizeOptions(options, &normal));
+  NetInfo profile;
+  if (!normal.resume_path.empty()) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        ReadProfile(normal.resume_path, &profile));
   }
-  auto observer = MakeObserver(net, std::move(options));
+  std::lock_guard<std::mutex> lock(AttachMutex());
+  if (Table::Get().FindNet(net, normal.label) != nullptr) {
+    return Status::InvalidArgument(
+        "net '" + net->Name() + "' has an OutputMinMaxNetObserver already" +
+        (normal.label.empty() ? "" : ", labelled '" + normal.label + "'") +
+        "; detach it first, or give this one another label");
+  }
+  auto observer = std::make_unique<OutputMinMaxNetObserver>(net, normal);
+  if (!normal.resume_path.empty()) {
+    const Status status = observer->measurement()->go_on_from(profile);
+    if (!status.ok()) {
+      observer->detach_from_operators();
+      return Status::InvalidArgument("cannot go on from '" +
+                                     normal.resume_path +
+                                     "': " + status.message());
+    }
+  }
+  Table::Get().Add(observer->measurement());
   if (measurement != nullptr) *measurement = observer->measurement();
   net->AttachObserver(std::move(observer));
   return Status::Ok();
 }
 
-Status DetachOutputMinMaxObserver(caffe2::NetBase* net) {
+Status DetachOutputMinMaxObserver(caffe2::NetBase* net,
+                                  const std::string& label) {
   if (net == nullptr) return NoNet("DetachOutputMinMaxObserver");
   std::lock_guard<std::mutex> lock(AttachMutex());
-  const MeasurementPtr measurement = Table::Get().FindNet(net);
+  const MeasurementPtr measurement = Table::Get().FindNet(net, label);
   if (measurement == nullptr) {
-    return Status::InvalidArgument("net '" + net->Name() +
-                                   "' has no OutputMinMaxNetObserver");
+    return Status::InvalidArgument(
+        "net '" + net->Name() + "' has no OutputMinMaxNetObserver" +
+        (label.empty() ? "" : " labelled '" + label + "'"));
   }
   if (measurement->unsaved()) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(measurement->dump());
@@ -212,31 +286,59 @@ Status DetachOutputMinMaxObserver(caffe2::NetBase* net) {
   return Status::Ok();
 }
 
-void AttachOutputMinMaxObserverToLaterNets(OutputMinMaxOptions options,
-                                           std::string folder) {
-  LaterNets::Get().Enable(std::move(options), std::move(folder));
+Status AttachOutputMinMaxObserverToLaterNets(OutputMinMaxOptions options,
+                                             LaterNetsPaths paths) {
+  if (!options.resume_path.empty()) {
+    return Status::InvalidArgument(
+        "observers of later nets cannot go on from a profile, which is of one "
+        "net: '" +
+        options.resume_path + "'");
+  }
+  OutputMinMaxOptions normal;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NormalizeOptions(options, &normal));
+  LaterNets::Get().Enable(std::move(normal), std::move(paths));
+  return Status::Ok();
 }
 
-void StopAttachingToLaterNets() { LaterNets::Get().Disable(); }
+void StopAttachingToLaterNets(const std::string* label) {
+  LaterNets::Get().Disable(label);
+}
 
-std::shared_ptr<NetMeasurement> FindNetMeasurement(
-    const std::string& net_name, caffe2::Workspace* workspace) {
-  if (workspace != nullptr) {
-    caffe2::NetBase* net = workspace->GetNet(net_name);
-    if (net != nullptr) {
-      MeasurementPtr measurement = Table::Get().FindNet(net);
-      if (measurement != nullptr) return measurement;
-    }
+std::shared_ptr<NetMeasurement> FindNetMeasurement(const std::string& net_name,
+                                                   caffe2::Workspace* workspace,
+                                                   const std::string& label) {
+  caffe2::NetBase* net =
+      workspace == nullptr ? nullptr : workspace->GetNet(net_name);
+  if (net != nullptr) {
+    MeasurementPtr measurement = Table::Get().FindNet(net, label);
+    if (measurement != nullptr) return measurement;
   }
-  return Table::Get().FindGone(net_name);
+  for (MeasurementPtr& each : Table::Get().FindGone(net_name)) {
+    if (each->label() == label) return each;
+  }
+  return nullptr;
+}
+
+std::vector<std::shared_ptr<NetMeasurement>> FindNetMeasurements(
+    const std::string& net_name, caffe2::Workspace* workspace) {
+  caffe2::NetBase* net =
+      workspace == nullptr ? nullptr : workspace->GetNet(net_name);
+  std::vector<MeasurementPtr> found;
+  if (net != nullptr) found = Table::Get().FindNet(net);
+  if (found.empty()) found = Table::Get().FindGone(net_name);
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    return a->label() < b->label();
+  });
+  return found;
 }
 
 std::vector<std::shared_ptr<NetMeasurement>> AllNetMeasurements() {
   return Table::Get().All();
 }
 
-bool ForgetNetMeasurement(const std::string& net_name) {
-  return Table::Get().ForgetGone(net_name);
+bool ForgetNetMeasurement(const std::string& net_name,
+                          const std::string* label) {
+  return Table::Get().ForgetGone(net_name, label);
 }
 
 }  // namespace caffe2_quantization

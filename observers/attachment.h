@@ -1,11 +1,13 @@
 // Attaching the net observers, and finding what they measured by the net's
 // name.
 //
-// The process keeps one table of measurements. A measurement stays in it when
-// its net is gone, until it is detached or a new one of the same name takes its
-// place, so that nothing is lost because a workspace was reset first.
+// The process keeps one table of measurements, by net and label. A measurement
+// stays in it when its net is gone, until it is detached or a new one of the
+// same name and label takes its place, so that nothing is lost because a
+// workspace was reset first.
 //
 // Thread rule: any thread; but attach and detach while the net is not running.
+// Other nets may run, come and go meanwhile.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_ATTACHMENT_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_ATTACHMENT_H_
 
@@ -21,36 +23,61 @@
 namespace caffe2_quantization {
 
 // Attaches to a net. The net owns the observer. An error when the net has one
-// already. *measurement, if given, receives what it fills.
+// of the same label already, when an option is out of range, and when the
+// profile to go on from does not fit. *measurement, if given, receives what it
+// fills.
 CAFFE2_QUANTIZATION_API Status AttachOutputMinMaxObserver(
     caffe2::NetBase* net, OutputMinMaxOptions options,
     std::shared_ptr<NetMeasurement>* measurement = nullptr);
 
-// Takes the observer off the net and the measurement out of the table; with a
-// path and something unsaved, the totals are written first and a failure to do
-// so is returned (the observer is then still there).
-CAFFE2_QUANTIZATION_API Status DetachOutputMinMaxObserver(caffe2::NetBase* net);
+// Takes the observer of that label off the net and the measurement out of the
+// table; with a path and something unsaved, the totals are written first and a
+// failure to do so is returned (the observer is then still there).
+CAFFE2_QUANTIZATION_API Status
+DetachOutputMinMaxObserver(caffe2::NetBase* net, const std::string& label = "");
 
-// Attaches to every net that is made from now on, in any workspace. `options`
-// apply to each; with `folder` not empty each net's path is
-// "folder/<net name>.minmax" (a '/' in the name becomes '_').
-CAFFE2_QUANTIZATION_API void AttachOutputMinMaxObserverToLaterNets(
-    OutputMinMaxOptions options, std::string folder = "");
-// Nets made from now on are left alone again.
-CAFFE2_QUANTIZATION_API void StopAttachingToLaterNets();
+// Where the observers of later nets write.
+struct LaterNetsPaths {
+  // Not empty: each net writes "folder/<net name>.<extension>", where a '/' in
+  // the name becomes '_', a label follows as "<net name>.<label>", and a name
+  // that comes again gets "_2", "_3" ... The extension is the format's: minmax,
+  // hist, col_max_hist, profile or profile.json.
+  std::string folder;
+  // With `folder` empty all nets write to the options' path, the later one over
+  // the earlier; with `unique` the n-th net writes to "path.<n>".
+  bool unique = false;
+};
 
-// The measurement of a net: first of the net of that name in `workspace` (may
-// be null), else the latest of that name whose net is gone. Null when there is
-// none.
+// Attaches to every net that is made from now on, in any workspace. Of
+// observers with several labels each net gets one each; a second call with one
+// label replaces the first. An error when an option is out of range or there is
+// a profile to go on from.
+CAFFE2_QUANTIZATION_API Status AttachOutputMinMaxObserverToLaterNets(
+    OutputMinMaxOptions options, LaterNetsPaths paths = {});
+// Nets made from now on are left alone again: by all, or by the observer of one
+// label.
+CAFFE2_QUANTIZATION_API void StopAttachingToLaterNets(
+    const std::string* label = nullptr);
+
+// The measurement of a net by the observer of a label: first of the net of that
+// name in `workspace` (may be null), else the latest of that name whose net is
+// gone. Null when there is none.
 CAFFE2_QUANTIZATION_API std::shared_ptr<NetMeasurement> FindNetMeasurement(
+    const std::string& net_name, caffe2::Workspace* workspace,
+    const std::string& label = "");
+// By all its observers, sorted by label: of the net in `workspace` if that has
+// any, else of those that are gone the latest of each label.
+std::vector<std::shared_ptr<NetMeasurement>> FindNetMeasurements(
     const std::string& net_name, caffe2::Workspace* workspace);
 
 // Every measurement of the table, oldest first.
 CAFFE2_QUANTIZATION_API std::vector<std::shared_ptr<NetMeasurement>>
 AllNetMeasurements();
 
-// Forgets the measurement of a net that is gone; false when there is none.
-CAFFE2_QUANTIZATION_API bool ForgetNetMeasurement(const std::string& net_name);
+// Forgets the measurement of a net that is gone, by all its observers or by
+// that of one label; false when there is none.
+CAFFE2_QUANTIZATION_API bool ForgetNetMeasurement(
+    const std::string& net_name, const std::string* label = nullptr);
 
 }  // namespace caffe2_quantization
 

@@ -29,30 +29,89 @@ nlohmann::json LimitToJson(const ValueRange& range, bool max) {
   }
 }
 
-nlohmann::json ToJsonValue(const NetInfo& info) {
+nlohmann::json ToJsonValue(const Histogram& histogram) {
+  return {
+      {"max_bins", histogram.max_bins()},
+      {"exponent", histogram.exponent()},
+      {"first_bin", histogram.first_bin()},
+      {"lower_edge", histogram.lower_edge()},
+      {"bin_width", histogram.bin_width()},
+      {"counts", histogram.counts()},
+  };
+}
+
+nlohmann::json ToJsonValue(const std::vector<Histogram>& histograms) {
+  nlohmann::json json = nlohmann::json::array();
+  for (const Histogram& histogram : histograms) {
+    json.push_back(ToJsonValue(histogram));
+  }
+  return json;
+}
+
+nlohmann::json ToJsonValue(const RecordingOptions& options) {
+  return {
+      {"histogram_bins", options.histogram_bins},
+      {"column_max_bins", options.column_max_bins},
+      {"column_max_blobs", options.column_max_blobs},
+      {"op_types", options.op_types},
+      {"op_names", options.op_names},
+      {"outputs", options.outputs},
+      {"every", options.every},
+      {"run_limit", options.run_limit},
+  };
+}
+
+nlohmann::json ToJsonValue(const OutputInfo& output,
+                           const RecordingOptions& options, bool histograms) {
+  nlohmann::json json = {
+      {"output_index", output.output_index},
+      {"tensor_name", output.tensor_name},
+      {"type", output.type_name},
+      {"types", output.types},
+      {"shape", output.shape},
+      {"shapes", output.shapes.shapes()},
+      {"more_shapes", output.shapes.more()},
+      {"min", LimitToJson(output.values.range, false)},
+      {"max", LimitToJson(output.values.range, true)},
+      {"total_min", LimitToJson(output.total.range, false)},
+      {"total_max", LimitToJson(output.total.range, true)},
+      {"raw_min", LimitToJson(output.values.raw_range, false)},
+      {"raw_max", LimitToJson(output.values.raw_range, true)},
+      {"total_raw_min", LimitToJson(output.total.raw_range, false)},
+      {"total_raw_max", LimitToJson(output.total.raw_range, true)},
+      {"runs", output.runs},
+      {"count", output.count},
+      {"zero", output.zero_count},
+      {"nan", output.nan_count},
+      {"positive_infinity", output.positive_infinity_count},
+      {"negative_infinity", output.negative_infinity_count},
+      {"empty_runs", output.empty_runs},
+      {"missing_runs", output.missing_runs},
+      {"unsupported_runs", output.unsupported_runs},
+      {"column_max_unsupported_runs", output.column_max_unsupported_runs},
+  };
+  if (!histograms) return json;
+  if (options.histogram_bins > 0) {
+    json["histogram"] = ToJsonValue(output.values.histogram);
+    json["total_histogram"] = ToJsonValue(output.total.histogram);
+  }
+  if (!output.total.column_max.empty()) {
+    json["column_max"] = ToJsonValue(output.values.column_max);
+    json["total_column_max"] = ToJsonValue(output.total.column_max);
+  }
+  return json;
+}
+
+nlohmann::json ToJsonValue(const NetInfo& info, bool histograms) {
   nlohmann::json operators = nlohmann::json::array();
   for (const OperatorInfo& op : info.operators) {
     nlohmann::json outputs = nlohmann::json::array();
     for (const OutputInfo& output : op.outputs) {
-      outputs.push_back({
-          {"output_index", output.output_index},
-          {"tensor_name", output.tensor_name},
-          {"type", output.type_name},
-          {"shape", output.shape},
-          {"min", LimitToJson(output.values.range, false)},
-          {"max", LimitToJson(output.values.range, true)},
-          {"total_min", LimitToJson(output.total.range, false)},
-          {"total_max", LimitToJson(output.total.range, true)},
-          {"runs", output.runs},
-          {"count", output.count},
-          {"nan", output.nan_count},
-          {"positive_infinity", output.positive_infinity_count},
-          {"negative_infinity", output.negative_infinity_count},
-          {"unsupported_runs", output.unsupported_runs},
-      });
+      outputs.push_back(ToJsonValue(output, info.options, histograms));
     }
     operators.push_back({
         {"op_index", op.op_index},
+        {"step_index", op.step_index},
         {"op_type", op.op_type},
         {"first_record", ToIso8601(op.first_record)},
         {"last_record", ToIso8601(op.last_record)},
@@ -61,10 +120,17 @@ nlohmann::json ToJsonValue(const NetInfo& info) {
   }
   return {
       {"net", info.net_name},
+      {"observer", info.observer},
+      {"net_hash", info.net_hash},
+      {"options", ToJsonValue(info.options)},
       {"runs", info.runs},
+      {"recorded_runs", info.recorded_runs},
+      {"samples", info.samples},
       {"stopped", info.stopped},
       {"net_alive", info.net_alive},
       {"attached_at", ToIso8601(info.attached_at)},
+      {"hosts", info.hosts},
+      {"forced", info.forced},
       {"operators", std::move(operators)},
   };
 }
@@ -188,11 +254,15 @@ std::string ToIso8601(TimePoint time) {
   return text;
 }
 
-std::string ToJson(const NetInfo& info) { return Print(ToJsonValue(info)); }
+std::string ToJson(const NetInfo& info, bool histograms) {
+  return Print(ToJsonValue(info, histograms));
+}
 
-std::string ToJson(const std::vector<NetInfo>& infos) {
+std::string ToJson(const std::vector<NetInfo>& infos, bool histograms) {
   nlohmann::json json = nlohmann::json::array();
-  for (const NetInfo& info : infos) json.push_back(ToJsonValue(info));
+  for (const NetInfo& info : infos) {
+    json.push_back(ToJsonValue(info, histograms));
+  }
   return Print(json);
 }
 

@@ -174,8 +174,11 @@ struct NetInfo {
 };
 
 // The same as one JSON object; a range with no finite value has null limits.
-CAFFE2_QUANTIZATION_API std::string ToJson(const NetInfo& info);
-CAFFE2_QUANTIZATION_API std::string ToJson(const std::vector<NetInfo>& infos);
+// The counts of histograms are in it when `histograms` says so.
+CAFFE2_QUANTIZATION_API std::string ToJson(const NetInfo& info,
+                                           bool histograms = false);
+CAFFE2_QUANTIZATION_API std::string ToJson(const std::vector<NetInfo>& infos,
+                                           bool histograms = false);
 
 // Seconds since the epoch as 2026-01-31T12:00:00.000Z; "" for the epoch itself.
 std::string ToIso8601(TimePoint time);

@@ -1,194 +1,160 @@
 #include "observers/output_min_max_observer.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <exception>
 #include <mutex>
 #include <utility>
 
+#include "observers/dump.h"
 #include "observers/min_max_file.h"
-#include "observers/tensor_scan.h"
-#include "quantization/atomic_file.h"
+#include "observers/net_hash.h"
+#include "observers/operator_record.h"
+#include "observers/step_observer.h"
 
 namespace caffe2_quantization {
 namespace {
 
-TimePoint Now(const std::function<TimePoint()>& clock) {
-  return clock ? clock() : std::chrono::system_clock::now();
+constexpr int kDefaultColumnMaxBins = 16;
+
+void SortUnique(std::vector<std::string>* names) {
+  std::sort(names->begin(), names->end());
+  names->erase(std::unique(names->begin(), names->end()), names->end());
 }
 
-// Sets *text when it changes: that is once for most outputs.
-void SetName(c10::string_view name, std::string* text) {
-  if (*text != name) *text = std::string(name.data(), name.size());
+Status CheckBins(const char* option, int bins) {
+  if (bins == 0 || (bins >= Histogram::kSmallestMaxBins &&
+                    bins <= Histogram::kLargestMaxBins)) {
+    return Status::Ok();
+  }
+  return Status::InvalidArgument(
+      std::string(option) + " is " + std::to_string(bins) + ", expected " +
+      std::to_string(Histogram::kSmallestMaxBins) + " to " +
+      std::to_string(Histogram::kLargestMaxBins) + ", or 0 for none");
 }
 
-bool Admits(const OutputMinMaxOptions& options,
-            const caffe2::OperatorBase& op) {
-  const auto contains = [](const std::vector<std::string>& list,
-                           const std::string& name) {
-    return std::find(list.begin(), list.end(), name) != list.end();
-  };
-  if (!options.op_types.empty() && !contains(options.op_types, op.type())) {
-    return false;
+// Options that were not checked are brought into range.
+OutputMinMaxOptions Normalized(OutputMinMaxOptions options) {
+  RecordingOptions& recording = options.recording;
+  for (auto* names : {&recording.op_types, &recording.op_names,
+                      &recording.outputs, &recording.column_max_blobs}) {
+    SortUnique(names);
   }
-  if (options.outputs.empty()) return true;
-  if (!op.has_debug_def()) return false;
-  const auto& names = op.debug_def().output();
-  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-    return contains(options.outputs, name);
-  });
+  if (recording.column_max_blobs.empty()) {
+    recording.column_max_bins = 0;
+  } else if (recording.column_max_bins <= 0) {
+    recording.column_max_bins = kDefaultColumnMaxBins;
+  }
+  // A histogram knows its own limits.
+  for (int* bins : {&recording.histogram_bins, &recording.column_max_bins}) {
+    *bins = *bins <= 0 ? 0 : Histogram(*bins).max_bins();
+  }
+  recording.every = std::max<int64_t>(recording.every, 1);
+  recording.run_limit = std::max<int64_t>(recording.run_limit, 0);
+  return options;
 }
 
-class OperatorRecord final : public OperatorMeasurement {
- public:
-  OperatorRecord(const caffe2::OperatorBase& op, int op_index,
-                 std::function<TimePoint()> clock)
-      : clock_(std::move(clock)) {
-    info_.op_index = op_index;
-    info_.op_type = op.type();
-    info_.outputs.resize(op.OutputSize());
-    for (int i = 0; i < op.OutputSize(); ++i) {
-      info_.outputs[i].output_index = i;
-      info_.outputs[i].tensor_name = op.has_debug_def()
-                                         ? op.debug_def().output(i)
-                                         : "output" + std::to_string(i);
-    }
-  }
-
-  void Record(caffe2::OperatorBase* op) {
-    if (!active_.load(std::memory_order_relaxed)) return;
-    // An operator that goes on after its run has not filled its outputs yet,
-    // and one of the new kind has no blobs.
-    if (op->HasAsyncPart() || !op->isLegacyOperator()) return;
-    // The scan takes the time; it needs no lock.
-    const std::size_t outputs = std::min(
-        info_.outputs.size(), static_cast<std::size_t>(op->OutputSize()));
-    std::vector<TensorScan> scans(outputs);
-    std::vector<const caffe2::Tensor*> tensors(scans.size(), nullptr);
-    for (std::size_t i = 0; i < scans.size(); ++i) {
-      const caffe2::Blob* blob = op->OutputBlob(static_cast<int>(i));
-      if (blob == nullptr || !blob->IsType<caffe2::Tensor>()) continue;
-      tensors[i] = &blob->Get<caffe2::Tensor>();
-      scans[i] = ScanTensor(*tensors[i]);
-    }
-    const TimePoint now = Now(clock_);
-    std::lock_guard<std::mutex> lock(mutex_);
-    ++records_;
-    if (info_.first_record == TimePoint{}) info_.first_record = now;
-    info_.last_record = now;
-    for (std::size_t i = 0; i < scans.size(); ++i) {
-      OutputInfo& output = info_.outputs[i];
-      const TensorScan& scan = scans[i];
-      const caffe2::Tensor* tensor = tensors[i];
-      if (tensor != nullptr && tensor->defined() &&
-          tensor->dtype_initialized()) {
-        SetName(tensor->dtype().name(), &output.type_name);
-        const auto sizes = tensor->sizes();
-        output.shape.assign(sizes.begin(), sizes.end());
-      } else if (const auto* blob = op->OutputBlob(static_cast<int>(i))) {
-        SetName(blob->meta().name(), &output.type_name);
-      }
-      if (!scan.supported) {
-        ++output.unsupported_runs;
-        continue;
-      }
-      ++output.runs;
-      output.values.range.Merge(scan.range);
-      output.total.range.Merge(scan.range);
-      output.count += scan.count;
-      output.nan_count += scan.nan_count;
-      output.positive_infinity_count += scan.positive_infinity_count;
-      output.negative_infinity_count += scan.negative_infinity_count;
-    }
-  }
-
-  OperatorInfo get_info() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return info_;
-  }
-  void reset() override { InfoAndReset(); }
-  void stop() override { active_ = false; }
-  void resume() override { active_ = true; }
-
-  OperatorInfo InfoAndReset() {
-    std::lock_guard<std::mutex> lock(mutex_);
-    OperatorInfo info = info_;
-    for (OutputInfo& output : info_.outputs) output.values.range = ValueRange();
-    return info;
-  }
-
-  // Runs that were recorded, of whatever type.
-  uint64_t records() const { return records_; }
-
-  // Gives back the ranges that InfoAndReset took.
-  void Restore(const OperatorInfo& info) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    for (std::size_t i = 0; i < info_.outputs.size(); ++i) {
-      info_.outputs[i].values.range.Merge(info.outputs[i].values.range);
-    }
-  }
-
- private:
-  const std::function<TimePoint()> clock_;
-  std::atomic<bool> active_{true};
-  std::atomic<uint64_t> records_{0};
-  mutable std::mutex mutex_;
-  OperatorInfo info_;  // the outputs' number never changes
-};
+std::string HostName() {
+  char name[256] = "";
+  if (gethostname(name, sizeof(name) - 1) != 0) return "";
+  return name;
+}
 
 }  // namespace
+
+Status NormalizeOptions(const OutputMinMaxOptions& options,
+                        OutputMinMaxOptions* normal) {
+  const RecordingOptions& recording = options.recording;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckBins("histogram_bins", recording.histogram_bins));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckBins("column_max_bins", recording.column_max_bins));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckDelimiter(options.delimiter));
+  if (recording.every < 1) {
+    return Status::InvalidArgument(
+        "every is " + std::to_string(recording.every) + ", expected 1 or more");
+  }
+  if (recording.run_limit < 0) {
+    return Status::InvalidArgument("run_limit is " +
+                                   std::to_string(recording.run_limit) +
+                                   ", expected 0 (no limit) or more");
+  }
+  if (options.format == OutputMinMaxOptions::Format::kColumnMax &&
+      recording.column_max_blobs.empty()) {
+    return Status::InvalidArgument(
+        "the format is column_max, but no column_max_blobs are named");
+  }
+  *normal = Normalized(options);
+  if (normal->format == OutputMinMaxOptions::Format::kHistogram &&
+      normal->recording.histogram_bins == 0) {
+    normal->recording.histogram_bins = Histogram::kDefaultBins;
+  }
+  return Status::Ok();
+}
 
 OutputMinMaxObserver::OutputMinMaxObserver(caffe2::OperatorBase* op,
                                            const OutputMinMaxOptions& options)
     : OutputMinMaxObserver(
           op, std::make_shared<OperatorRecord>(
-                  *op, std::max(op->net_position(), 0), options.clock)) {}
+                  std::make_shared<RecordContext>(Normalized(options), "",
+                                                  /*of_net=*/false),
+                  *op, std::max(op->net_position(), 0), /*step_index=*/-1,
+                  /*own=*/true)) {}
 
 OutputMinMaxObserver::OutputMinMaxObserver(
     caffe2::OperatorBase* op, std::shared_ptr<OperatorMeasurement> measurement)
-    : ObserverBase(op), measurement_(std::move(measurement)) {}
-
-OutputMinMaxObserver::~OutputMinMaxObserver() {
-  // After the last Stop(), whichever thread made it.
-  std::lock_guard<std::mutex> lock(mutex_);
+    : ObserverBase(op), measurement_(std::move(measurement)), run_(op) {
+  if (IsRecurrent(*op)) {
+    JoinSteps(op, std::static_pointer_cast<OperatorRecord>(measurement_));
+  }
 }
 
+OutputMinMaxObserver::~OutputMinMaxObserver() = default;
+
 void OutputMinMaxObserver::Start() {
-  // The next run may be another thread's.
-  std::lock_guard<std::mutex> lock(mutex_);
-  before_ = std::current_exception();
+  auto* record = static_cast<OperatorRecord*>(measurement_.get());
+  if (!record->context()->is_of_net) record->context()->gate.Begin();
+  run_.Start(record->open());
 }
 
 void OutputMinMaxObserver::Stop() {
-  // The host also calls this from the handler of a run that threw: what the
-  // outputs hold then is nobody's result. (before_ is not null where the net
-  // itself is run from a handler.)
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (std::current_exception() != before_) return;
+  auto* record = static_cast<OperatorRecord*>(measurement_.get());
+  if (run_.Succeeded()) {
+    if (record->open()) record->Record(subject_);
+    if (!record->context()->is_of_net) record->context()->gate.End();
   }
-  static_cast<OperatorRecord*>(measurement_.get())->Record(subject_);
-  // Locked once more, so that what was read above comes before the next Start()
-  // and what its run writes, whichever threads they are.
-  std::lock_guard<std::mutex> lock(mutex_);
-  before_ = nullptr;
+  run_.Stop();
+}
+
+std::unique_ptr<caffe2::ObserverBase<caffe2::OperatorBase>>
+OutputMinMaxObserver::rnnCopy(caffe2::OperatorBase* subject,
+                              int rnn_order) const {
+  return MakeStepObserver(
+      subject_, subject, rnn_order,
+      std::static_pointer_cast<OperatorRecord>(measurement_));
 }
 
 class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
  public:
   Measurement(caffe2::NetBase* net, OutputMinMaxNetObserver* observer,
               OutputMinMaxOptions options)
-      : options_(std::move(options)),
-        net_name_(net->Name()),
+      : context_(std::make_shared<RecordContext>(Normalized(std::move(options)),
+                                                 net->Name(),
+                                                 /*of_net=*/true)),
+        options_(context_->options),
+        net_hash_(net->has_debug_def() ? NetHash(net->debug_def()) : ""),
         net_(net),
-        observer_(observer) {
-    attached_at_ = Now(options_.clock);
+        observer_(observer),
+        attached_at_(context_->Now()) {
     const auto operators = net->GetOperators();
     for (std::size_t i = 0; i < operators.size(); ++i) {
       caffe2::OperatorBase* op = operators[i];
-      if (!Admits(options_, *op)) continue;
-      auto record = std::make_shared<OperatorRecord>(*op, static_cast<int>(i),
-                                                     options_.clock);
+      const bool own = Admits(options_.recording, *op);
+      if (!own && !IsRecurrent(*op)) continue;
+      auto record = std::make_shared<OperatorRecord>(
+          context_, *op, static_cast<int>(i), /*step_index=*/-1, own);
       attached_.emplace_back(
           op, op->AttachObserver(
                   std::make_unique<OutputMinMaxObserver>(op, record)));
@@ -196,7 +162,8 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     }
   }
 
-  const std::string& net_name() const override { return net_name_; }
+  const std::string& net_name() const override { return context_->net_name; }
+  const std::string& label() const override { return options_.label; }
   caffe2::NetBase* net() const override { return net_; }
   OutputMinMaxNetObserver* observer() const override { return observer_; }
   uint64_t gone_order() const override { return gone_order_; }
@@ -206,47 +173,63 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
 
   NetInfo get_info() const override {
     NetInfo info = Header();
-    for (const auto& record : records_) {
-      info.operators.push_back(record->get_info());
-    }
+    for (const auto& record : records_) record->AppendInfos(&info.operators);
+    SetTimes(&info);
     return info;
   }
 
   void reset() override {
+    std::lock_guard<std::mutex> lock(dump_mutex_);
     for (const auto& record : records_) record->reset();
+    at_commit_ = Runs();
   }
 
-  void stop() override { SetStopped(true); }
-  void resume() override {
-    // After the net has gone there is nothing to go on with.
-    if (net_ != nullptr) SetStopped(false);
-  }
+  void stop() override { context_->gate.Stop(); }
+  void resume() override { context_->gate.Resume(); }
+  void set_samples(uint64_t samples) override { samples_ = samples; }
 
-  Status dump(const std::string& path) override {
-    const uint64_t records = Records();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Write(get_info(), RangeSince::kAttach, path));
-    if (path.empty() || path == options_.path) saved_records_ = records;
+  Status go_on_from(const NetInfo& profile) override {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckGoOnFrom(profile));
+    std::lock_guard<std::mutex> lock(dump_mutex_);
+    for (const OperatorInfo& op : profile.operators) {
+      OperatorRecord* record = Find(op.op_index);
+      if (op.step_index < 0) {
+        record->GoOnFrom(op);
+      } else {
+        record->AddStep(op);
+      }
+    }
+    context_->gate.Restart(profile.runs, profile.recorded_runs);
+    samples_ = profile.samples;
+    before_ = profile;
+    before_.operators.clear();
+    at_commit_ = Runs();
     return Status::Ok();
   }
 
-  Status dump_and_reset(const std::string& path) override {
-    NetInfo info = Header();
-    for (const auto& record : records_) {
-      info.operators.push_back(record->InfoAndReset());
+  Status dump_as(const DumpOptions& dump) override {
+    const std::string& path = dump.path.empty() ? options_.path : dump.path;
+    if (path.empty()) {
+      return Status::InvalidArgument("no path to dump the observer of net '" +
+                                     net_name() +
+                                     "' to: none was given, at "
+                                     "attach or now");
     }
-    const Status status = Write(info, RangeSince::kReset, path);
-    if (!status.ok()) {
-      for (std::size_t i = 0; i < records_.size(); ++i) {
-        records_[i]->Restore(info.operators[i]);
-      }
-    }
-    return status;
+    DumpForm form;
+    form.format = dump.format == OutputMinMaxOptions::Format::kDefault
+                      ? options_.format
+                      : dump.format;
+    form.delimiter =
+        dump.delimiter.empty() ? options_.delimiter : dump.delimiter;
+    std::lock_guard<std::mutex> lock(dump_mutex_);
+    return dump.reset ? DumpAndReset(path, form) : DumpTotals(path, form);
   }
 
+  void RunStarts() { context_->gate.Begin(); }
+
   void RunFinished() {
-    if (stopped_) return;
-    const uint64_t runs = ++runs_;
+    if (!context_->gate.End()) return;
+    const uint64_t runs = context_->gate.runs();
     if (options_.dump_freq <= 0 || options_.path.empty() ||
         runs % static_cast<uint64_t>(options_.dump_freq) != 0) {
       return;
@@ -261,7 +244,7 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
 
   void NetGone() {
     // Observers that are still on operators record nothing any more.
-    SetStopped(true);
+    context_->gate.Close();
     static std::atomic<uint64_t> nets_gone{0};
     gone_order_ = ++nets_gone;
     net_ = nullptr;
@@ -271,14 +254,80 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   }
 
  private:
+  struct RunCounts {
+    uint64_t runs = 0;
+    uint64_t recorded_runs = 0;
+  };
+
+  RunCounts Runs() const {
+    return {context_->gate.runs(), context_->gate.recorded_runs()};
+  }
+
   NetInfo Header() const {
     NetInfo info;
-    info.net_name = net_name_;
-    info.runs = runs_;
-    info.stopped = stopped_;
+    info.net_name = net_name();
+    info.observer = options_.label;
+    info.net_hash = net_hash_;
+    info.options = options_.recording;
+    info.runs = context_->gate.runs();
+    info.recorded_runs = context_->gate.recorded_runs();
+    info.samples = samples_;
+    info.stopped = context_->gate.stopped();
     info.net_alive = net_ != nullptr;
     info.attached_at = attached_at_;
+    info.hosts = before_.hosts;
+    const std::string host = HostName();
+    if (!host.empty()) info.hosts.push_back(host);
+    SortUnique(&info.hosts);
+    info.forced = before_.forced;
     return info;
+  }
+
+  // Of the whole, from the operators'.
+  void SetTimes(NetInfo* info) const {
+    info->first_record = before_.first_record;
+    info->last_record = before_.last_record;
+    for (const OperatorInfo& op : info->operators) {
+      if (op.first_record == TimePoint{}) continue;
+      if (info->first_record == TimePoint{}) {
+        info->first_record = op.first_record;
+      }
+      info->first_record = std::min(info->first_record, op.first_record);
+      info->last_record = std::max(info->last_record, op.last_record);
+    }
+  }
+
+  OperatorRecord* Find(int op_index) const {
+    for (const auto& record : records_) {
+      if (record->op_index() == op_index) return record.get();
+    }
+    return nullptr;
+  }
+
+  Status CheckGoOnFrom(const NetInfo& profile) const {
+    if (Records() != 0) {
+      return Status::InvalidArgument("the observer of net '" + net_name() +
+                                     "' has recorded runs already, expected "
+                                     "none before it goes on from a profile");
+    }
+    if (profile.net_hash != net_hash_) {
+      return Status::InvalidArgument(
+          "the profile is of a net with hash '" + profile.net_hash +
+          "', expected '" + net_hash_ + "' of net '" + net_name() + "'");
+    }
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        CompareOptions(profile.options, options_.recording));
+    for (const OperatorInfo& op : profile.operators) {
+      const OperatorRecord* record = Find(op.op_index);
+      if (record == nullptr) {
+        return Status::InvalidArgument(
+            "the profile has an operator " + std::to_string(op.op_index) +
+            ", which is not observed in net '" + net_name() + "'");
+      }
+      if (op.step_index >= 0) continue;
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(record->CheckGoOnFrom(op));
+    }
+    return Status::Ok();
   }
 
   uint64_t Records() const {
@@ -287,47 +336,55 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     return sum;
   }
 
-  void SetStopped(bool stopped) {
-    stopped_ = stopped;
-    for (const auto& record : records_) {
-      stopped ? record->stop() : record->resume();
-    }
+  // Both under dump_mutex_.
+  Status DumpTotals(const std::string& path, const DumpForm& form) {
+    const uint64_t records = Records();
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(WriteDump(path, get_info(), form));
+    if (path == options_.path) saved_records_ = records;
+    return Status::Ok();
   }
 
-  Status Write(const NetInfo& info, RangeSince since,
-               const std::string& path) const {
-    const std::string& where = path.empty() ? options_.path : path;
-    if (where.empty()) {
-      return Status::InvalidArgument("no path to dump the observer of net '" +
-                                     net_name_ +
-                                     "' to: none was given, at "
-                                     "attach or now");
+  Status DumpAndReset(const std::string& path, const DumpForm& form) {
+    NetInfo info = Header();
+    const RunCounts runs = Runs();
+    info.runs = runs.runs - at_commit_.runs;
+    info.recorded_runs = runs.recorded_runs - at_commit_.recorded_runs;
+    for (const auto& record : records_) record->Take();
+    for (const auto& record : records_) record->AppendTaken(&info.operators);
+    SetTimes(&info);
+    const Status status = WriteDump(path, info, form);
+    for (const auto& record : records_) {
+      status.ok() ? record->Commit() : record->Rollback();
     }
-    return WriteFileAtomically(where, FormatMinMax(info, since));
+    if (status.ok()) at_commit_ = runs;
+    return status;
   }
 
   // A dump that nobody called for has nobody to return its error to. It is
   // logged once; what it would have written is still here.
   void Log(const Status& status) {
-    if (status.ok() || logged_.exchange(true)) return;
-    LOG(ERROR) << "Observer of net '" << net_name_ << "': " << status.message()
-               << "; what was measured is kept";
+    if (status.ok()) return;
+    context_->LogOnce(&logged_,
+                      status.message() + "; what was measured is kept");
   }
 
-  const OutputMinMaxOptions options_;
-  const std::string net_name_;
+  const std::shared_ptr<RecordContext> context_;
+  const OutputMinMaxOptions& options_;  // the context's
+  const std::string net_hash_;
   std::atomic<caffe2::NetBase*> net_;
   std::atomic<OutputMinMaxNetObserver*> observer_;
-  TimePoint attached_at_;
+  const TimePoint attached_at_;
   std::vector<std::shared_ptr<OperatorRecord>> records_;
   std::vector<std::pair<caffe2::OperatorBase*,
                         const caffe2::ObserverBase<caffe2::OperatorBase>*>>
       attached_;
-  std::atomic<uint64_t> runs_{0};
+  NetInfo before_;  // the header of the profile it went on from
+  std::atomic<uint64_t> samples_{0};
   std::atomic<uint64_t> saved_records_{0};  // that the file at path holds
   std::atomic<uint64_t> gone_order_{0};
-  std::atomic<bool> stopped_{false};
   std::atomic<bool> logged_{false};
+  std::mutex dump_mutex_;  // one dump or reset at a time
+  RunCounts at_commit_;    // at the last reset
 };
 
 OutputMinMaxNetObserver::OutputMinMaxNetObserver(caffe2::NetBase* net,
@@ -342,6 +399,10 @@ OutputMinMaxNetObserver::~OutputMinMaxNetObserver() {
   } catch (const std::exception& error) {
     LOG(ERROR) << "Observer of a net that ends: " << error.what();
   }
+}
+
+void OutputMinMaxNetObserver::Start() {
+  static_cast<Measurement*>(measurement_.get())->RunStarts();
 }
 
 void OutputMinMaxNetObserver::Stop() {

@@ -1,58 +1,97 @@
-// OutputMinMaxObserver and OutputMinMaxNetObserver: the smallest and largest
-// value that the outputs of operators take while a net runs.
+// OutputMinMaxObserver and OutputMinMaxNetObserver: what values the outputs of
+// operators take while a net runs.
 //
 //   min_i = min(min_i, every finite element of output i)
 //   max_i = max(max_i, every finite element of output i)
 //
-// NaN and infinities are counted beside. An observer reads outputs when their
-// operator has just run, changes nothing, and never stops a net: whatever goes
-// wrong inside it is logged and kept for the caller of dump().
+// and, where they are asked for, the histogram of the elements and the
+// histograms of each column's maximum. Zeros, NaN and infinities are counted;
+// the latter two reach no range and no histogram. tensor_scan.h says what the
+// elements of quantized tensors are.
+//
+// An observer reads outputs when their operator has just run, changes nothing,
+// and never stops a net: whatever goes wrong inside it is logged and kept for
+// the caller of dump(). A run of an operator that throws or returns false is
+// not recorded.
 //
 // Thread rule: get_info, reset, stop, resume and the dumps may be called from
 // any thread while nets run. Attaching and detaching change lists of the host's
-// that have no lock: do that while the net itself is not running.
+// that have no lock: do that while the net itself is not running. Other nets
+// may.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_OUTPUT_MIN_MAX_OBSERVER_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_OUTPUT_MIN_MAX_OBSERVER_H_
 
-#include <exception>
+#include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "caffe2/core/net.h"
 #include "caffe2/core/observer.h"
 #include "caffe2/core/operator.h"
+#include "observers/operator_run.h"
 #include "observers/output_info.h"
+#include "observers/record_callback.h"
 #include "quantization/export.h"
 #include "quantization/status.h"
 
 namespace caffe2_quantization {
 
 struct OutputMinMaxOptions {
+  // The text forms and the profile of a dump.
+  enum class Format {
+    kDefault,  // kColumnMax if column maxima are recorded, else kHistogram if
+               // histograms are, else kMinMax
+    kMinMax,
+    kHistogram,
+    kColumnMax,
+    kProfile,
+    kProfileJson,
+  };
+
+  // The observer's name among those of the net.
+  std::string label;
   // Where dumps go. Empty: nowhere, but for a dump call that names a file.
   std::string path;
   // N > 0: every N runs what was seen since the last such dump is written to
-  // "name_K.ext" (K = runs / N) beside `path`, and the ranges start anew.
+  // "name_K.ext" (K = runs / N) beside `path`, and the values start anew.
   int64_t dump_freq = -1;
-  // Which operators to observe: of these types, and with one of these outputs.
-  // An empty list admits all.
-  std::vector<std::string> op_types;
-  std::vector<std::string> outputs;
+  Format format = Format::kDefault;
+  std::string delimiter = " ";  // between the fields of the text forms
+  RecordingOptions recording;
+  // A profile whose totals are gone on from. Empty: none.
+  std::string resume_path;
+  // Called after each recorded output by the thread that ran the operator,
+  // under no lock; by several threads at once where several run operators. What
+  // it throws is logged, once. It must not attach or detach.
+  std::function<void(const OutputRecord&)> on_record;
   // The clock of the timestamps; empty: the system's.
   std::function<TimePoint()> clock;
 };
 
-// All that is measured of one operator; shared between its observers (an
-// operator of a recurrent net has one for each time step) and the net's
-// measurement.
+// OK when the numbers are in range and the delimiter is one. *normal receives
+// the options with lists sorted and each name once, and with what has no effect
+// as it is by default, so that equal recordings have equal options.
+Status NormalizeOptions(const OutputMinMaxOptions& options,
+                        OutputMinMaxOptions* normal);
+
+// What a dump may have different from the options.
+struct DumpOptions {
+  std::string path;  // empty: the options'
+  OutputMinMaxOptions::Format format = OutputMinMaxOptions::Format::kDefault;
+  std::string delimiter;  // empty: the options'
+  bool reset = false;     // write what was seen since the last reset, and reset
+};
+
+// All that is measured of one operator; shared between its observer and the
+// net's measurement.
 class OperatorMeasurement {
  public:
   virtual ~OperatorMeasurement() = default;
 
   virtual OperatorInfo get_info() const = 0;
-  // Forgets the ranges seen so far; totals and counts stay.
+  // Forgets the values seen so far; totals and counts stay.
   virtual void reset() = 0;
   // Until resume(), runs are not recorded.
   virtual void stop() = 0;
@@ -61,6 +100,8 @@ class OperatorMeasurement {
 
 // Observes one operator. Attach with
 //   op->AttachObserver(std::make_unique<OutputMinMaxObserver>(op));
+// Of the options it takes those of the recording, on_record and clock; `every`
+// and `run_limit` count the operator's runs.
 class OutputMinMaxObserver final
     : public caffe2::ObserverBase<caffe2::OperatorBase> {
  public:
@@ -74,6 +115,13 @@ class OutputMinMaxObserver final
   void Start() override;
   void Stop() override;
 
+  // Called by the host's executor of recurrent nets, for each operator of each
+  // time step: observes that operator too, as step `rnn_order` of this one. All
+  // time steps share one record. Null for operators that the options do not
+  // admit, and for those that only move pointers (rnn_internal_apply_link).
+  std::unique_ptr<caffe2::ObserverBase<caffe2::OperatorBase>> rnnCopy(
+      caffe2::OperatorBase* subject, int rnn_order) const override;
+
   OperatorInfo get_info() const { return measurement_->get_info(); }
   void reset() { measurement_->reset(); }
   void stop() { measurement_->stop(); }
@@ -81,8 +129,7 @@ class OutputMinMaxObserver final
 
  private:
   std::shared_ptr<OperatorMeasurement> measurement_;
-  std::mutex mutex_;
-  std::exception_ptr before_;  // what was being handled at Start()
+  OperatorRun run_;
 };
 
 class OutputMinMaxNetObserver;
@@ -94,6 +141,7 @@ class NetMeasurement {
   virtual ~NetMeasurement() = default;
 
   virtual const std::string& net_name() const = 0;
+  virtual const std::string& label() const = 0;
   // The net and its observer; null when they are gone.
   virtual caffe2::NetBase* net() const = 0;
   virtual OutputMinMaxNetObserver* observer() const = 0;
@@ -107,11 +155,28 @@ class NetMeasurement {
   virtual void reset() = 0;
   virtual void stop() = 0;
   virtual void resume() = 0;
-  // Writes the ranges since attach to `path` (default: the options' path).
-  virtual Status dump(const std::string& path = "") = 0;
-  // Writes the ranges since the last reset, and resets. When the write fails
-  // the ranges are kept as they were.
-  virtual Status dump_and_reset(const std::string& path = "") = 0;
+  // The number of samples that the runs were fed, for the header of profiles.
+  virtual void set_samples(uint64_t samples) = 0;
+  // Takes over a profile's totals and counts. An error, and nothing is changed,
+  // when its net or its options differ from this one's, or when something was
+  // recorded already.
+  virtual Status go_on_from(const NetInfo& profile) = 0;
+  // Writes what was seen since attach, or since the last reset. When the write
+  // fails the values are kept as they were.
+  virtual Status dump_as(const DumpOptions& options) = 0;
+  // Writes what was seen since attach to `path` (default: the options' path).
+  Status dump(const std::string& path = "") {
+    DumpOptions options;
+    options.path = path;
+    return dump_as(options);
+  }
+  // Writes what was seen since the last reset, and resets.
+  Status dump_and_reset(const std::string& path = "") {
+    DumpOptions options;
+    options.path = path;
+    options.reset = true;
+    return dump_as(options);
+  }
   // Takes the operator observers off again. Call it while the net is alive and
   // before the net lets go of its observer; DetachOutputMinMaxObserver does.
   virtual void detach_from_operators() = 0;
@@ -128,7 +193,8 @@ class OutputMinMaxNetObserver final : public caffe2::NetObserver {
   // holds what was not written yet. Never throws.
   CAFFE2_QUANTIZATION_API ~OutputMinMaxNetObserver() override;
 
-  // Called by the host after each run of the net.
+  // Called by the host around each run of the net.
+  void Start() override;
   void Stop() override;
 
   const std::shared_ptr<NetMeasurement>& measurement() const {

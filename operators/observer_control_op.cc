@@ -15,7 +15,7 @@ class AttachOp final : public ObserverControlOp {
   using ObserverControlOp::ObserverControlOp;
   bool RunOnDevice() override {
     OutputMinMaxOptions options = Options();
-    options.path = GetSingleArgument<std::string>("path", "");
+    options.resume_path = GetSingleArgument<std::string>("resume_from", "");
     CAFFE_ENFORCE(options.dump_freq <= 0 || !options.path.empty(), type(),
                   ": dump_freq is ", options.dump_freq,
                   ", but there is no path to dump to");
@@ -29,12 +29,22 @@ class AttachToLaterNetsOp final : public ObserverControlOp {
   using ObserverControlOp::ObserverControlOp;
   bool RunOnDevice() override {
     if (GetSingleArgument<bool>("enable", true)) {
-      const auto folder = GetSingleArgument<std::string>("folder", "");
+      LaterNetsPaths paths;
+      paths.folder = GetSingleArgument<std::string>("folder", "");
+      paths.unique = GetSingleArgument<bool>("unique_paths", false);
       OutputMinMaxOptions options = Options();
-      CAFFE_ENFORCE(options.dump_freq <= 0 || !folder.empty(), type(),
-                    ": dump_freq is ", options.dump_freq,
-                    ", but there is no folder to dump to");
-      AttachOutputMinMaxObserverToLaterNets(std::move(options), folder);
+      CAFFE_ENFORCE(paths.folder.empty() || options.path.empty(), type(),
+                    ": both a folder, '", paths.folder, "', and a path, '",
+                    options.path, "', are given, expected one of them");
+      CAFFE_ENFORCE(options.dump_freq <= 0 || !paths.folder.empty() ||
+                        !options.path.empty(),
+                    type(), ": dump_freq is ", options.dump_freq,
+                    ", but there is no folder or path to dump to");
+      Enforce(type(), AttachOutputMinMaxObserverToLaterNets(std::move(options),
+                                                            std::move(paths)));
+    } else if (HasArgument("observer")) {
+      const auto label = GetSingleArgument<std::string>("observer", "");
+      StopAttachingToLaterNets(&label);
     } else {
       StopAttachingToLaterNets();
     }
@@ -46,15 +56,16 @@ class InfoOp final : public ObserverControlOp {
  public:
   using ObserverControlOp::ObserverControlOp;
   bool RunOnDevice() override {
+    const bool histograms = GetSingleArgument<bool>("histograms", false);
     std::string json;
     if (HasArgument("net")) {
-      json = ToJson(Measurement()->get_info());
+      json = ToJson(Measurement()->get_info(), histograms);
     } else {
       std::vector<NetInfo> infos;
       for (const auto& measurement : AllNetMeasurements()) {
         infos.push_back(measurement->get_info());
       }
-      json = ToJson(infos);
+      json = ToJson(infos, histograms);
     }
     *Output(0, {1}, at::dtype<std::string>())->mutable_data<std::string>() =
         std::move(json);
@@ -66,11 +77,19 @@ class DumpOp final : public ObserverControlOp {
  public:
   using ObserverControlOp::ObserverControlOp;
   bool RunOnDevice() override {
-    const auto path = GetSingleArgument<std::string>("path", "");
+    DumpOptions options;
+    options.path = GetSingleArgument<std::string>("path", "");
+    options.format = Format();
+    options.delimiter = GetSingleArgument<std::string>("delimiter", "");
+    options.reset = GetSingleArgument<bool>("reset", false);
+    const auto samples = GetSingleArgument<int64_t>("samples", 0);
+    CAFFE_ENFORCE(samples >= 0, type(), ": samples is ", samples,
+                  ", expected 0 or more");
     const auto measurement = Measurement();
-    Enforce(type(), GetSingleArgument<bool>("reset", false)
-                        ? measurement->dump_and_reset(path)
-                        : measurement->dump(path));
+    if (HasArgument("samples")) {
+      measurement->set_samples(static_cast<uint64_t>(samples));
+    }
+    Enforce(type(), measurement->dump_as(options));
     return true;
   }
 };
@@ -106,11 +125,13 @@ class DetachOp final : public ObserverControlOp {
  public:
   using ObserverControlOp::ObserverControlOp;
   bool RunOnDevice() override {
-    caffe2::NetBase* net = Measurement()->net();
+    const auto measurement = Measurement();
+    const std::string& label = measurement->label();
+    caffe2::NetBase* net = measurement->net();
     if (net != nullptr) {
-      Enforce(type(), DetachOutputMinMaxObserver(net));
+      Enforce(type(), DetachOutputMinMaxObserver(net, label));
     } else {
-      ForgetNetMeasurement(NetName());
+      ForgetNetMeasurement(NetName(), &label);
     }
     return true;
   }
@@ -123,11 +144,39 @@ caffe2::OpSchema& ControlSchema(const char* name, int outputs) {
 }
 
 constexpr char kNetDoc[] = "Name of a net of this workspace.";
-constexpr char kDumpFreqDoc[] =
-    "Every N runs, write what was seen since the last dump to name_K.ext.";
-constexpr char kOpTypesDoc[] = "Only operators of these types. Default: all.";
-constexpr char kOutputsDoc[] =
-    "Only operators with one of these outputs. Default: all.";
+constexpr char kObserverDoc[] =
+    "Label of the observer. Default: the net's only one.";
+constexpr char kFormatDoc[] =
+    "min_max, histogram, column_max, profile or profile_json.";
+constexpr char kDelimiterDoc[] =
+    "Between the fields of the text forms. Default: a blank.";
+
+// What both attaching operators take.
+caffe2::OpSchema& RecordingArguments(caffe2::OpSchema& schema) {
+  return schema
+      .Arg("observer",
+           "Label that tells several observers of a net apart. Default: empty.")
+      .Arg("dump_freq",
+           "Every N runs, write what was seen since the last dump to "
+           "name_K.ext.")
+      .Arg("format",
+           "min_max, histogram, column_max, profile or profile_json. Default: "
+           "what is recorded.")
+      .Arg("delimiter", kDelimiterDoc)
+      .Arg("histogram_bins",
+           "Records histograms of so many bins at most, 4 to 65536. Default 0: "
+           "none.")
+      .Arg("column_max_blobs",
+           "Records histograms of each column's maximum of these outputs.")
+      .Arg("column_max_bins", "Their bins. Default 16.")
+      .Arg("op_types",
+           "Only operators of types that match one of these shell patterns. "
+           "Default: all.")
+      .Arg("op_names", "Only operators with such names. Default: all.")
+      .Arg("outputs", "Only operators with such an output. Default: all.")
+      .Arg("every", "Records runs 1, N + 1, 2 N + 1 ... Default 1.")
+      .Arg("run_limit", "Stops after so many recorded runs. Default 0: never.");
+}
 
 }  // namespace
 
@@ -153,11 +202,28 @@ caffe2::NetBase* ObserverControlOp::Net() const {
 }
 
 std::shared_ptr<NetMeasurement> ObserverControlOp::Measurement() const {
-  auto measurement = FindNetMeasurement(NetName(), workspace_);
-  CAFFE_ENFORCE(measurement != nullptr, type(), ": net '", NetName(),
+  const std::string name = NetName();
+  const auto measurements = FindNetMeasurements(name, workspace_);
+  CAFFE_ENFORCE(!measurements.empty(), type(), ": net '", name,
                 "' has no OutputMinMaxNetObserver; run "
                 "OutputMinMaxObserverAttach first");
-  return measurement;
+  std::vector<std::string> labels;
+  for (const auto& measurement : measurements) {
+    labels.push_back("'" + measurement->label() + "'");
+  }
+  if (!HasArgument("observer")) {
+    CAFFE_ENFORCE(measurements.size() == 1, type(), ": net '", name, "' has ",
+                  measurements.size(),
+                  " observers, expected the argument observer to name one of ",
+                  c10::Join(", ", labels));
+    return measurements.front();
+  }
+  const auto label = GetSingleArgument<std::string>("observer", "");
+  for (const auto& measurement : measurements) {
+    if (measurement->label() == label) return measurement;
+  }
+  CAFFE_THROW(type(), ": net '", name, "' has no observer '", label,
+              "'; it has: ", c10::Join(", ", labels));
 }
 
 std::vector<std::string> ObserverControlOp::Names(const char* argument) const {
@@ -172,35 +238,62 @@ std::vector<std::string> ObserverControlOp::Names(const char* argument) const {
   return names;
 }
 
+OutputMinMaxOptions::Format ObserverControlOp::Format() const {
+  using Format = OutputMinMaxOptions::Format;
+  if (!HasArgument("format")) return Format::kDefault;
+  const auto name = GetSingleArgument<std::string>("format", "");
+  for (const auto& [known, format] :
+       {std::pair("min_max", Format::kMinMax),
+        std::pair("histogram", Format::kHistogram),
+        std::pair("column_max", Format::kColumnMax),
+        std::pair("profile", Format::kProfile),
+        std::pair("profile_json", Format::kProfileJson)}) {
+    if (name == known) return format;
+  }
+  CAFFE_THROW(type(), ": format is '", name,
+              "', expected min_max, histogram, column_max, profile or "
+              "profile_json");
+}
+
 OutputMinMaxOptions ObserverControlOp::Options() const {
   OutputMinMaxOptions options;
+  options.label = GetSingleArgument<std::string>("observer", "");
+  options.path = GetSingleArgument<std::string>("path", "");
   options.dump_freq = GetSingleArgument<int64_t>("dump_freq", -1);
-  options.op_types = Names("op_types");
-  options.outputs = Names("outputs");
+  options.format = Format();
+  options.delimiter = GetSingleArgument<std::string>("delimiter", " ");
+  RecordingOptions& recording = options.recording;
+  recording.histogram_bins = GetSingleArgument<int>("histogram_bins", 0);
+  recording.column_max_bins = GetSingleArgument<int>("column_max_bins", 0);
+  recording.column_max_blobs = Names("column_max_blobs");
+  recording.op_types = Names("op_types");
+  recording.op_names = Names("op_names");
+  recording.outputs = Names("outputs");
+  recording.every = GetSingleArgument<int64_t>("every", 1);
+  recording.run_limit = GetSingleArgument<int64_t>("run_limit", 0);
   return options;
 }
 
 void RegisterOutputMinMaxObserverAttach() {
   RegisterCpuOperator<AttachOp>("OutputMinMaxObserverAttach");
-  ControlSchema("OutputMinMaxObserverAttach", 0)
-      .SetDoc("Observes min and max of every output of a net.")
+  RecordingArguments(ControlSchema("OutputMinMaxObserverAttach", 0))
+      .SetDoc("Observes the values of every output of a net.")
       .Arg("net", kNetDoc)
-      .Arg("path", "File of the dumps; default: only where a Dump says.")
-      .Arg("dump_freq", kDumpFreqDoc)
-      .Arg("op_types", kOpTypesDoc)
-      .Arg("outputs", kOutputsDoc);
+      .Arg("path", "File of the dumps. Default: only where a Dump says.")
+      .Arg("resume_from", "Profile whose totals are gone on from.");
 }
 
 void RegisterOutputMinMaxObserverAttachToLaterNets() {
   RegisterCpuOperator<AttachToLaterNetsOp>(
       "OutputMinMaxObserverAttachToLaterNets");
-  ControlSchema("OutputMinMaxObserverAttachToLaterNets", 0)
+  RecordingArguments(ControlSchema("OutputMinMaxObserverAttachToLaterNets", 0))
       .SetDoc("Observes every net that is made from now on in this process.")
-      .Arg("folder", "Each net is dumped to folder/<net name>.minmax.")
-      .Arg("enable", "0: leave later nets alone again. Default 1.")
-      .Arg("dump_freq", kDumpFreqDoc)
-      .Arg("op_types", kOpTypesDoc)
-      .Arg("outputs", kOutputsDoc);
+      .Arg("folder", "Each net is dumped to folder/<net name>.<extension>.")
+      .Arg("path", "Instead of folder: each net is dumped to this one file.")
+      .Arg("unique_paths", "1: the n-th net is dumped to path.<n>. Default 0.")
+      .Arg("enable",
+           "0: leave later nets alone again, of all observers or of the one "
+           "that observer names. Default 1.");
 }
 
 void RegisterOutputMinMaxObserverInfo() {
@@ -208,14 +301,20 @@ void RegisterOutputMinMaxObserverInfo() {
   ControlSchema("OutputMinMaxObserverInfo", 1)
       .SetDoc("What was measured, as JSON.")
       .Arg("net", "Name of a net. Default: every observed net, as a list.")
+      .Arg("observer", kObserverDoc)
+      .Arg("histograms", "1: with the counts of histograms. Default 0.")
       .Output(0, "json", "string tensor [1]");
 }
 
 void RegisterOutputMinMaxObserverDump() {
   RegisterCpuOperator<DumpOp>("OutputMinMaxObserverDump");
   ControlSchema("OutputMinMaxObserverDump", 0)
-      .SetDoc("Writes a net's ranges in the .minmax format.")
+      .SetDoc("Writes what was measured of a net.")
       .Arg("net", kNetDoc)
+      .Arg("observer", kObserverDoc)
+      .Arg("format", kFormatDoc)
+      .Arg("delimiter", kDelimiterDoc)
+      .Arg("samples", "Samples fed so far, for the header of a profile.")
       .Arg("path", "File to write. Default: the path given at attach.")
       .Arg("reset", "1: write what was seen since the last reset, and reset.");
 }
@@ -223,22 +322,25 @@ void RegisterOutputMinMaxObserverDump() {
 void RegisterOutputMinMaxObserverReset() {
   RegisterCpuOperator<ResetOp>("OutputMinMaxObserverReset");
   ControlSchema("OutputMinMaxObserverReset", 0)
-      .SetDoc("Forgets the ranges seen so far; totals and counts stay.")
-      .Arg("net", kNetDoc);
+      .SetDoc("Forgets the values seen so far; totals and counts stay.")
+      .Arg("net", kNetDoc)
+      .Arg("observer", kObserverDoc);
 }
 
 void RegisterOutputMinMaxObserverStop() {
   RegisterCpuOperator<StopOp>("OutputMinMaxObserverStop");
   ControlSchema("OutputMinMaxObserverStop", 0)
       .SetDoc("Records no run until OutputMinMaxObserverResume.")
-      .Arg("net", kNetDoc);
+      .Arg("net", kNetDoc)
+      .Arg("observer", kObserverDoc);
 }
 
 void RegisterOutputMinMaxObserverResume() {
   RegisterCpuOperator<ResumeOp>("OutputMinMaxObserverResume");
   ControlSchema("OutputMinMaxObserverResume", 0)
       .SetDoc("Goes on recording after OutputMinMaxObserverStop.")
-      .Arg("net", kNetDoc);
+      .Arg("net", kNetDoc)
+      .Arg("observer", kObserverDoc);
 }
 
 void RegisterOutputMinMaxObserverDetach() {
@@ -247,7 +349,8 @@ void RegisterOutputMinMaxObserverDetach() {
       .SetDoc(
           "Takes the observer off a net; writes its totals first if it was "
           "attached with a path.")
-      .Arg("net", kNetDoc);
+      .Arg("net", kNetDoc)
+      .Arg("observer", kObserverDoc);
 }
 
 }  // namespace caffe2_quantization

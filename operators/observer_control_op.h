@@ -1,19 +1,28 @@
 // Operators that drive the observers, so that any front end that can run an
 // operator can measure a net: no binding is compiled.
 //
-//   OutputMinMaxObserverAttach             net, path, dump_freq, op_types,
-//   outputs OutputMinMaxObserverAttachToLaterNets  folder, dump_freq, op_types,
-//   outputs;
-//                                          enable (1)
-//   OutputMinMaxObserverInfo               net (default: all)  -> JSON, one
-//   string OutputMinMaxObserverDump               net, path, reset (0)
-//   OutputMinMaxObserverReset              net
-//   OutputMinMaxObserverStop               net
-//   OutputMinMaxObserverResume             net
-//   OutputMinMaxObserverDetach             net
+//   OutputMinMaxObserverAttach             net, observer, path, resume_from,
+//                                          and how to record and dump (below)
+//   OutputMinMaxObserverAttachToLaterNets  observer, folder or path and
+//                                          unique_paths, enable (1), and how to
+//                                          record and dump
+//   OutputMinMaxObserverInfo               net (default: all), observer,
+//                                          histograms (0)
+//                                          -> JSON, one string
+//   OutputMinMaxObserverDump               net, observer, path, reset (0),
+//                                          format, delimiter, samples
+//   OutputMinMaxObserverReset              net, observer
+//   OutputMinMaxObserverStop               net, observer
+//   OutputMinMaxObserverResume             net, observer
+//   OutputMinMaxObserverDetach             net, observer
+//
+// How to record: histogram_bins, column_max_bins, column_max_blobs, op_types,
+// op_names, outputs, every, run_limit. How to dump: dump_freq, format,
+// delimiter.
 //
 // `net` is the name of a net of the workspace that runs the operator. All but
-// Attach also know nets that are gone by now.
+// Attach also know nets that are gone by now. `observer` is a label; without
+// one the net's only observer is meant.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_OBSERVER_CONTROL_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_OBSERVER_CONTROL_OP_H_
 
@@ -37,10 +46,13 @@ class ObserverControlOp : public caffe2::Operator<caffe2::CPUContext> {
   std::string NetName() const;
   // The net itself; an enforce error lists the nets there are.
   caffe2::NetBase* Net() const;
-  // What was measured of it; an enforce error when nothing is attached.
+  // What was measured of it; an enforce error when nothing is attached, or
+  // several observers are and none is named.
   std::shared_ptr<NetMeasurement> Measurement() const;
   // A list of names; an enforce error when the argument is there without one.
   std::vector<std::string> Names(const char* argument) const;
+  // The argument `format`; kDefault when it is missing.
+  OutputMinMaxOptions::Format Format() const;
   // The options that both attaching operators take.
   OutputMinMaxOptions Options() const;
 

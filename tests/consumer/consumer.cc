@@ -60,7 +60,7 @@ void ObserveANet(caffe2::Workspace* workspace, const std::string& path) {
   Check(!cq::ForgetNetMeasurement("net"), "forget");
   std::vector<cq::MinMaxLine> lines;
   Check(cq::ReadMinMaxFile(path, &lines).ok() && lines.size() == 1, "file");
-  cq::AttachOutputMinMaxObserverToLaterNets({});
+  Check(cq::AttachOutputMinMaxObserverToLaterNets({}).ok(), "later nets");
   cq::StopAttachingToLaterNets();
 
   // The observers as objects.

@@ -117,7 +117,7 @@ TEST(Attachment, LaterNets) {
                           ("attachment_test." + std::to_string(getpid()) + "." +
                            std::to_string(++repetition));
   fs::create_directories(folder);
-  AttachOutputMinMaxObserverToLaterNets({}, folder);
+  ASSERT_TRUE(AttachOutputMinMaxObserverToLaterNets({}, {folder}).ok());
   {
     caffe2::Workspace workspace;
     FeedFloats(&workspace, "x", {3});
@@ -133,7 +133,7 @@ TEST(Attachment, LaterNets) {
     EXPECT_EQ(FindNetMeasurement("c", &workspace), nullptr);
     // The host forgets all creators: enabling again still works.
     caffe2::ClearGlobalNetObservers();
-    AttachOutputMinMaxObserverToLaterNets({});
+    ASSERT_TRUE(AttachOutputMinMaxObserverToLaterNets({}).ok());
     ASSERT_NE(workspace.CreateNet(NegativeNet("d")), nullptr);
     EXPECT_NE(FindNetMeasurement("d", &workspace), nullptr);
     StopAttachingToLaterNets();

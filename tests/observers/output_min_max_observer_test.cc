@@ -218,7 +218,7 @@ TEST_F(OutputMinMaxObserverTest, TimestampsComeFromTheClock) {
   int ticks = 0;
   OutputMinMaxOptions options;
   options.clock = [&] { return TimePoint(std::chrono::seconds(++ticks)); };
-  options.op_types = {"Relu"};
+  options.recording.op_types = {"Relu"};
   std::shared_ptr<NetMeasurement> measurement;
   ASSERT_TRUE(AttachOutputMinMaxObserver(net_, options, &measurement).ok());
   EXPECT_EQ(measurement->get_info().attached_at,
@@ -233,8 +233,8 @@ TEST_F(OutputMinMaxObserverTest, TimestampsComeFromTheClock) {
 
 TEST_F(OutputMinMaxObserverTest, ChoosesOperatorsByTypeAndOutput) {
   OutputMinMaxOptions options;
-  options.op_types = {"Relu", "Split"};
-  options.outputs = {"x_d", "x_e"};
+  options.recording.op_types = {"Relu", "Split"};
+  options.recording.outputs = {"x_d", "x_e"};
   std::shared_ptr<NetMeasurement> measurement;
   ASSERT_TRUE(AttachOutputMinMaxObserver(net_, options, &measurement).ok());
   const NetInfo info = measurement->get_info();

@@ -10,6 +10,8 @@
 namespace caffe2_quantization {
 namespace {
 
+using Kind = TensorScan::Kind;
+
 template <typename T>
 caffe2::Tensor MakeTensor(const std::vector<T>& values) {
   caffe2::Tensor tensor(
@@ -21,7 +23,7 @@ caffe2::Tensor MakeTensor(const std::vector<T>& values) {
 
 TEST(ScanTensor, EveryType) {
   const auto expect = [](const TensorScan& scan, double min, double max) {
-    EXPECT_TRUE(scan.supported);
+    EXPECT_EQ(scan.kind, Kind::kValues);
     EXPECT_EQ(scan.range.min(), min);
     EXPECT_EQ(scan.range.max(), max);
     EXPECT_EQ(scan.count, 3u);
@@ -56,16 +58,20 @@ TEST(ScanTensor, NonFiniteValuesAreCountedOnly) {
 
 TEST(ScanTensor, EmptyAndUnfilledTensors) {
   const TensorScan empty = ScanTensor(MakeTensor<float>({}));
-  EXPECT_TRUE(empty.supported);
+  EXPECT_EQ(empty.kind, Kind::kValues);
   EXPECT_TRUE(empty.range.empty());
   EXPECT_EQ(empty.count, 0u);
-  EXPECT_FALSE(ScanTensor(caffe2::Tensor(caffe2::CPU)).supported);
+  EXPECT_EQ(ScanTensor(caffe2::Tensor(caffe2::CPU)).kind, Kind::kMissing);
   caffe2::Tensor shaped(std::vector<int64_t>{4}, caffe2::CPU);
-  EXPECT_FALSE(ScanTensor(shaped).supported);
+  EXPECT_EQ(ScanTensor(shaped).kind, Kind::kMissing);
+  EXPECT_EQ(ScanBlob(nullptr).kind, Kind::kMissing);
+  const caffe2::Blob nothing;
+  EXPECT_EQ(ScanBlob(&nothing).kind, Kind::kMissing);
 }
 
 TEST(ScanTensor, ATypeWithoutOrderIsNotSupported) {
-  EXPECT_FALSE(ScanTensor(MakeTensor<std::string>({"a", "b"})).supported);
+  EXPECT_EQ(ScanTensor(MakeTensor<std::string>({"a", "b"})).kind,
+            Kind::kUnsupported);
 }
 
 }  // namespace

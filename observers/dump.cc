@@ -1,0 +1,95 @@
+#include "observers/dump.h"
+
+#include <type_traits>
+
+#include "observers/min_max_file.h"
+#include "observers/profile.h"
+#include "quantization/atomic_file.h"
+
+namespace caffe2_quantization {
+
+using Format = OutputMinMaxOptions::Format;
+
+Format FormatOf(Format format, const RecordingOptions& options) {
+  if (format != Format::kDefault) return format;
+  if (options.column_max_bins > 0) return Format::kColumnMax;
+  return options.histogram_bins > 0 ? Format::kHistogram : Format::kMinMax;
+}
+
+const char* ExtensionOf(Format format) {
+  switch (format) {
+    case Format::kHistogram:
+      return "hist";
+    case Format::kColumnMax:
+      return "col_max_hist";
+    case Format::kProfile:
+      return "profile";
+    case Format::kProfileJson:
+      return "profile.json";
+    default:
+      return "minmax";
+  }
+}
+
+Status WriteDump(const std::string& path, const NetInfo& info,
+                 const DumpForm& form) {
+  switch (FormatOf(form.format, info.options)) {
+    case Format::kMinMax:
+      return WriteFileAtomically(path, FormatMinMax(info, RangeSince::kAttach));
+    case Format::kProfile:
+      return WriteProfile(path, info, /*json=*/false);
+    case Format::kProfileJson:
+      return WriteProfile(path, info, /*json=*/true);
+    default:
+      return Status::InvalidArgument("TODO");
+  }
+}
+
+Status CheckDelimiter(const std::string& delimiter) {
+  const std::string excluded = "\"\\+-.\n\r";
+  bool ok = !delimiter.empty();
+  for (const char c : delimiter) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    const bool digit = c >= '0' && c <= '9';
+    ok &= !letter && !digit && excluded.find(c) == std::string::npos;
+  }
+  if (ok) return Status::Ok();
+  return Status::InvalidArgument(
+      "the delimiter is '" + delimiter +
+      "', expected one or more characters, none of them a quote, a backslash, "
+      "a digit, a sign, a point, a line break or a letter");
+}
+
+Status CompareOptions(const RecordingOptions& found,
+                      const RecordingOptions& expected) {
+  const auto text = [](const auto& value) {
+    if constexpr (std::is_integral_v<std::decay_t<decltype(value)>>) {
+      return std::to_string(value);
+    } else {
+      std::string list;
+      for (const std::string& name : value) {
+        list += (list.empty() ? "'" : ", '") + name + "'";
+      }
+      return list.empty() ? std::string("none") : list;
+    }
+  };
+  std::string message;
+  const auto compare = [&](const char* option, const auto& a, const auto& b) {
+    if (a == b) return;
+    message += (message.empty() ? "" : "; ") + std::string(option) + " is " +
+               text(a) + ", expected " + text(b);
+  };
+  compare("histogram_bins", found.histogram_bins, expected.histogram_bins);
+  compare("column_max_bins", found.column_max_bins, expected.column_max_bins);
+  compare("column_max_blobs", found.column_max_blobs,
+          expected.column_max_blobs);
+  compare("op_types", found.op_types, expected.op_types);
+  compare("op_names", found.op_names, expected.op_names);
+  compare("outputs", found.outputs, expected.outputs);
+  compare("every", found.every, expected.every);
+  compare("run_limit", found.run_limit, expected.run_limit);
+  if (message.empty()) return Status::Ok();
+  return Status::InvalidArgument("of the profile's options, " + message);
+}
+
+}  // namespace caffe2_quantization

@@ -1,0 +1,38 @@
+// Writing what was observed of a net, in the form that is asked for.
+#ifndef CAFFE2_QUANTIZATION_OBSERVERS_DUMP_H_
+#define CAFFE2_QUANTIZATION_OBSERVERS_DUMP_H_
+
+#include <string>
+
+#include "observers/output_info.h"
+#include "observers/output_min_max_observer.h"
+#include "quantization/status.h"
+
+namespace caffe2_quantization {
+
+struct DumpForm {
+  OutputMinMaxOptions::Format format = OutputMinMaxOptions::Format::kDefault;
+  std::string delimiter = " ";
+};
+
+// What kDefault stands for with these options; another format itself.
+OutputMinMaxOptions::Format FormatOf(OutputMinMaxOptions::Format format,
+                                     const RecordingOptions& options);
+
+// "minmax", "hist", "col_max_hist", "profile" or "profile.json".
+const char* ExtensionOf(OutputMinMaxOptions::Format format);
+
+// Writes the totals of `info`.
+Status WriteDump(const std::string& path, const NetInfo& info,
+                 const DumpForm& form);
+
+// OK for what may stand between the fields of a text form.
+Status CheckDelimiter(const std::string& delimiter);
+
+// OK when both options record the same; an error names what differs.
+Status CompareOptions(const RecordingOptions& found,
+                      const RecordingOptions& expected);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OBSERVERS_DUMP_H_

@@ -1,0 +1,461 @@
+#include "observers/operator_record.h"
+
+#include <c10/util/SmallVector.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include "caffe2/core/logging.h"
+
+namespace caffe2_quantization {
+namespace {
+
+// Sets *text when it changes: that is once for most outputs.
+bool SetName(c10::string_view name, std::string* text) {
+  if (*text == name) return false;
+  *text = std::string(name.data(), name.size());
+  return true;
+}
+
+void AddSorted(const std::string& name, std::vector<std::string>* names) {
+  const auto at = std::lower_bound(names->begin(), names->end(), name);
+  if (at == names->end() || *at != name) names->insert(at, name);
+}
+
+bool MatchesAny(const std::vector<std::string>& patterns,
+                const std::string& name) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) {
+                       return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+                     });
+}
+
+OutputCounts CountsOf(const OutputInfo& info) {
+  OutputCounts counts{};
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    counts[i] = info.*kOutputCounts[i];
+  }
+  return counts;
+}
+
+}  // namespace
+
+void RunGate::Begin() {
+  const bool chosen = runs_ % static_cast<uint64_t>(every_) == 0;
+  chosen ? closed_ &= ~kSkipped : closed_ |= kSkipped;
+}
+
+bool RunGate::End() {
+  const unsigned closed = closed_;
+  if ((closed & ~kSkipped) != 0) return false;
+  ++runs_;
+  if ((closed & kSkipped) == 0) {
+    ++recorded_runs_;
+    if (LimitReached()) closed_ |= kLimit;
+  }
+  return true;
+}
+
+void RunGate::Restart(uint64_t runs, uint64_t recorded_runs) {
+  runs_ = runs;
+  recorded_runs_ = recorded_runs;
+  if (LimitReached()) closed_ |= kLimit;
+}
+
+bool RunGate::LimitReached() const {
+  return limit_ > 0 && recorded_runs_ >= static_cast<uint64_t>(limit_);
+}
+
+void RecordContext::Call(const OutputRecord& record) {
+  std::string error;
+  try {
+    if (options.on_record) options.on_record(record);
+    if (HasRecordCallbacks()) CallRecordCallbacks(record);
+    return;
+  } catch (const std::exception& thrown) {
+    error = thrown.what();
+  } catch (...) {
+    error = "an exception of unknown type";
+  }
+  LogOnce(&callback_logged, "a record callback threw: " + error);
+}
+
+void RecordContext::LogOnce(std::atomic<bool>* logged,
+                            const std::string& message) const {
+  if (logged->exchange(true)) return;
+  LOG(ERROR) << "Observer of net '" << net_name << "': " << message;
+}
+
+bool Admits(const RecordingOptions& options, const caffe2::OperatorBase& op) {
+  if (!options.op_types.empty() && !MatchesAny(options.op_types, op.type())) {
+    return false;
+  }
+  if (options.op_names.empty() && options.outputs.empty()) return true;
+  if (!op.has_debug_def()) return false;
+  if (!options.op_names.empty() &&
+      !MatchesAny(options.op_names, op.debug_def().name())) {
+    return false;
+  }
+  const auto& names = op.debug_def().output();
+  return options.outputs.empty() ||
+         std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+           return MatchesAny(options.outputs, name);
+         });
+}
+
+bool IsRecurrent(const caffe2::OperatorBase& op) {
+  return op.type() == "RecurrentNetwork" ||
+         op.type() == "RecurrentNetworkGradient";
+}
+
+OperatorRecord::OperatorRecord(std::shared_ptr<RecordContext> context,
+                               const caffe2::OperatorBase& op, int op_index,
+                               int step_index, bool own)
+    : context_(std::move(context)),
+      op_index_(op_index),
+      step_index_(step_index),
+      own_(own),
+      op_type_(op.type()),
+      outputs_(static_cast<std::size_t>(op.OutputSize())) {
+  const auto& blobs = context_->options.recording.column_max_blobs;
+  for (int i = 0; i < op.OutputSize(); ++i) {
+    Output& output = outputs_[static_cast<std::size_t>(i)];
+    output.info.output_index = i;
+    output.info.tensor_name = op.has_debug_def() ? op.debug_def().output(i)
+                                                 : "output" + std::to_string(i);
+    output.column_max =
+        std::binary_search(blobs.begin(), blobs.end(), output.info.tensor_name);
+    output.info.values = output.before = NewValues();
+  }
+}
+
+OperatorRecord::OperatorRecord(std::shared_ptr<RecordContext> context,
+                               const OperatorInfo& info)
+    : context_(std::move(context)),
+      op_index_(info.op_index),
+      step_index_(info.step_index),
+      own_(true),
+      op_type_(info.op_type),
+      outputs_(info.outputs.size()) {
+  const auto& blobs = context_->options.recording.column_max_blobs;
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    Output& output = outputs_[i];
+    output.info.output_index = info.outputs[i].output_index;
+    output.info.tensor_name = info.outputs[i].tensor_name;
+    output.column_max =
+        std::binary_search(blobs.begin(), blobs.end(), output.info.tensor_name);
+    output.info.values = output.before = NewValues();
+  }
+}
+
+OutputValues OperatorRecord::NewValues() const {
+  OutputValues values;
+  const int bins = context_->options.recording.histogram_bins;
+  if (bins > 0) values.histogram = Histogram(bins);
+  return values;
+}
+
+void OperatorRecord::Record(caffe2::OperatorBase* op) {
+  if (!own_) return;
+  // An operator that goes on after its run has not filled its outputs yet, and
+  // one of the new kind has no blobs.
+  if (op->HasAsyncPart() || !op->isLegacyOperator()) return;
+  const RecordingOptions& options = context_->options.recording;
+  const std::size_t size =
+      std::min(outputs_.size(), static_cast<std::size_t>(op->OutputSize()));
+  const bool histograms = options.histogram_bins > 0;
+  // The passes over memory take the time. Without a histogram to fill they need
+  // no lock.
+  c10::SmallVector<const caffe2::Blob*, 4> blobs;
+  c10::SmallVector<TensorScan, 4> scans(size);
+  std::vector<std::optional<ColumnMaxima>> maxima;
+  for (std::size_t i = 0; i < size; ++i) {
+    blobs.push_back(op->OutputBlob(static_cast<int>(i)));
+    if (!histograms) scans[i] = ScanBlob(blobs[i]);
+    if (!outputs_[i].column_max) continue;
+    maxima.resize(size);
+    ColumnMaxima found;
+    if (found.Scan(blobs[i])) maxima[i] = std::move(found);
+  }
+  std::vector<OutputRecord> heard;
+  const bool has_listeners = context_->has_listeners();
+  const TimePoint now = context_->Now();
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const uint64_t run = ++records_;
+    if (first_record_ == TimePoint{}) first_record_ = now;
+    last_record_ = now;
+    for (std::size_t i = 0; i < size; ++i) {
+      Output& output = outputs_[i];
+      if (histograms) {
+        scans[i] = ScanBlob(blobs[i], &output.info.values.histogram);
+      }
+      Add(blobs[i], scans[i], &output);
+      if (output.column_max && scans[i].kind != TensorScan::Kind::kMissing) {
+        AddColumnMaxima(maxima[i].has_value() ? &*maxima[i] : nullptr, &output);
+      }
+      if (has_listeners) heard.push_back(Heard(output, scans[i], run));
+    }
+  }
+  for (const OutputRecord& record : heard) context_->Call(record);
+}
+
+// Under mutex_.
+void OperatorRecord::Add(const caffe2::Blob* blob, const TensorScan& scan,
+                         Output* output) {
+  OutputInfo& info = output->info;
+  if (scan.kind == TensorScan::Kind::kMissing) {
+    ++info.missing_runs;
+    return;
+  }
+  if (SetName(TypeNameOf(blob), &info.type_name)) {
+    AddSorted(info.type_name, &info.types);
+  }
+  // Most runs have the shape of the one before, which is in the set.
+  if (ShapeOf(blob, &output->shape) &&
+      (output->shape != info.shape || info.shapes.shapes().empty())) {
+    info.shape = output->shape;
+    info.shapes.Add(info.shape);
+  }
+  if (scan.kind == TensorScan::Kind::kUnsupported) {
+    ++info.unsupported_runs;
+    return;
+  }
+  ++info.runs;
+  if (scan.count == 0) ++info.empty_runs;
+  info.values.range.Merge(scan.range);
+  info.values.raw_range.Merge(scan.raw_range);
+  info.count += scan.count;
+  info.zero_count += scan.zero_count;
+  info.nan_count += scan.nan_count;
+  info.positive_infinity_count += scan.positive_infinity_count;
+  info.negative_infinity_count += scan.negative_infinity_count;
+}
+
+// Under mutex_.
+void OperatorRecord::AddColumnMaxima(const ColumnMaxima* maxima,
+                                     Output* output) {
+  OutputInfo& info = output->info;
+  if (maxima != nullptr) {
+    maxima->AddTo(context_->options.recording.column_max_bins,
+                  &info.values.column_max);
+    return;
+  }
+  ++info.column_max_unsupported_runs;
+  context_->LogOnce(&context_->column_max_logged,
+                    "no column maxima of output '" + info.tensor_name +
+                        "', expected numbers in two dimensions, " +
+                        std::to_string(ColumnMaxima::kMaxColumns) +
+                        " columns at most");
+}
+
+OutputRecord OperatorRecord::Heard(const Output& output, const TensorScan& scan,
+                                   uint64_t run) const {
+  OutputRecord record;
+  record.net_name = context_->net_name;
+  record.observer = context_->options.label;
+  record.op_index = op_index_;
+  record.step_index = step_index_;
+  record.op_type = op_type_;
+  record.output_index = output.info.output_index;
+  record.tensor_name = output.info.tensor_name;
+  if (scan.kind != TensorScan::Kind::kMissing) {
+    record.type_name = output.info.type_name;
+    record.shape = output.info.shape;
+  }
+  record.range = scan.range;
+  record.raw_range = scan.raw_range;
+  record.count = scan.count;
+  record.zero_count = scan.zero_count;
+  record.nan_count = scan.nan_count;
+  record.positive_infinity_count = scan.positive_infinity_count;
+  record.negative_infinity_count = scan.negative_infinity_count;
+  record.run = run;
+  return record;
+}
+
+// ---- Values, and what was before them ---------------------------------------
+
+void OperatorRecord::Merge(const OutputValues& from, OutputValues* into) const {
+  const Status status = into->Merge(from);
+  if (status.ok()) return;
+  context_->LogOnce(&context_->overflow_logged, status.message());
+}
+
+// Under mutex_.
+OutputInfo OperatorRecord::InfoOf(const Output& output) const {
+  OutputInfo info = output.info;
+  if (is_taken_) Merge(output.taken, &info.values);
+  info.total = output.before;
+  Merge(info.values, &info.total);
+  return info;
+}
+
+OperatorInfo OperatorRecord::Header() const {
+  OperatorInfo info;
+  info.op_index = op_index_;
+  info.step_index = step_index_;
+  info.op_type = op_type_;
+  info.first_record = first_record_;
+  info.last_record = last_record_;
+  return info;
+}
+
+OperatorInfo OperatorRecord::get_info() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  OperatorInfo info = Header();
+  for (const Output& output : outputs_) {
+    info.outputs.push_back(InfoOf(output));
+  }
+  return info;
+}
+
+void OperatorRecord::AppendInfos(std::vector<OperatorInfo>* infos) const {
+  if (own_) infos->push_back(get_info());
+  for (const auto& step : Steps()) step->AppendInfos(infos);
+}
+
+void OperatorRecord::AppendTaken(std::vector<OperatorInfo>* infos) const {
+  if (own_) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    OperatorInfo info = Header();
+    for (const Output& output : outputs_) {
+      OutputInfo taken = output.info;
+      taken.values = taken.total = output.taken;
+      for (std::size_t i = 0; i < kOutputCounts.size(); ++i) {
+        taken.*kOutputCounts[i] = output.at_take[i] - output.at_commit[i];
+      }
+      info.outputs.push_back(std::move(taken));
+    }
+    infos->push_back(std::move(info));
+  }
+  for (const auto& step : Steps()) step->AppendTaken(infos);
+}
+
+void OperatorRecord::Take() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (Output& output : outputs_) {
+      output.taken = std::exchange(output.info.values, NewValues());
+      output.at_take = CountsOf(output.info);
+    }
+    is_taken_ = true;
+  }
+  for (const auto& step : Steps()) step->Take();
+}
+
+void OperatorRecord::Commit() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    // A step that came after Take() has nothing set aside.
+    for (Output& output : outputs_) {
+      if (!is_taken_) break;
+      Merge(output.taken, &output.before);
+      output.taken = OutputValues();
+      output.at_commit = output.at_take;
+    }
+    is_taken_ = false;
+  }
+  for (const auto& step : Steps()) step->Commit();
+}
+
+void OperatorRecord::Rollback() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (Output& output : outputs_) {
+      if (!is_taken_) break;
+      Merge(output.info.values, &output.taken);
+      output.info.values = std::exchange(output.taken, OutputValues());
+    }
+    is_taken_ = false;
+  }
+  for (const auto& step : Steps()) step->Rollback();
+}
+
+void OperatorRecord::reset() {
+  Take();
+  Commit();
+}
+
+uint64_t OperatorRecord::records() const {
+  uint64_t sum = records_;
+  for (const auto& step : Steps()) sum += step->records();
+  return sum;
+}
+
+// ---- Steps ------------------------------------------------------------------
+
+std::vector<std::shared_ptr<OperatorRecord>> OperatorRecord::Steps() const {
+  std::lock_guard<std::mutex> lock(steps_mutex_);
+  std::vector<std::shared_ptr<OperatorRecord>> steps;
+  for (const auto& [index, step] : steps_) {
+    if (step != nullptr) steps.push_back(step);
+  }
+  return steps;
+}
+
+std::shared_ptr<OperatorRecord> OperatorRecord::Step(
+    const caffe2::OperatorBase& op, int step_index) {
+  std::lock_guard<std::mutex> lock(steps_mutex_);
+  const auto [step, added] = steps_.try_emplace(step_index);
+  if (added && Admits(context_->options.recording, op)) {
+    step->second = std::make_shared<OperatorRecord>(context_, op, op_index_,
+                                                    step_index, /*own=*/true);
+  }
+  return step->second;
+}
+
+// ---- Going on from a profile ------------------------------------------------
+
+Status OperatorRecord::CheckGoOnFrom(const OperatorInfo& info) const {
+  const std::string where =
+      "operator " + std::to_string(info.op_index) +
+      (info.step_index < 0 ? "" : ", step " + std::to_string(info.step_index));
+  if (!own_ || info.op_type != op_type_ ||
+      info.outputs.size() != outputs_.size()) {
+    return Status::InvalidArgument(
+        "the profile's " + where + " is a '" + info.op_type + "' with " +
+        std::to_string(info.outputs.size()) + " outputs, expected a '" +
+        (own_ ? op_type_ : std::string()) + "' with " +
+        std::to_string(outputs_.size()));
+  }
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    const std::string& name = outputs_[i].info.tensor_name;
+    if (info.outputs[i].tensor_name == name) continue;
+    return Status::InvalidArgument(
+        "output " + std::to_string(i) + " of the profile's " + where + " is '" +
+        info.outputs[i].tensor_name + "', expected '" + name + "'");
+  }
+  return Status::Ok();
+}
+
+void OperatorRecord::GoOnFrom(const OperatorInfo& info) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  first_record_ = info.first_record;
+  last_record_ = info.last_record;
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    const OutputInfo& from = info.outputs[i];
+    Output& output = outputs_[i];
+    output.before = from.total;
+    // An empty one does not always say how many bins it would have.
+    if (from.total.histogram.empty()) {
+      output.before.histogram = NewValues().histogram;
+    }
+    output.info.types = from.types;
+    output.info.shapes = from.shapes;
+    for (const auto count : kOutputCounts) output.info.*count = from.*count;
+    output.at_commit = CountsOf(output.info);
+  }
+}
+
+void OperatorRecord::AddStep(const OperatorInfo& info) {
+  auto step = std::make_shared<OperatorRecord>(context_, info);
+  step->GoOnFrom(info);
+  std::lock_guard<std::mutex> lock(steps_mutex_);
+  steps_[info.step_index] = std::move(step);
+}
+
+}  // namespace caffe2_quantization

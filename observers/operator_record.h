@@ -1,0 +1,211 @@
+// What is recorded of one operator, and the rules that all operators of a net
+// share.
+//
+// Thread rule: any thread, as far as nothing else is said.
+#ifndef CAFFE2_QUANTIZATION_OBSERVERS_OPERATOR_RECORD_H_
+#define CAFFE2_QUANTIZATION_OBSERVERS_OPERATOR_RECORD_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "caffe2/core/operator.h"
+#include "observers/output_info.h"
+#include "observers/output_min_max_observer.h"
+#include "observers/tensor_scan.h"
+#include "quantization/status.h"
+
+namespace caffe2_quantization {
+
+// Which runs are recorded: those of 1, N + 1, 2N + 1 ..., while not stopped, up
+// to a limit. The choice is made when a run starts, so that its operators agree
+// on whichever threads they are.
+class RunGate {
+ public:
+  RunGate(int64_t every, int64_t limit) : every_(every), limit_(limit) {}
+
+  // Whether to record now. Costs one read.
+  bool open() const { return closed_.load(std::memory_order_relaxed) == 0; }
+
+  // Around each run. End() tells whether the run was counted: not while
+  // stopped. A run that has no End() has failed, and is not counted.
+  void Begin();
+  bool End();
+
+  void Stop() { closed_ |= kStopped; }
+  void Resume() { closed_ &= ~kStopped; }
+  // For good.
+  void Close() { closed_ |= kClosed; }
+  // Goes on from so many runs.
+  void Restart(uint64_t runs, uint64_t recorded_runs);
+
+  bool stopped() const { return (closed_ & ~kSkipped) != 0; }
+  bool closed() const { return (closed_ & kClosed) != 0; }
+  uint64_t runs() const { return runs_; }
+  uint64_t recorded_runs() const { return recorded_runs_; }
+
+ private:
+  enum : unsigned { kStopped = 1, kSkipped = 2, kLimit = 4, kClosed = 8 };
+
+  bool LimitReached() const;
+
+  const int64_t every_;
+  const int64_t limit_;
+  std::atomic<unsigned> closed_{0};
+  std::atomic<uint64_t> runs_{0};
+  std::atomic<uint64_t> recorded_runs_{0};
+};
+
+// What the records of one observer have in common.
+struct RecordContext {
+  // `options` are normal ones (NormalizeOptions).
+  RecordContext(OutputMinMaxOptions normal, std::string net, bool of_net)
+      : options(std::move(normal)),
+        net_name(std::move(net)),
+        is_of_net(of_net),
+        gate(options.recording.every, options.recording.run_limit) {}
+
+  TimePoint Now() const {
+    return options.clock ? options.clock() : std::chrono::system_clock::now();
+  }
+  // Calls on_record and the callbacks of the process.
+  bool has_listeners() const {
+    return options.on_record != nullptr || HasRecordCallbacks();
+  }
+  void Call(const OutputRecord& record);
+  // Logs the first of these messages.
+  void LogOnce(std::atomic<bool>* logged, const std::string& message) const;
+
+  const OutputMinMaxOptions options;
+  const std::string net_name;
+  const bool is_of_net;  // else of one operator, whose runs the gate counts
+  RunGate gate;
+  std::atomic<bool> callback_logged{false};
+  std::atomic<bool> column_max_logged{false};
+  std::atomic<bool> overflow_logged{false};
+};
+
+// True when the options admit an operator: its type, its name and one of its
+// outputs match.
+bool Admits(const RecordingOptions& options, const caffe2::OperatorBase& op);
+
+// True for an operator that has a net of its own, run once a time step.
+bool IsRecurrent(const caffe2::OperatorBase& op);
+
+// The numbers of an OutputInfo that only grow.
+inline constexpr std::array<uint64_t OutputInfo::*, 10> kOutputCounts = {
+    &OutputInfo::runs,
+    &OutputInfo::count,
+    &OutputInfo::zero_count,
+    &OutputInfo::nan_count,
+    &OutputInfo::positive_infinity_count,
+    &OutputInfo::negative_infinity_count,
+    &OutputInfo::empty_runs,
+    &OutputInfo::missing_runs,
+    &OutputInfo::unsupported_runs,
+    &OutputInfo::column_max_unsupported_runs,
+};
+using OutputCounts = std::array<uint64_t, kOutputCounts.size()>;
+
+class OperatorRecord final : public OperatorMeasurement {
+ public:
+  // `own`: whether the operator itself is recorded, or only its steps.
+  OperatorRecord(std::shared_ptr<RecordContext> context,
+                 const caffe2::OperatorBase& op, int op_index, int step_index,
+                 bool own);
+  // As a profile has it; of a step whose operator is not there yet.
+  OperatorRecord(std::shared_ptr<RecordContext> context,
+                 const OperatorInfo& info);
+
+  RecordContext* context() const { return context_.get(); }
+  int op_index() const { return op_index_; }
+  bool own() const { return own_; }
+  bool open() const {
+    return active_.load(std::memory_order_relaxed) && context_->gate.open();
+  }
+
+  // Adds a run that has succeeded and whose outputs nobody writes meanwhile.
+  void Record(caffe2::OperatorBase* op);
+
+  // The record of a step; made when it is not there yet. Null when the options
+  // do not admit it.
+  std::shared_ptr<OperatorRecord> Step(const caffe2::OperatorBase& op,
+                                       int step_index);
+
+  OperatorInfo get_info() const override;
+  void reset() override;
+  void stop() override { active_ = false; }
+  void resume() override { active_ = true; }
+
+  // This operator's information, if it is recorded itself, and its steps'.
+  void AppendInfos(std::vector<OperatorInfo>* infos) const;
+
+  // A reset in two parts. Take() sets aside what was seen since the last one;
+  // Commit() then lets it go, Rollback() puts it back. In between all of it is
+  // still reported. One caller at a time. All three include the steps.
+  void Take();
+  void Commit();
+  void Rollback();
+  // What was set aside, as if nothing had been before: values, totals and
+  // counts.
+  void AppendTaken(std::vector<OperatorInfo>* infos) const;
+
+  // Recorded runs, of the steps too.
+  uint64_t records() const;
+
+  // Totals and counts of a profile. Call it before anything is recorded.
+  // The check is of operator and names; GoOnFrom() relies on it.
+  Status CheckGoOnFrom(const OperatorInfo& info) const;
+  void GoOnFrom(const OperatorInfo& info);
+  // A step, of whose operator nothing is known yet but the profile.
+  void AddStep(const OperatorInfo& info);
+
+ private:
+  struct Output {
+    OutputInfo info;             // `total` is not used
+    std::vector<int64_t> shape;  // of this run, while it is recorded
+    OutputValues taken;          // set aside by Take()
+    OutputValues before;         // of the total: what was reset
+    OutputCounts at_take{};
+    OutputCounts at_commit{};
+    bool column_max = false;
+  };
+
+  void Add(const caffe2::Blob* blob, const TensorScan& scan, Output* output);
+  void AddColumnMaxima(const ColumnMaxima* maxima, Output* output);
+  OutputRecord Heard(const Output& output, const TensorScan& scan,
+                     uint64_t run) const;
+  OutputValues NewValues() const;
+  void Merge(const OutputValues& from, OutputValues* into) const;
+  OutputInfo InfoOf(const Output& output) const;
+  OperatorInfo Header() const;
+  std::vector<std::shared_ptr<OperatorRecord>> Steps() const;
+
+  const std::shared_ptr<RecordContext> context_;
+  const int op_index_;
+  const int step_index_;
+  const bool own_;
+  std::string op_type_;
+  std::atomic<bool> active_{true};
+  std::atomic<uint64_t> records_{0};
+
+  mutable std::mutex mutex_;     // of what follows, down to last_record_
+  std::vector<Output> outputs_;  // their number and names never change
+  bool is_taken_ = false;
+  TimePoint first_record_{};
+  TimePoint last_record_{};
+
+  mutable std::mutex steps_mutex_;
+  // Null: not admitted.
+  std::map<int, std::shared_ptr<OperatorRecord>> steps_;
+};
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OBSERVERS_OPERATOR_RECORD_H_
