@@ -115,8 +115,10 @@ OutputMinMaxObserver::~OutputMinMaxObserver() = default;
 
 void OutputMinMaxObserver::Start() {
   auto* record = static_cast<OperatorRecord*>(measurement_.get());
-  if (!record->context()->is_of_net) record->context()->gate.Begin();
-  run_.Start(record->open());
+  RecordContext* context = record->context();
+  if (!context->is_of_net) context->gate.Begin();
+  // Skipped runs of one operator are counted too.
+  run_.Start(record->open() || !context->is_of_net);
 }
 
 void OutputMinMaxObserver::Stop() {

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <string>
 
+#include "observers/record_callback.h"
 #include "plugin/plugin.h"
 #include "plugin/registration.h"
 #include "quantization/export.h"
@@ -62,4 +63,14 @@ const char* caffe2_quantization_isa(void) {
   static const std::string* name =
       new std::string(caffe2_quantization::kernels::ActiveTargetName());
   return name->c_str();
+}
+
+int64_t caffe2_quantization_add_record_callback(
+    caffe2_quantization_record_callback callback, void* user_data) {
+  if (callback == nullptr) return 0;
+  return caffe2_quantization::AddRecordCallback(callback, user_data);
+}
+
+int caffe2_quantization_remove_record_callback(int64_t id) {
+  return caffe2_quantization::RemoveRecordCallback(id) ? 0 : 1;
 }
