@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "observers/histogram_file.h"
 #include "observers/min_max_file.h"
 #include "observers/profile.h"
 #include "quantization/atomic_file.h"
@@ -34,30 +35,20 @@ const char* ExtensionOf(Format format) {
 Status WriteDump(const std::string& path, const NetInfo& info,
                  const DumpForm& form) {
   switch (FormatOf(form.format, info.options)) {
-    case Format::kMinMax:
-      return WriteFileAtomically(path, FormatMinMax(info, RangeSince::kAttach));
+    case Format::kHistogram:
+      return WriteFileAtomically(
+          path, FormatHistograms(info, RangeSince::kAttach, form.delimiter));
+    case Format::kColumnMax:
+      return WriteFileAtomically(
+          path, FormatColumnMax(info, RangeSince::kAttach, form.delimiter));
     case Format::kProfile:
       return WriteProfile(path, info, /*json=*/false);
     case Format::kProfileJson:
       return WriteProfile(path, info, /*json=*/true);
     default:
-      return Status::InvalidArgument("TODO");
+      return WriteFileAtomically(
+          path, FormatMinMax(info, RangeSince::kAttach, form.delimiter));
   }
-}
-
-Status CheckDelimiter(const std::string& delimiter) {
-  const std::string excluded = "\"\\+-.\n\r";
-  bool ok = !delimiter.empty();
-  for (const char c : delimiter) {
-    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    const bool digit = c >= '0' && c <= '9';
-    ok &= !letter && !digit && excluded.find(c) == std::string::npos;
-  }
-  if (ok) return Status::Ok();
-  return Status::InvalidArgument(
-      "the delimiter is '" + delimiter +
-      "', expected one or more characters, none of them a quote, a backslash, "
-      "a digit, a sign, a point, a line break or a letter");
 }
 
 Status CompareOptions(const RecordingOptions& found,

@@ -26,9 +26,6 @@ const char* ExtensionOf(OutputMinMaxOptions::Format format);
 Status WriteDump(const std::string& path, const NetInfo& info,
                  const DumpForm& form);
 
-// OK for what may stand between the fields of a text form.
-Status CheckDelimiter(const std::string& delimiter);
-
 // OK when both options record the same; an error names what differs.
 Status CompareOptions(const RecordingOptions& found,
                       const RecordingOptions& expected);

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <utility>
 
+#include "observers/delimited_text.h"
 #include "observers/dump.h"
 #include "observers/min_max_file.h"
 #include "observers/net_hash.h"

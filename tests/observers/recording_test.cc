@@ -406,7 +406,6 @@ TEST_F(Recording, OptionsOutOfRangeAreRefused) {
               o.format = OutputMinMaxOptions::Format::kColumnMax;
             }).find("column_max_blobs"),
             std::string::npos);
-  EXPECT_TRUE(FindNetMeasurements("n", workspace_.get()).empty());
   EXPECT_EQ(net->GetOperators()[0]->NumObservers(), 0u);
 }
 
@@ -532,6 +531,48 @@ TEST_F(Recording, ACallbackThatThrowsStopsNothing) {
   ASSERT_TRUE(RunFloats("n", {2}));
   EXPECT_EQ(calls, 2);
   EXPECT_EQ(Only(*measurement).runs, 2u);
+}
+
+// ---- Files ------------------------------------------------------------------
+
+TEST_F(Recording, EachFormatHasItsFile) {
+  using Format = OutputMinMaxOptions::Format;
+  auto* net = Make("n", {"y"});
+  OutputMinMaxOptions options;
+  options.delimiter = ", ";
+  options.recording.histogram_bins = 4;
+  options.recording.column_max_blobs = {"y"};
+  options.recording.column_max_bins = 4;
+  const auto measurement = Attach(net, options);
+  ScriptedOp::script() = [](ScriptedOp* op) {
+    op->Fill(0, {0, 1, 2, 3.5f}, {2, 2});
+    return true;
+  };
+  ASSERT_TRUE(workspace_->RunNet("n"));
+  const auto dumped = [&](Format format, const std::string& delimiter) {
+    DumpOptions dump;
+    dump.path = folder_ / "file";
+    dump.format = format;
+    dump.delimiter = delimiter;
+    const Status status = measurement->dump_as(dump);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return Read("file");
+  };
+  EXPECT_EQ(dumped(Format::kMinMax, ""), "0, Scripted, 0, y, 0, 3.5\n");
+  EXPECT_EQ(dumped(Format::kMinMax, " "), "0 Scripted 0 y 0 3.5\n");
+  EXPECT_EQ(dumped(Format::kHistogram, " "), "0 Scripted 0 y 0 4 4 1 1 1 1\n");
+  // By default the most particular one that is recorded.
+  EXPECT_EQ(dumped(Format::kDefault, " "), dumped(Format::kColumnMax, " "));
+  const std::string columns = dumped(Format::kColumnMax, " ");
+  EXPECT_EQ(columns.substr(0, 10), "0 0 y 0 2 ");
+  EXPECT_EQ(std::count(columns.begin(), columns.end(), '\n'), 2);
+  NetInfo profile;
+  EXPECT_NE(dumped(Format::kProfile, "").find("Scripted"), std::string::npos);
+  ASSERT_TRUE(ReadProfile(folder_ / "file", &profile).ok());
+  EXPECT_EQ(dumped(Format::kProfileJson, "").front(), '{');
+  ASSERT_TRUE(ReadProfile(folder_ / "file", &profile).ok());
+  EXPECT_EQ(profile.hosts.size(), 1u);
+  EXPECT_EQ(profile.net_hash, measurement->get_info().net_hash);
 }
 
 // ---- Profiles ---------------------------------------------------------------
