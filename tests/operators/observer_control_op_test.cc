@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "observers/histogram_file.h"
 #include "observers/min_max_file.h"
+#include "observers/profile.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {
@@ -158,6 +160,161 @@ TEST_F(ObserverControlOpTest, RefusalsNameTheNet) {
   EXPECT_NE(
       ErrorOf([&] { RunOn("Attach"); }).find("has an OutputMinMaxNetObserver"),
       std::string::npos);
+}
+
+TEST_F(ObserverControlOpTest, SeveralObserversByLabel) {
+  Run("Attach", [](OpBuilder& b) { b.String("net", "n"); });
+  Run("Attach", [](OpBuilder& b) {
+    b.String("net", "n").String("observer", "second").Int("every", 2);
+  });
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(workspace_.RunNet("n"));
+  const auto recorded = [&](const std::string& label) {
+    Run("Info",
+        [&](OpBuilder& b) { b.String("net", "n").String("observer", label); },
+        {"json"});
+    const auto info =
+        nlohmann::json::parse(Fetch<std::string>(workspace_, "json")[0]);
+    EXPECT_EQ(info["observer"], label);
+    return info["recorded_runs"].get<int>();
+  };
+  EXPECT_EQ(recorded(""), 4);
+  EXPECT_EQ(recorded("second"), 2);
+  EXPECT_NE(ErrorOf([&] { RunOn("Reset"); })
+                .find("has 2 observers, expected the argument observer to name "
+                      "one of '', 'second'"),
+            std::string::npos);
+  EXPECT_NE(ErrorOf([&] {
+              Run("Stop", [](OpBuilder& b) {
+                b.String("net", "n").String("observer", "third");
+              });
+            }).find("has no observer 'third'; it has: '', 'second'"),
+            std::string::npos);
+  Run("Detach",
+      [](OpBuilder& b) { b.String("net", "n").String("observer", ""); });
+  RunOn("Reset");  // the only one now
+  RunOn("Detach");
+  EXPECT_NE(ErrorOf([&] { RunOn("Detach"); }), "");
+}
+
+TEST_F(ObserverControlOpTest, RecordsAndDumpsAsTold) {
+  Run("Attach", [](OpBuilder& b) {
+    b.String("net", "n")
+        .Int("histogram_bins", 4)
+        .Strings("column_max_blobs", {"n_y"})
+        .Int("column_max_bins", 8)
+        .Strings("op_types", {"Neg*"})
+        .Strings("outputs", {"n_?"})
+        .Int("run_limit", 2)
+        .String("delimiter", ",");
+  });
+  FeedFloats(&workspace_, "x", {-1, 2, 0, -2.5f}, {2, 2});
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(workspace_.RunNet("n"));
+  const auto options = Info()["options"];
+  EXPECT_EQ(options["histogram_bins"], 4);
+  EXPECT_EQ(options["column_max_bins"], 8);
+  EXPECT_EQ(options["run_limit"], 2);
+  EXPECT_EQ(Info()["recorded_runs"], 2);
+  EXPECT_FALSE(Info()["operators"][0]["outputs"][0].contains("histogram"));
+  Run("Info", [](OpBuilder& b) { b.String("net", "n").Int("histograms", 1); },
+      {"json"});
+  const auto json =
+      nlohmann::json::parse(Fetch<std::string>(workspace_, "json")[0]);
+  const auto& output = json["operators"][0]["outputs"][0];
+  EXPECT_EQ(output["total_histogram"]["max_bins"], 4);
+  EXPECT_EQ(output["total_column_max"].size(), 2u);
+  const auto dump = [&](const char* format) {
+    const std::string path = folder_ / format;
+    Run("Dump", [&](OpBuilder& b) {
+      b.String("net", "n")
+          .String("path", path)
+          .String("format", format)
+          .Int("samples", 12);
+    });
+    return path;
+  };
+  std::vector<MinMaxLine> lines;
+  ASSERT_TRUE(ReadMinMaxFile(dump("min_max"), &lines, ",").ok());
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].range.max(), 2.5);
+  std::vector<HistogramLine> histograms;
+  ASSERT_TRUE(ReadHistogramFile(dump("histogram"), &histograms, ",").ok());
+  ASSERT_EQ(histograms.size(), 1u);
+  std::vector<ColumnMaxLine> columns;
+  ASSERT_TRUE(ReadColumnMaxFile(dump("column_max"), &columns, ",").ok());
+  EXPECT_EQ(columns.size(), 2u);
+  for (const char* format : {"profile", "profile_json"}) {
+    NetInfo profile;
+    ASSERT_TRUE(ReadProfile(dump(format), &profile).ok());
+    EXPECT_EQ(profile.samples, 12u);
+    EXPECT_EQ(profile.recorded_runs, 2u);
+  }
+  EXPECT_NE(ErrorOf([&] { dump("text"); }).find("format is 'text'"),
+            std::string::npos);
+  // On from there: the limit is reached already.
+  RunOn("Detach");
+  Run("Attach", [&](OpBuilder& b) {
+    b.String("net", "n")
+        .Int("histogram_bins", 4)
+        .Strings("column_max_blobs", {"n_y"})
+        .Int("column_max_bins", 8)
+        .Strings("op_types", {"Neg*"})
+        .Strings("outputs", {"n_?"})
+        .Int("run_limit", 2)
+        .String("resume_from", folder_ / "profile");
+  });
+  ASSERT_TRUE(workspace_.RunNet("n"));
+  EXPECT_EQ(Info()["recorded_runs"], 2);
+  EXPECT_EQ(Info()["samples"], 12);
+  EXPECT_EQ(Min("total_max"), 2.5);
+}
+
+TEST_F(ObserverControlOpTest, LaterNetsByLabelAndPath) {
+  const std::string path = folder_ / "later.minmax";
+  Run("AttachToLaterNets", [&](OpBuilder& b) {
+    b.String("observer", "paths").String("path", path).Int("unique_paths", 1);
+  });
+  Run("AttachToLaterNets", [&](OpBuilder& b) {
+    b.String("observer", "folders")
+        .String("folder", folder_)
+        .String("format", "profile_json");
+  });
+  for (const char* name : {"one", "two"}) {
+    MakeNet(name);
+    ASSERT_TRUE(workspace_.RunNet(name));
+    workspace_.DeleteNet(name);
+  }
+  for (const char* name :
+       {"later.minmax.1", "later.minmax.2", "one.folders.profile.json",
+        "two.folders.profile.json"}) {
+    EXPECT_TRUE(fs::exists(folder_ / name)) << name;
+  }
+  Run("AttachToLaterNets",
+      [](OpBuilder& b) { b.Int("enable", 0).String("observer", "paths"); });
+  MakeNet("three");
+  EXPECT_EQ(Info("three")["observer"], "folders");
+  Run("AttachToLaterNets", [](OpBuilder& b) { b.Int("enable", 0); });
+  EXPECT_NE(ErrorOf([&] {
+              Run("AttachToLaterNets", [&](OpBuilder& b) {
+                b.String("folder", folder_).String("path", path);
+              });
+            }).find("expected one of them"),
+            std::string::npos);
+}
+
+TEST_F(ObserverControlOpTest, ValuesOutOfRangeAreRefused) {
+  const auto refused = [&](const char* argument, int64_t value) {
+    return ErrorOf([&] {
+      Run("Attach",
+          [&](OpBuilder& b) { b.String("net", "n").Int(argument, value); });
+    });
+  };
+  EXPECT_NE(refused("histogram_bins", 3).find("histogram_bins is 3"),
+            std::string::npos);
+  EXPECT_NE(refused("histogram_bins", 1 << 20).find("expected 4 to 65536"),
+            std::string::npos);
+  EXPECT_NE(refused("every", 0).find("every is 0"), std::string::npos);
+  EXPECT_NE(refused("run_limit", -1).find("run_limit is -1"),
+            std::string::npos);
 }
 
 }  // namespace
