@@ -106,9 +106,8 @@ bool Admits(const RecordingOptions& options, const caffe2::OperatorBase& op) {
          });
 }
 
-bool IsRecurrent(const caffe2::OperatorBase& op) {
-  return op.type() == "RecurrentNetwork" ||
-         op.type() == "RecurrentNetworkGradient";
+bool IsRecurrent(const std::string& op_type) {
+  return op_type == "RecurrentNetwork" || op_type == "RecurrentNetworkGradient";
 }
 
 OperatorRecord::OperatorRecord(std::shared_ptr<RecordContext> context,
@@ -449,6 +448,14 @@ void OperatorRecord::GoOnFrom(const OperatorInfo& info) {
     for (const auto count : kOutputCounts) output.info.*count = from.*count;
     output.at_commit = CountsOf(output.info);
   }
+}
+
+Status OperatorRecord::CheckAddStep(const OperatorInfo& info) const {
+  if (IsRecurrent(op_type_)) return Status::Ok();
+  return Status::InvalidArgument(
+      "the profile has step " + std::to_string(info.step_index) +
+      " of operator " + std::to_string(info.op_index) + ", which is a '" +
+      op_type_ + "', expected a RecurrentNetwork");
 }
 
 void OperatorRecord::AddStep(const OperatorInfo& info) {

@@ -96,7 +96,7 @@ struct RecordContext {
 bool Admits(const RecordingOptions& options, const caffe2::OperatorBase& op);
 
 // True for an operator that has a net of its own, run once a time step.
-bool IsRecurrent(const caffe2::OperatorBase& op);
+bool IsRecurrent(const std::string& op_type);
 
 // The numbers of an OutputInfo that only grow.
 inline constexpr std::array<uint64_t OutputInfo::*, 10> kOutputCounts = {
@@ -164,6 +164,7 @@ class OperatorRecord final : public OperatorMeasurement {
   Status CheckGoOnFrom(const OperatorInfo& info) const;
   void GoOnFrom(const OperatorInfo& info);
   // A step, of whose operator nothing is known yet but the profile.
+  Status CheckAddStep(const OperatorInfo& info) const;
   void AddStep(const OperatorInfo& info);
 
  private:

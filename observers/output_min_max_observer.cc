@@ -107,7 +107,7 @@ OutputMinMaxObserver::OutputMinMaxObserver(caffe2::OperatorBase* op,
 OutputMinMaxObserver::OutputMinMaxObserver(
     caffe2::OperatorBase* op, std::shared_ptr<OperatorMeasurement> measurement)
     : ObserverBase(op), measurement_(std::move(measurement)), run_(op) {
-  if (IsRecurrent(*op)) {
+  if (IsRecurrent(op->type())) {
     JoinSteps(op, std::static_pointer_cast<OperatorRecord>(measurement_));
   }
 }
@@ -155,7 +155,7 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     for (std::size_t i = 0; i < operators.size(); ++i) {
       caffe2::OperatorBase* op = operators[i];
       const bool own = Admits(options_.recording, *op);
-      if (!own && !IsRecurrent(*op)) continue;
+      if (!own && !IsRecurrent(op->type())) continue;
       auto record = std::make_shared<OperatorRecord>(
           context_, *op, static_cast<int>(i), /*step_index=*/-1, own);
       attached_.emplace_back(
@@ -230,7 +230,12 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
 
   void RunStarts() { context_->gate.Begin(); }
 
-  void RunFinished() {
+  // Of a net that runs its operators asynchronously also after a failure, which
+  // its events then tell; a simple net does not call.
+  void RunFinished(const caffe2::NetBase& net) {
+    for (const caffe2::Event* event : net.events()) {
+      if (event->Query() == caffe2::EventStatus::EVENT_FAILED) return;
+    }
     if (!context_->gate.End()) return;
     const uint64_t runs = context_->gate.runs();
     if (options_.dump_freq <= 0 || options_.path.empty() ||
@@ -327,8 +332,9 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
             "the profile has an operator " + std::to_string(op.op_index) +
             ", which is not observed in net '" + net_name() + "'");
       }
-      if (op.step_index >= 0) continue;
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(record->CheckGoOnFrom(op));
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(op.step_index < 0
+                                              ? record->CheckGoOnFrom(op)
+                                              : record->CheckAddStep(op));
     }
     return Status::Ok();
   }
@@ -409,7 +415,7 @@ void OutputMinMaxNetObserver::Start() {
 }
 
 void OutputMinMaxNetObserver::Stop() {
-  static_cast<Measurement*>(measurement_.get())->RunFinished();
+  static_cast<Measurement*>(measurement_.get())->RunFinished(*subject_);
 }
 
 }  // namespace caffe2_quantization

@@ -292,6 +292,8 @@ TEST_P(RecordingOfNetType, ARunThatFailsIsNotRecorded) {
     }
     EXPECT_EQ(ran, end == kGood);
   }
+  EXPECT_EQ(measurement->get_info().runs, 3u);
+  EXPECT_EQ(measurement->get_info().recorded_runs, 3u);
   EXPECT_EQ(Only(*measurement).runs, 3u);
   EXPECT_EQ(Only(*measurement).total.range.max(), 1);
 }

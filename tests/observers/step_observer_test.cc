@@ -1,9 +1,11 @@
 #include "observers/step_observer.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <map>
 
@@ -230,6 +232,31 @@ TEST_F(StepObserver, NetsComeAndGo) {
     if (round % 2 == 0) workspace_.reset();
     ExpectSteps(measurement->get_info(), values, 3);
   }
+}
+
+TEST_F(StepObserver, GoesOnFromAProfile) {
+  const std::filesystem::path path =
+      std::filesystem::temp_directory_path() /
+      ("step_observer_test." + std::to_string(getpid()));
+  OutputMinMaxOptions options = WithHistograms();
+  options.format = OutputMinMaxOptions::Format::kProfile;
+  Values values;
+  std::shared_ptr<NetMeasurement> measurement;
+  ASSERT_TRUE(
+      AttachOutputMinMaxObserver(workspace_->CreateNet(RecurrentNet("rnn")),
+                                 options, &measurement)
+          .ok());
+  Run("rnn", 5, &values);
+  ASSERT_TRUE(measurement->dump(path).ok());
+  Reset();
+  options.resume_path = path;
+  const Status status = AttachOutputMinMaxObserver(
+      workspace_->CreateNet(RecurrentNet("rnn")), options, &measurement);
+  ASSERT_TRUE(status.ok()) << status.message();
+  ExpectSteps(measurement->get_info(), values, 5);  // before any run
+  Run("rnn", 7, &values);
+  ExpectSteps(measurement->get_info(), values, 12);
+  std::filesystem::remove(path);
 }
 
 TEST_F(StepObserver, WithoutTheExecutorItsOwnOutputsAreMeasured) {

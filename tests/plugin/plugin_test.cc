@@ -1,4 +1,6 @@
 // Loading libcaffe2_quantization.so the ways users do.
+#include "plugin/plugin.h"
+
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include "caffe2/core/init.h"
 #include "caffe2/core/module.h"
 #include "caffe2/core/operator.h"
+#include "caffe2/utils/proto_utils.h"
 
 namespace {
 
@@ -54,6 +57,48 @@ TEST(Plugin, Dlopen) {
   definition.set_type("OutputMinMaxObserverInfo");
   definition.add_output("json");
   EXPECT_TRUE(workspace.RunOperatorOnce(definition));
+}
+
+TEST(Plugin, RecordCallbacks) {
+  void* library = dlopen(PluginPath().c_str(), RTLD_NOW);
+  ASSERT_NE(library, nullptr) << dlerror();
+  const auto add =
+      reinterpret_cast<decltype(&caffe2_quantization_add_record_callback)>(
+          dlsym(library, "caffe2_quantization_add_record_callback"));
+  const auto remove =
+      reinterpret_cast<decltype(&caffe2_quantization_remove_record_callback)>(
+          dlsym(library, "caffe2_quantization_remove_record_callback"));
+  ASSERT_NE(add, nullptr);
+  ASSERT_NE(remove, nullptr);
+
+  caffe2::Workspace workspace;
+  caffe2::NetDef net;
+  net.set_name("n");
+  auto* op = net.add_op();
+  op->set_type("ConstantFill");
+  op->add_output("y");
+  *op->add_arg() = caffe2::MakeArgument<float>("value", 2.5f);
+  *op->add_arg() = caffe2::MakeArgument<std::vector<int64_t>>("shape", {3});
+  ASSERT_NE(workspace.CreateNet(net), nullptr);
+  caffe2::OperatorDef attach;
+  attach.set_type("OutputMinMaxObserverAttach");
+  *attach.add_arg() = caffe2::MakeArgument<std::string>("net", "n");
+  ASSERT_TRUE(workspace.RunOperatorOnce(attach));
+
+  std::string heard;
+  const int64_t id =
+      add([](const char* json,
+             void* to) { *static_cast<std::string*>(to) += json; },
+          &heard);
+  EXPECT_GT(id, 0);
+  EXPECT_EQ(add(nullptr, nullptr), 0);
+  ASSERT_TRUE(workspace.RunNet("n"));
+  EXPECT_EQ(remove(id), 0);
+  EXPECT_NE(remove(id), 0);
+  EXPECT_NE(heard.find("\"max\":2.5"), std::string::npos) << heard;
+  const std::string once = heard;
+  ASSERT_TRUE(workspace.RunNet("n"));
+  EXPECT_EQ(heard, once);
 }
 
 TEST(Plugin, ASecondCopyStaysIdle) {
