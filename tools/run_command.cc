@@ -257,7 +257,7 @@ Command DeclareRunCommand(CLI::App* app) {
                   "with the first, the reference")
       ->required()
       ->type_name("[LABEL=]FILE");
-  app->add_option("--data", options.data_path,
+  app->add_option("--data", options.data.path,
                   "Inputs by the names of their blobs, images along the first "
                   "dimension: TensorProtos")
       ->required()

@@ -15,6 +15,7 @@
 
 #include "observers/output_info.h"
 #include "quantization/status.h"
+#include "workflow/batch_source.h"
 #include "workflow/weight_report.h"
 
 namespace caffe2_quantization {
@@ -31,7 +32,7 @@ struct RunOptions {
   std::string predict_path;
   // The first one is the reference that the others are compared with.
   std::vector<InitNet> init_nets;
-  std::string data_path;
+  DataOptions data;
   // The data blob with the right classes. Empty: "label" if there is one.
   std::string label_blob;
   // The blob with a score for each class. Empty: the net's first external
