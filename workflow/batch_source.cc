@@ -230,9 +230,10 @@ bool CountElements(const std::vector<int64_t>& shape, int64_t* count) {
   return true;
 }
 
-Status MakeBatch(const std::string& name, int64_t count,
-                 const std::vector<int64_t>& shape, caffe2::TypeMeta type,
-                 caffe2::Workspace* workspace, void** data) {
+Status MakeBatch(const std::string& path, const std::string& name,
+                 int64_t count, const std::vector<int64_t>& shape,
+                 caffe2::TypeMeta type, caffe2::Workspace* workspace,
+                 void** data) {
   std::vector<int64_t> dims = {count};
   dims.insert(dims.end(), shape.begin(), shape.end());
   int64_t bytes = 0;

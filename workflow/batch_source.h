@@ -150,10 +150,11 @@ bool Contains(const std::vector<std::string>& names, const std::string& name);
 bool CountElements(const std::vector<int64_t>& shape, int64_t* count);
 
 // Makes blob `name` a tensor [count, shape...] of `type`, and *data its memory,
-// not set. A batch of more than 2 GiB is refused.
-Status MakeBatch(const std::string& name, int64_t count,
-                 const std::vector<int64_t>& shape, caffe2::TypeMeta type,
-                 caffe2::Workspace* workspace, void** data);
+// not set. A batch of more than 2 GiB is refused; `path` is for the message.
+Status MakeBatch(const std::string& path, const std::string& name,
+                 int64_t count, const std::vector<int64_t>& shape,
+                 caffe2::TypeMeta type, caffe2::Workspace* workspace,
+                 void** data);
 
 // The one input that data without names is for: options.input, or the net's
 // only free one.

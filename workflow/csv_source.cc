@@ -213,8 +213,8 @@ class Table {
   Status ReadRows(int64_t count, caffe2::Workspace* workspace) {
     void* data = nullptr;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        MakeBatch(name_, count, shape_, caffe2::TypeMeta::Make<float>(),
-                  workspace, &data));
+        MakeBatch(files_[file_], name_, count, shape_,
+                  caffe2::TypeMeta::Make<float>(), workspace, &data));
     auto* values = static_cast<float*>(data);
     std::string_view line;
     for (int64_t i = 0; i < count; ++i, values += columns_) {

@@ -27,7 +27,7 @@
 namespace caffe2_quantization {
 namespace {
 
-constexpr int64_t kMaxPixels = int64_t{1} << 28;
+constexpr int64_t kMaxPixels = int64_t{1} << 26;
 constexpr int64_t kMaxSide = 65536;
 
 struct Pixels {
@@ -214,8 +214,8 @@ class ImageSource final : public BatchSource {
             : std::vector<int64_t>{height_, width_, channels_};
     void* data = nullptr;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        MakeBatch(blobs_[0], count, shape, caffe2::TypeMeta::Make<float>(),
-                  workspace, &data));
+        MakeBatch(path_, blobs_[0], count, shape,
+                  caffe2::TypeMeta::Make<float>(), workspace, &data));
     for (int64_t row = 0; row < count; ++row) {
       const std::string& file = files_[static_cast<size_t>(position() + row)];
       Pixels pixels;

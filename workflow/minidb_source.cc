@@ -135,8 +135,9 @@ class MinidbSource final : public BatchSource {
     }
     void* data = nullptr;
     if (row == 0) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MakeBatch(
-          name, count, sample.sizes().vec(), sample.dtype(), workspace, &data));
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+          MakeBatch(path_, name, count, sample.sizes().vec(), sample.dtype(),
+                    workspace, &data));
     } else {
       auto* batch =
           caffe2::BlobGetMutableTensor(workspace->GetBlob(name), caffe2::CPU);

@@ -108,8 +108,9 @@ class NpzArray {
     const std::vector<int64_t> shape(header_.shape.begin() + 1,
                                      header_.shape.end());
     void* data = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MakeBatch(
-        name_, count, shape, TensorType(header_.type), workspace, &data));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MakeBatch(path_, name_, count, shape,
+                                                  TensorType(header_.type),
+                                                  workspace, &data));
     const int64_t bytes = count * row_bytes_;
     Status status = header_.type == NpyType::kFloat64
                         ? ReadDoubles(static_cast<float*>(data), bytes)

@@ -52,7 +52,7 @@ class TensorsSource final : public BatchSource {
       const std::vector<int64_t> shape = all.sizes().slice(1).vec();
       void* data = nullptr;
       CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          MakeBatch(name, count, shape, all.dtype(), workspace, &data));
+          MakeBatch(path_, name, count, shape, all.dtype(), workspace, &data));
       const int64_t row = all.numel() / samples_;
       const char* source =
           static_cast<const char*>(all.raw_data()) +
