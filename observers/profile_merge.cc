@@ -311,6 +311,11 @@ ProfileSummary Summarise(const std::string& path, const NetInfo& info) {
 
 Status MergeProfile(const NetInfo& from, const MergeOptions& options,
                     NetInfo* into) {
+  if (!from.checkpoint.settings.empty() || !into->checkpoint.settings.empty()) {
+    return Status::InvalidArgument(
+        "one of them is the checkpoint of an unfinished calibration; finish "
+        "that first");
+  }
   const NetInfo source = CanonicalProfile(from);
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckProfile(source));
   NetInfo target = CanonicalProfile(*into);

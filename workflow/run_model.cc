@@ -100,6 +100,9 @@ class Model {
         options_.predict_path + " with weights of " + init_.path;
     const int64_t rows = data_.samples();
     report->images = rows * options_.repeat;
+    std::function<NetInfo()> info;
+    if (measurement_ != nullptr)
+      info = [this] { return measurement_->get_info(); };
     for (int64_t pass = 0; pass < options_.repeat; ++pass) {
       CAFFE2_QUANTIZATION_RETURN_IF_ERROR(data_.Rewind());
       for (int64_t begin = 0; begin < rows; begin += options_.batch_size) {
@@ -126,7 +129,8 @@ class Model {
               GatherOutput(labels, count, report));
         }
         if (progress) {
-          progress({init_.label, pass * rows + begin + count, report->images});
+          progress(
+              {init_.label, pass * rows + begin + count, report->images, info});
         }
       }
     }
@@ -135,8 +139,10 @@ class Model {
   }
 
   Status Observe() {
-    return AttachOutputMinMaxObserver(net_, OutputMinMaxOptions(),
-                                      &measurement_);
+    OutputMinMaxOptions observer;
+    observer.format = OutputMinMaxOptions::Format::kMinMax;
+    observer.recording.histogram_bins = options_.histogram_bins;
+    return AttachOutputMinMaxObserver(net_, observer, &measurement_);
   }
 
   Status ReportRanges(const std::string& path, ModelReport* report) {
