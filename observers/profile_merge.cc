@@ -345,6 +345,12 @@ Status MergeProfileFiles(const std::vector<std::string>& inputs,
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     NetInfo info;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadProfile(inputs[i], &info));
+    if (!info.checkpoint.settings.empty()) {
+      return Status::InvalidArgument(
+          "'" + inputs[i] +
+          "' is the checkpoint of an unfinished calibration; finish that "
+          "first");
+    }
     made.push_back(Summarise(inputs[i], info));
     if (i == 0) {
       merged = std::move(info);

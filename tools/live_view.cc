@@ -16,7 +16,8 @@ namespace caffe2_quantization {
 namespace {
 
 constexpr double kSecondsBetweenDraws = 0.25;
-constexpr int kBarWidth = 32;
+constexpr int kWidestBar = 40;
+constexpr int kNarrowestBar = 8;
 constexpr char kShades[] = ".:-=+*#%@";
 
 double SystemClock() {
@@ -34,9 +35,9 @@ std::string LimitText(const ValueRange& range, double value) {
   return Rounded(value, 7);
 }
 
-std::string Table(const NetInfo& info) {
+// With histograms' bars of that width; 0: without.
+std::string Table(const NetInfo& info, int bar_width) {
   using Align = TextTable::Align;
-  const bool histograms = info.options.histogram_bins > 0;
   std::vector<TextTable::Column> columns = {{"op", Align::kRight},
                                             {"type"},
                                             {"tensor"},
@@ -45,7 +46,7 @@ std::string Table(const NetInfo& info) {
                                             {"max", Align::kRight},
                                             {"NaN", Align::kRight},
                                             {"inf", Align::kRight}};
-  if (histograms) columns.push_back({"histogram"});
+  if (bar_width > 0) columns.push_back({"histogram"});
   TextTable table(columns);
   for (const OperatorInfo& op : info.operators) {
     for (const OutputInfo& output : op.outputs) {
@@ -59,14 +60,27 @@ std::string Table(const NetInfo& info) {
                                       Count(output.nan_count),
                                       Count(output.positive_infinity_count +
                                             output.negative_infinity_count)};
-      if (histograms) {
-        row.push_back("[" + HistogramBar(output.total.histogram, kBarWidth) +
+      if (bar_width > 0) {
+        row.push_back("[" + HistogramBar(output.total.histogram, bar_width) +
                       "]");
       }
       table.AddRow(row);
     }
   }
   return table.ToString();
+}
+
+// With bars as wide as there is room for.
+std::string TableWithin(const NetInfo& info, int columns) {
+  const std::string plain = Table(info, 0);
+  if (info.options.histogram_bins == 0) return plain;
+  // The rule below the titles is as wide as the table.
+  const size_t titles = plain.find('\n');
+  const auto width =
+      static_cast<int>(plain.find('\n', titles + 1) - titles - 1);
+  constexpr int kAround = 5;  // blanks, brackets, the terminal's last column
+  return Table(
+      info, std::clamp(columns - width - kAround, kNarrowestBar, kWidestBar));
 }
 
 }  // namespace
@@ -91,7 +105,8 @@ std::string HistogramBar(const Histogram& histogram, int width) {
   constexpr double kLast = sizeof(kShades) - 2;
   for (size_t i = 0; i < characters; ++i) {
     if (sums[i] == 0) continue;
-    bar[i] = kShades[static_cast<size_t>(kLast * sums[i] / fullest)];
+    bar[i] = kShades[static_cast<size_t>(kLast * std::log1p(sums[i]) /
+                                         std::log1p(fullest))];
   }
   return bar;
 }
@@ -115,7 +130,7 @@ void LiveView::Update(const std::string& label, int64_t done, int64_t total,
   label_ = label;
   last_draw_ = now;
   Draw(Printable(label) + "  " + Grouped(done) + '/' + Grouped(total) +
-       " images\n" + Table(info()));
+       " images\n" + TableWithin(info(), columns_));
 }
 
 void LiveView::Draw(const std::string& text) {

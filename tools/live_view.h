@@ -19,8 +19,9 @@ namespace caffe2_quantization {
 // Lines of the terminal behind a file descriptor; 0 when it is none.
 int TerminalLines(int file);
 
-// How the counts lie between the ends, in `width` characters: the fullest is
-// '@', one that holds anything at least '.', an empty one blank.
+// How the counts lie between the ends, in `width` characters, by their
+// logarithm: the fullest is '@', one that holds anything at least '.', an empty
+// one blank.
 std::string HistogramBar(const Histogram& histogram, int width);
 
 // Thread rule: one thread at a time.
