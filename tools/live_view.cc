@@ -150,7 +150,9 @@ void LiveView::Draw(const std::string& text) {
   const size_t shown = std::min(all.size(), static_cast<size_t>(room));
   for (size_t i = 0; i < shown; ++i) {
     const bool more = i + 1 == shown && shown < all.size();
-    drawn += (more ? std::to_string(all.size() - i) + " more" : all[i]) + "\n";
+    drawn += (more ? (std::to_string(all.size() - i) + " more").substr(0, width)
+                   : all[i]) +
+             "\n";
     ++height_;
   }
   *out_ << drawn << std::flush;
