@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -151,6 +152,13 @@ struct RecordingOptions {
   friend bool operator==(const RecordingOptions&, const RecordingOptions&);
 };
 
+// Of an unfinished calibration: how far it has come, and what it must be run
+// with again to go on.
+struct Checkpoint {
+  int64_t batches = 0;  // of the data, that are done
+  std::map<std::string, std::string> settings;  // empty: no checkpoint at all
+};
+
 // One net.
 struct NetInfo {
   std::string net_name;
@@ -171,6 +179,7 @@ struct NetInfo {
   std::vector<std::string> forced;
   TimePoint first_record{};
   TimePoint last_record{};
+  Checkpoint checkpoint;
 };
 
 // The same as one JSON object; a range with no finite value has null limits.

@@ -191,6 +191,11 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   void resume() override { context_->gate.Resume(); }
   void set_samples(uint64_t samples) override { samples_ = samples; }
 
+  void set_checkpoint(Checkpoint checkpoint) override {
+    std::lock_guard<std::mutex> lock(checkpoint_mutex_);
+    checkpoint_ = std::move(checkpoint);
+  }
+
   Status go_on_from(const NetInfo& profile) override {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckGoOnFrom(profile));
     std::lock_guard<std::mutex> lock(dump_mutex_);
@@ -204,6 +209,7 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     }
     context_->gate.Restart(profile.runs, profile.recorded_runs);
     samples_ = profile.samples;
+    set_checkpoint(profile.checkpoint);
     before_ = profile;
     before_.operators.clear();
     at_commit_ = Runs();
@@ -288,6 +294,8 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     if (!host.empty()) info.hosts.push_back(host);
     SortUnique(&info.hosts);
     info.forced = before_.forced;
+    std::lock_guard<std::mutex> lock(checkpoint_mutex_);
+    info.checkpoint = checkpoint_;
     return info;
   }
 
@@ -389,6 +397,8 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
       attached_;
   NetInfo before_;  // the header of the profile it went on from
   std::atomic<uint64_t> samples_{0};
+  mutable std::mutex checkpoint_mutex_;
+  Checkpoint checkpoint_;
   std::atomic<uint64_t> saved_records_{0};  // that the file at path holds
   std::atomic<uint64_t> gone_order_{0};
   std::atomic<bool> logged_{false};

@@ -157,6 +157,9 @@ class NetMeasurement {
   virtual void resume() = 0;
   // The number of samples that the runs were fed, for the header of profiles.
   virtual void set_samples(uint64_t samples) = 0;
+  // Makes the profiles that are written from now on a checkpoint; one without
+  // settings makes them final again. go_on_from takes it over.
+  virtual void set_checkpoint(Checkpoint checkpoint) = 0;
   // Takes over a profile's totals and counts. An error, and nothing is changed,
   // when its net or its options differ from this one's, or when something was
   // recorded already.

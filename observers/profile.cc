@@ -122,6 +122,14 @@ void Fill(const NetInfo& info, ProfileProto* proto) {
   provenance->set_first_record_ns(Nanoseconds(info.first_record));
   provenance->set_last_record_ns(Nanoseconds(info.last_record));
   Fill(info.hosts, provenance->mutable_hosts());
+  if (info.checkpoint.settings.empty()) return;
+  CheckpointProto* checkpoint = proto->mutable_checkpoint();
+  checkpoint->set_batches(info.checkpoint.batches);
+  for (const auto& [name, value] : info.checkpoint.settings) {
+    SettingProto* setting = checkpoint->add_settings();
+    setting->set_name(name);
+    setting->set_value(value);
+  }
 }
 
 Status Serialize(const NetInfo& canonical, std::string* bytes) {
@@ -322,6 +330,25 @@ Status Read(const RecordingOptionsProto& proto, RecordingOptions* options) {
   return Status::Ok();
 }
 
+Status Read(const CheckpointProto& proto, Checkpoint* checkpoint) {
+  if (proto.batches() < 0) {
+    return Status::Corruption("checkpoint: batches is " +
+                              std::to_string(proto.batches()) +
+                              ", expected 0 or more");
+  }
+  checkpoint->batches = proto.batches();
+  auto& settings = checkpoint->settings;
+  for (const SettingProto& setting : proto.settings()) {
+    if (!settings.empty() && !(settings.rbegin()->first < setting.name())) {
+      return Status::Corruption("checkpoint: setting '" + setting.name() +
+                                "' stands after '" + settings.rbegin()->first +
+                                "', expected sorted, each once");
+    }
+    settings[setting.name()] = setting.value();
+  }
+  return Status::Ok();
+}
+
 Status Read(const ProfileProto& proto, NetInfo* info) {
   info->net_name = proto.net_name();
   info->observer = proto.observer();
@@ -340,6 +367,8 @@ Status Read(const ProfileProto& proto, NetInfo* info) {
   info->first_record = ToTime(provenance.first_record_ns());
   info->last_record = ToTime(provenance.last_record_ns());
   info->hosts = ToVector(provenance.hosts());
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Read(proto.checkpoint(), &info->checkpoint));
   return CheckProfile(*info);
 }
 

@@ -68,6 +68,8 @@ struct MergeOptions {
 //   (kInvalidArgument;
 //     the message names each difference with both values), unless forced;
 //   - a tensor has histograms of different max_bins, even when forced;
+//   - one of them is the checkpoint of an unfinished calibration
+//     (kInvalidArgument), even when forced;
 //   - a count would pass 2^64 - 1 (kOutOfRange);
 //   - one of both is no valid profile (kCorruption).
 // Operators are matched by op_index and step_index, their outputs by

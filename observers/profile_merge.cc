@@ -311,6 +311,11 @@ ProfileSummary Summarise(const std::string& path, const NetInfo& info) {
 
 Status MergeProfile(const NetInfo& from, const MergeOptions& options,
                     NetInfo* into) {
+  if (!from.checkpoint.settings.empty() || !into->checkpoint.settings.empty()) {
+    return Status::InvalidArgument(
+        "one of them is the checkpoint of an unfinished calibration; finish "
+        "that first");
+  }
   const NetInfo source = CanonicalProfile(from);
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckProfile(source));
   NetInfo target = CanonicalProfile(*into);
@@ -340,6 +345,12 @@ Status MergeProfileFiles(const std::vector<std::string>& inputs,
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     NetInfo info;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadProfile(inputs[i], &info));
+    if (!info.checkpoint.settings.empty()) {
+      return Status::InvalidArgument(
+          "'" + inputs[i] +
+          "' is the checkpoint of an unfinished calibration; finish that "
+          "first");
+    }
     made.push_back(Summarise(inputs[i], info));
     if (i == 0) {
       merged = std::move(info);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -266,6 +268,14 @@ void ReplaceInvalidUtf8(NetInfo* info) {
   ReplaceInvalidUtf8(&info->options.outputs);
   ReplaceInvalidUtf8(&info->hosts);
   ReplaceInvalidUtf8(&info->forced);
+  std::map<std::string, std::string> settings;
+  for (const auto& setting : info->checkpoint.settings) {
+    std::string name = setting.first, value = setting.second;
+    ReplaceInvalidUtf8(&name);
+    ReplaceInvalidUtf8(&value);
+    settings[name] = value;
+  }
+  info->checkpoint.settings = std::move(settings);
   for (OperatorInfo& op : info->operators) {
     ReplaceInvalidUtf8(&op.op_type);
     for (OutputInfo& output : op.outputs) {
@@ -299,6 +309,7 @@ NetInfo CanonicalProfile(const NetInfo& info) {
   SortUnique(&kept.forced);
   kept.first_record = info.first_record;
   kept.last_record = info.last_record;
+  kept.checkpoint = info.checkpoint;
   kept.operators.reserve(info.operators.size());
   for (const OperatorInfo& op : info.operators) {
     OperatorInfo kept_op;

@@ -14,6 +14,12 @@ namespace caffe2_quantization {
 // names the path and what the system said. A link stays one; a device or a pipe
 // is written to as it is.
 //
+// The new file has no name until it is whole (O_TMPFILE), so a process that is
+// killed leaves no part of a file; at worst a whole one under its temporary
+// name, "path.<process>.<count>.tmp", which the next write to `path` removes.
+// On a file system without nameless files a killed process leaves what it had
+// written under that name, until then.
+//
 // Thread rule: any thread; of two calls with one path at once, one wins whole.
 Status WriteFileAtomically(const std::string& path,
                            const std::string& contents);

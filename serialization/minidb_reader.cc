@@ -102,4 +102,10 @@ Status MappedFile::Open(const std::string& path) {
   return status;
 }
 
+void MappedFile::Forget() const {
+  if (data_ != nullptr) {
+    madvise(const_cast<uint8_t*>(data_), size_, MADV_DONTNEED);
+  }
+}
+
 }  // namespace caffe2_quantization

@@ -66,6 +66,9 @@ class MappedFile {
   // Call once. Errors name the path.
   Status Open(const std::string& path);
 
+  // Lets go of the pages that were read: they are read again when touched.
+  void Forget() const;
+
   const uint8_t* data() const { return data_; }
   std::size_t size() const { return size_; }
 

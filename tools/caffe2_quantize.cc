@@ -28,6 +28,8 @@ struct CommandEntry {
 constexpr CommandEntry kCommands[] = {
     {"run", "Run a net over data: ranges, stored weights, accuracy",
      DeclareRunCommand},
+    {"calibrate", "Run a net over data and write a profile of its outputs",
+     DeclareCalibrateCommand},
     {"inspect", "Tell what model files hold: operators, blobs, QTensors",
      DeclareInspectCommand},
     {"merge", "Make one profile of many: of shards, machines or days",

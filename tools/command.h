@@ -17,6 +17,7 @@ using Command = std::function<Status()>;
 // Declares the subcommand's options on `app`, which lives as long as the
 // command.
 Command DeclareRunCommand(CLI::App* app);
+Command DeclareCalibrateCommand(CLI::App* app);
 Command DeclareInspectCommand(CLI::App* app);
 Command DeclareMergeCommand(CLI::App* app);
 

@@ -12,7 +12,10 @@
 
 #include "quantization/atomic_file.h"
 #include "tools/command.h"
+#include "tools/data_options.h"
+#include "tools/live_view.h"
 #include "tools/progress_bar.h"
+#include "tools/range_table.h"
 #include "tools/text_table.h"
 #include "workflow/run_model.h"
 #include "workflow/run_report.h"
@@ -30,6 +33,7 @@ struct RunArguments {
   std::vector<std::string> init_nets;
   std::string observe = "first";
   std::string json_path;
+  bool watch = false;
   bool quiet = false;
 };
 
@@ -70,32 +74,6 @@ std::string RatioText(const StoredWeight& stored) {
 
 std::string WeightText(const StoredWeight& stored) {
   return stored.weight.empty() ? kUnknown : stored.weight;
-}
-
-std::string MinMaxTable(const ModelReport& model) {
-  TextTable table({{"op", Align::kRight},
-                   {"type"},
-                   {"out", Align::kRight},
-                   {"tensor"},
-                   {"shape of last batch"},
-                   {"min", Align::kRight},
-                   {"max", Align::kRight},
-                   {"NaN", Align::kRight},
-                   {"inf", Align::kRight}});
-  for (const OperatorInfo& op : model.min_max.operators) {
-    for (const OutputInfo& output : op.outputs) {
-      const ValueRange& range = output.total.range;
-      table.AddRow(
-          {std::to_string(op.op_index), op.op_type,
-           std::to_string(output.output_index), output.tensor_name,
-           ShapeText(output.shape), range.empty() ? kUnknown : range.MinText(),
-           range.empty() ? kUnknown : range.MaxText(),
-           Grouped(static_cast<int64_t>(output.nan_count)),
-           Grouped(static_cast<int64_t>(output.positive_infinity_count +
-                                        output.negative_infinity_count))});
-    }
-  }
-  return table.ToString();
 }
 
 std::string QTensorTable(const std::vector<QTensorWeight>& weights) {
@@ -178,7 +156,7 @@ void PrintReport(const RunReport& report) {
     any_observed |= model.observed;
     if (model.observed) {
       Print("\nSmallest and largest outputs, weights '" + model.label + "'\n");
-      Print(MinMaxTable(model));
+      Print(RangeTable(model.min_max));
       if (!model.min_max_path.empty()) {
         Print("written to " + model.min_max_path + "\n");
       }
@@ -210,16 +188,24 @@ Status RunAndReport(const RunArguments& arguments) {
     label_width = std::max(label_width, options.init_nets.back().label.size());
   }
 
+  const int columns = arguments.quiet ? 0 : TerminalColumns(STDERR_FILENO);
+  const bool watch = arguments.watch && columns > 0;
+  if (arguments.watch && !watch && !arguments.quiet) {
+    std::fprintf(stderr, "note: standard error is no terminal to watch on\n");
+  }
   RunReport report;
   {
-    ProgressBar bar(&std::cerr,
-                    arguments.quiet ? 0 : TerminalColumns(STDERR_FILENO),
-                    "images", label_width);
+    ProgressBar bar(&std::cerr, watch ? 0 : columns, "images", label_width);
+    LiveView view(&std::cerr, columns, TerminalLines(STDERR_FILENO));
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(RunModels(
         options,
-        [&bar](const RunProgress& progress) {
+        [&](const RunProgress& progress) {
           bar.Update(progress.label, progress.images_done,
                      progress.images_total);
+          if (watch && progress.info) {
+            view.Update(progress.label, progress.images_done,
+                        progress.images_total, progress.info);
+          }
         },
         &report));
   }
@@ -257,11 +243,7 @@ Command DeclareRunCommand(CLI::App* app) {
                   "with the first, the reference")
       ->required()
       ->type_name("[LABEL=]FILE");
-  app->add_option("--data", options.data_path,
-                  "Inputs by the names of their blobs, images along the first "
-                  "dimension: TensorProtos")
-      ->required()
-      ->type_name("FILE");
+  DeclareDataOptions(app, &options.data);
   app->add_option("--label", options.label_blob,
                   "Blob of the data with the right classes, int32 or int64 "
                   "(default: label, if there is one)")
@@ -288,6 +270,13 @@ Command DeclareRunCommand(CLI::App* app) {
   app->add_option("--minmax", options.min_max_path,
                   "Write the smallest and largest outputs there")
       ->type_name("FILE");
+  app->add_option("--histogram-bins", options.histogram_bins,
+                  "Bins of a histogram of each watched output, for --watch and "
+                  "--json; 0: none")
+      ->check(CLI::Range(0, Histogram::kLargestMaxBins))
+      ->capture_default_str();
+  app->add_flag("--watch", arguments->watch,
+                "Show on the terminal what is seen while it runs");
   app->add_option("--json", arguments->json_path,
                   "Write everything there as JSON; - is standard output, in "
                   "place of the tables")

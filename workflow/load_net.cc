@@ -61,35 +61,9 @@ Status ReadFile(const std::string& path, std::string* contents) {
   return status;
 }
 
-// A binary message of ours always holds control characters: the tags of its
-// operators or dimensions.
-bool IsText(const std::string& contents) {
-  return std::none_of(contents.begin(), contents.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7f;
-  });
-}
-
 bool IsNameCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
          (c >= '0' && c <= '9');
-}
-
-// Whether the first thing that is no comment is a field: "name:" or "op {".
-// Asked before the host's parser, which prints its complaint.
-bool BeginsWithField(const std::string& text) {
-  size_t i = 0;
-  for (;;) {
-    i = text.find_first_not_of(" \t\r\n", i);
-    if (i == std::string::npos) return false;
-    if (text[i] != '#') break;
-    i = text.find('\n', i);
-  }
-  const size_t name = i;
-  while (i < text.size() && IsNameCharacter(text[i])) ++i;
-  if (i == name) return false;
-  i = text.find_first_not_of(" \t\r\n", i);
-  return i != std::string::npos && std::strchr(":{<", text[i]) != nullptr;
 }
 
 template <typename Message>
@@ -173,6 +147,40 @@ Status CheckTensorProto(const caffe2::TensorProto& proto) {
 
 }  // namespace
 
+bool IsText(const std::string& contents) {
+  return std::none_of(contents.begin(), contents.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7f;
+  });
+}
+
+// Asked before the host's parser, which prints its complaint.
+bool BeginsWithField(const std::string& text) {
+  size_t i = 0;
+  for (;;) {
+    i = text.find_first_not_of(" \t\r\n", i);
+    if (i == std::string::npos) return false;
+    if (text[i] != '#') break;
+    i = text.find('\n', i);
+  }
+  const size_t name = i;
+  while (i < text.size() && IsNameCharacter(text[i])) ++i;
+  if (i == name) return false;
+  i = text.find_first_not_of(" \t\r\n", i);
+  return i != std::string::npos && std::strchr(":{<", text[i]) != nullptr;
+}
+
+Status DeserializeTensor(const caffe2::TensorProto& proto,
+                         caffe2::Tensor* tensor) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckTensorProto(proto));
+  try {
+    *tensor = caffe2::TensorDeserializer().Deserialize(proto);
+  } catch (const std::exception& error) {
+    return Status::Corruption("cannot be read: " + ReasonOf(error));
+  }
+  return Status::Ok();
+}
+
 Status ReadNetDef(const std::string& path, caffe2::NetDef* net) {
   caffe2::NetDef read;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseMessage(path, "NetDef", &read));
@@ -219,14 +227,11 @@ Status ReadTensors(const std::string& path, caffe2::Workspace* workspace,
     if (!seen.insert(name).second) {
       return Status::Corruption(subject + " is there twice");
     }
-    const Status status = CheckTensorProto(proto);
+    caffe2::Tensor tensor(caffe2::CPU);
+    const Status status = DeserializeTensor(proto, &tensor);
     if (!status.ok())
       return Status::Corruption(subject + " " + status.message());
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(subject, [&] {
-      caffe2::Tensor tensor = caffe2::TensorDeserializer().Deserialize(proto);
-      caffe2::BlobSetTensor(workspace->CreateBlob(name), std::move(tensor));
-      return Status::Ok();
-    }));
+    caffe2::BlobSetTensor(workspace->CreateBlob(name), std::move(tensor));
     names->push_back(name);
   }
   return Status::Ok();

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "caffe2/core/tensor.h"
 #include "caffe2/core/workspace.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "quantization/status.h"
@@ -22,6 +23,18 @@ Status ReadNetDef(const std::string& path, caffe2::NetDef* net);
 // `workspace`; *names receives them in the file's order. CPU tensors only.
 Status ReadTensors(const std::string& path, caffe2::Workspace* workspace,
                    std::vector<std::string>* names);
+
+// Makes a tensor of a message that is a whole CPU tensor. An error says what is
+// wrong with "it".
+Status DeserializeTensor(const caffe2::TensorProto& proto,
+                         caffe2::Tensor* tensor);
+
+// Whether the bytes hold no control character, as binary messages of the host
+// do: the tags of their operators or dimensions.
+bool IsText(const std::string& contents);
+// Whether the first thing of a text that is no comment is a field of a message:
+// "name:" or "op {".
+bool BeginsWithField(const std::string& text);
 
 // What a net needs from outside, in order, each once: its external inputs, and
 // every input that no operator before has made.

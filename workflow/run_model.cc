@@ -8,38 +8,18 @@
 #include <set>
 #include <utility>
 
-#include "caffe2/core/context.h"
 #include "caffe2/core/net.h"
 #include "caffe2/core/tensor.h"
 #include "caffe2/core/workspace.h"
 #include "observers/attachment.h"
 #include "workflow/host_error.h"
+#include "workflow/load_model.h"
 #include "workflow/load_net.h"
 
 namespace caffe2_quantization {
 namespace {
 
 using caffe2::Tensor;
-
-std::string Joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) {
-    text += (text.empty() ? "" : ", ") + name;
-  }
-  return text.empty() ? "none" : text;
-}
-
-std::string ShapeText(at::IntArrayRef shape) {
-  std::string text;
-  for (const int64_t dim : shape) {
-    text += (text.empty() ? "" : ", ") + std::to_string(dim);
-  }
-  return "[" + text + "]";
-}
-
-bool Contains(const std::vector<std::string>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
 
 // "digits.minmax" and "byte" give "digits_byte.minmax".
 std::string PathForLabel(const std::string& path, std::string label) {
@@ -52,123 +32,29 @@ std::string PathForLabel(const std::string& path, std::string label) {
   return path.substr(0, dot) + '_' + label + path.substr(dot);
 }
 
-// The data set: tensors of equal first dimension, fed a slice at a time.
-class Batches {
- public:
-  // `inputs` are what the predict net wants from outside.
-  Status Load(const RunOptions& options, const std::vector<std::string>& inputs,
-              RunReport* report) {
-    path_ = options.data_path;
-    std::vector<std::string> names;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ReadTensors(path_, &workspace_, &names));
-
-    if (!options.label_blob.empty()) {
-      if (!Contains(names, options.label_blob)) {
-        return Status::InvalidArgument(path_ + ": there is no label blob '" +
-                                       options.label_blob +
-                                       "'; the file has: " + Joined(names));
-      }
-      report->label_blob = options.label_blob;
-    } else if (Contains(names, "label")) {
-      report->label_blob = "label";
-    } else {
-      report->notes.push_back("no label blob in " + path_ +
-                              ": accuracy is unknown");
-    }
-
-    for (const std::string& name : names) {
-      const bool is_input = Contains(inputs, name);
-      const bool is_label = name == report->label_blob;
-      if (!is_input && !is_label) {
-        report->notes.push_back("data blob '" + name +
-                                "' is no input of the net: ignored");
-        continue;
-      }
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckRows(name));
-      if (is_input) inputs_.push_back(name);
-    }
-    if (!report->label_blob.empty()) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(LoadLabels(report->label_blob));
-    }
-    if (inputs_.empty()) {
-      return Status::InvalidArgument(path_ +
-                                     ": no tensor is an input of the "
-                                     "net; the file has: " +
-                                     Joined(names) +
-                                     "; the net wants: " + Joined(inputs));
-    }
-    return Status::Ok();
+// The class of each sample of a batch.
+Status ReadLabels(const BatchSource& data, const std::string& name,
+                  int64_t count, const caffe2::Workspace& workspace,
+                  std::vector<int64_t>* labels) {
+  const std::string subject = data.path() + ": label blob '" + name + "'";
+  const Tensor& tensor = workspace.GetBlob(name)->Get<Tensor>();
+  if (tensor.numel() != count) {
+    return Status::InvalidArgument(subject + " has the shape " +
+                                   DimsText(tensor.sizes().vec()) +
+                                   ", expected one class for each of " +
+                                   std::to_string(count) + " images");
   }
-
-  int64_t rows() const { return rows_; }
-  const std::vector<std::string>& inputs() const { return inputs_; }
-  // The class of each row; empty without labels.
-  const std::vector<int64_t>& labels() const { return labels_; }
-
-  // Copies rows begin ... begin + count - 1 of every input into `workspace`.
-  void Feed(int64_t begin, int64_t count, caffe2::Workspace* workspace) const {
-    for (const std::string& name : inputs_) {
-      const Tensor& all = workspace_.GetBlob(name)->Get<Tensor>();
-      std::vector<int64_t> shape = all.sizes().vec();
-      shape[0] = count;
-      Tensor* slice = caffe2::BlobGetMutableTensor(
-          workspace->CreateBlob(name), shape, at::dtype(all.dtype()));
-      const int64_t row = all.numel() / rows_;
-      const char* source = static_cast<const char*>(all.raw_data());
-      caffe2::CPUContext context;
-      context.CopyItemsSameDevice(
-          all.dtype(), static_cast<size_t>(count * row),
-          source + begin * row * static_cast<int64_t>(all.itemsize()),
-          slice->raw_mutable_data(all.dtype()));
-    }
+  if (tensor.IsType<int>()) {
+    labels->assign(tensor.data<int>(), tensor.data<int>() + count);
+  } else if (tensor.IsType<int64_t>()) {
+    labels->assign(tensor.data<int64_t>(), tensor.data<int64_t>() + count);
+  } else {
+    return Status::InvalidArgument(subject + " has the type " +
+                                   std::string(tensor.dtype().name()) +
+                                   ", expected int32 or int64");
   }
-
- private:
-  Status CheckRows(const std::string& name) {
-    const Tensor& tensor = workspace_.GetBlob(name)->Get<Tensor>();
-    const std::string subject = path_ + ": tensor '" + name + "'";
-    if (tensor.dim() == 0 || tensor.numel() == 0) {
-      return Status::InvalidArgument(subject + " has the shape " +
-                                     ShapeText(tensor.sizes()) +
-                                     ", expected at least one image");
-    }
-    if (rows_ != 0 && tensor.size(0) != rows_) {
-      return Status::InvalidArgument(
-          subject + " has " + std::to_string(tensor.size(0)) +
-          " rows, expected " + std::to_string(rows_) + " as those before it");
-    }
-    rows_ = tensor.size(0);
-    return Status::Ok();
-  }
-
-  Status LoadLabels(const std::string& name) {
-    const Tensor& tensor = workspace_.GetBlob(name)->Get<Tensor>();
-    const std::string subject = path_ + ": label blob '" + name + "'";
-    if (tensor.numel() != rows_) {
-      return Status::InvalidArgument(subject + " has the shape " +
-                                     ShapeText(tensor.sizes()) +
-                                     ", expected one class for each of " +
-                                     std::to_string(rows_) + " images");
-    }
-    if (tensor.IsType<int>()) {
-      labels_.assign(tensor.data<int>(), tensor.data<int>() + rows_);
-    } else if (tensor.IsType<int64_t>()) {
-      labels_.assign(tensor.data<int64_t>(), tensor.data<int64_t>() + rows_);
-    } else {
-      return Status::InvalidArgument(subject + " has the type " +
-                                     std::string(tensor.dtype().name()) +
-                                     ", expected int32 or int64");
-    }
-    return Status::Ok();
-  }
-
-  std::string path_;
-  caffe2::Workspace workspace_;
-  int64_t rows_ = 0;
-  std::vector<std::string> inputs_;
-  std::vector<int64_t> labels_;
-};
+  return Status::Ok();
+}
 
 // The class of highest score; NaN is never the highest. -1 when all are NaN.
 int64_t TopClass(const float* scores, int64_t count) {
@@ -183,8 +69,13 @@ int64_t TopClass(const float* scores, int64_t count) {
 class Model {
  public:
   Model(const RunOptions& options, const InitNet& init,
-        const caffe2::NetDef& predict, const Batches& batches)
-      : options_(options), init_(init), predict_(predict), batches_(batches) {}
+        const caffe2::NetDef& predict, const std::string& label_blob,
+        BatchSource* data)
+      : options_(options),
+        init_(init),
+        predict_(predict),
+        label_blob_(label_blob),
+        data_(*data) {}
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
   // A run that failed leaves no measurement in the process's table.
@@ -198,30 +89,8 @@ class Model {
   // Makes the weights and the net.
   Status Load() {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadNetDef(init_.path, &init_net_));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(init_.path, [&] {
-      return workspace_.RunNetOnce(init_net_)
-                 ? Status::Ok()
-                 : Status::InvalidArgument(init_.path + ": the net failed");
-    }));
-    std::vector<std::string> missing;
-    for (const std::string& name : InputsOf(predict_)) {
-      const bool fed = Contains(batches_.inputs(), name);
-      if (!fed && !workspace_.HasBlob(name)) missing.push_back(name);
-    }
-    if (!missing.empty()) {
-      return Status::InvalidArgument(
-          options_.predict_path + ": inputs that neither " + init_.path +
-          " nor " + options_.data_path + " makes: " + Joined(missing));
-    }
-    return CatchHostErrors(options_.predict_path, [&] {
-      batches_.Feed(0, 1, &workspace_);  // the net looks for its inputs' blobs
-      net_ = workspace_.CreateNet(predict_);
-      return net_ != nullptr
-                 ? Status::Ok()
-                 : Status::InvalidArgument(options_.predict_path +
-                                           ": the host made no net of type '" +
-                                           predict_.type() + "'");
-    });
+    return LoadModel(init_.path, init_net_, options_.predict_path, predict_,
+                     data_, &workspace_, &net_);
   }
 
   // Runs all passes. `reference` holds the outputs to compare with, or is null.
@@ -229,13 +98,22 @@ class Model {
              const Model* reference, ModelReport* report) {
     const std::string subject =
         options_.predict_path + " with weights of " + init_.path;
-    const int64_t rows = batches_.rows();
+    const int64_t rows = data_.samples();
     report->images = rows * options_.repeat;
+    std::function<NetInfo()> info;
+    if (measurement_ != nullptr)
+      info = [this] { return measurement_->get_info(); };
     for (int64_t pass = 0; pass < options_.repeat; ++pass) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(data_.Rewind());
       for (int64_t begin = 0; begin < rows; begin += options_.batch_size) {
         const int64_t count = std::min(options_.batch_size, rows - begin);
+        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(data_.Next(count, &workspace_));
+        std::vector<int64_t> labels;
+        if (!label_blob_.empty()) {
+          CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+              ReadLabels(data_, label_blob_, count, workspace_, &labels));
+        }
         CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(subject, [&] {
-          batches_.Feed(begin, count, &workspace_);
           const auto start = std::chrono::steady_clock::now();
           const bool success = net_->Run();
           const std::chrono::duration<double> elapsed =
@@ -248,10 +126,11 @@ class Model {
         }));
         if (pass == 0) {
           CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-              GatherOutput(begin, count, report));
+              GatherOutput(labels, count, report));
         }
         if (progress) {
-          progress({init_.label, pass * rows + begin + count, report->images});
+          progress(
+              {init_.label, pass * rows + begin + count, report->images, info});
         }
       }
     }
@@ -260,8 +139,10 @@ class Model {
   }
 
   Status Observe() {
-    return AttachOutputMinMaxObserver(net_, OutputMinMaxOptions(),
-                                      &measurement_);
+    OutputMinMaxOptions observer;
+    observer.format = OutputMinMaxOptions::Format::kMinMax;
+    observer.recording.histogram_bins = options_.histogram_bins;
+    return AttachOutputMinMaxObserver(net_, observer, &measurement_);
   }
 
   Status ReportRanges(const std::string& path, ModelReport* report) {
@@ -286,8 +167,9 @@ class Model {
 
  private:
   // Scores of one batch: counts what is right, keeps them for a comparison.
-  Status GatherOutput(int64_t begin, int64_t count, ModelReport* report) {
-    const bool has_labels = !batches_.labels().empty();
+  Status GatherOutput(const std::vector<int64_t>& labels, int64_t count,
+                      ModelReport* report) {
+    const bool has_labels = !labels.empty();
     const std::string subject =
         options_.predict_path + ": output '" + options_.output_blob + "'";
     const caffe2::Blob* blob = workspace_.GetBlob(options_.output_blob);
@@ -308,7 +190,7 @@ class Model {
     if (!has_labels) return Status::Ok();
     if (tensor.dim() < 2 || tensor.size(0) != count) {
       return Status::InvalidArgument(subject + " has the shape " +
-                                     ShapeText(tensor.sizes()) +
+                                     DimsText(tensor.sizes().vec()) +
                                      ", expected a row of scores for each of " +
                                      std::to_string(count) + " images");
     }
@@ -316,8 +198,9 @@ class Model {
     const int64_t classes = tensor.numel() / count;
     for (int64_t row = 0; row < count; ++row) {
       const int64_t top = TopClass(scores + row * classes, classes);
-      const int64_t label = batches_.labels()[static_cast<size_t>(begin + row)];
-      if (top >= 0 && top == label) ++report->correct;
+      if (top >= 0 && top == labels[static_cast<size_t>(row)]) {
+        ++report->correct;
+      }
     }
     return Status::Ok();
   }
@@ -339,7 +222,8 @@ class Model {
   const RunOptions& options_;
   const InitNet& init_;
   const caffe2::NetDef& predict_;
-  const Batches& batches_;
+  const std::string& label_blob_;
+  BatchSource& data_;
   caffe2::NetDef init_net_;
   caffe2::Workspace workspace_;
   caffe2::NetBase* net_ = nullptr;  // of the workspace
@@ -372,6 +256,30 @@ Status CheckOptions(const RunOptions& options) {
   return Status::Ok();
 }
 
+// Opens the data and finds its labels.
+Status OpenData(const RunOptions& options, WantedBlobs wanted,
+                RunReport* report, std::unique_ptr<BatchSource>* data) {
+  const std::string label =
+      options.label_blob.empty() ? "label" : options.label_blob;
+  wanted.extras = {label};
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      OpenBatchSource(options.data, wanted, data));
+  const BatchSource& source = **data;
+  if (Contains(source.blobs(), label)) {
+    report->label_blob = label;
+  } else if (!options.label_blob.empty()) {
+    return Status::InvalidArgument(
+        source.path() + ": there is no label blob '" + label +
+        "'; the data has: " + Joined(source.names()));
+  } else {
+    report->notes.push_back("no label blob in " + source.path() +
+                            ": accuracy is unknown");
+  }
+  report->notes.insert(report->notes.end(), source.notes().begin(),
+                       source.notes().end());
+  return Status::Ok();
+}
+
 }  // namespace
 
 Status RunModels(const RunOptions& given,
@@ -394,21 +302,24 @@ Status RunModels(const RunOptions& given,
 
   RunReport result;
   result.predict_path = options.predict_path;
-  result.data_path = options.data_path;
+  result.data_path = options.data.path;
   result.net_name = predict.name();
   result.net_type = predict.type().empty() ? "simple" : predict.type();
   result.output_blob = options.output_blob;
   result.batch_size = options.batch_size;
   result.repeat = options.repeat;
 
-  Batches batches;
+  caffe2::NetDef init_net;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      batches.Load(options, InputsOf(predict), &result));
-  result.images = batches.rows();
-  if (options.repeat > std::numeric_limits<int64_t>::max() / batches.rows()) {
+      ReadNetDef(options.init_nets.front().path, &init_net));
+  std::unique_ptr<BatchSource> data;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      OpenData(options, WantedOf(predict, init_net), &result, &data));
+  result.images = data->samples();
+  if (options.repeat > std::numeric_limits<int64_t>::max() / result.images) {
     return Status::OutOfRange("repeat " + std::to_string(options.repeat) +
                               " is too large for " +
-                              std::to_string(batches.rows()) + " images");
+                              std::to_string(result.images) + " images");
   }
 
   std::unique_ptr<Model> reference;
@@ -416,7 +327,8 @@ Status RunModels(const RunOptions& given,
     ModelReport model_report;
     model_report.label = init.label;
     model_report.init_path = init.path;
-    auto model = std::make_unique<Model>(options, init, predict, batches);
+    auto model = std::make_unique<Model>(options, init, predict,
+                                         result.label_blob, data.get());
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(model->Load());
 
     const bool observed =

@@ -15,6 +15,7 @@
 
 #include "observers/output_info.h"
 #include "quantization/status.h"
+#include "workflow/batch_source.h"
 #include "workflow/weight_report.h"
 
 namespace caffe2_quantization {
@@ -31,7 +32,7 @@ struct RunOptions {
   std::string predict_path;
   // The first one is the reference that the others are compared with.
   std::vector<InitNet> init_nets;
-  std::string data_path;
+  DataOptions data;
   // The data blob with the right classes. Empty: "label" if there is one.
   std::string label_blob;
   // The blob with a score for each class. Empty: the net's first external
@@ -43,6 +44,8 @@ struct RunOptions {
   // How often to go through the data; time and ranges are those of all passes.
   int64_t repeat = 1;
   Observe observe = Observe::kReference;
+  // Of a histogram of each observed output; 0: none.
+  int histogram_bins = 0;
   // Where the ranges of the reference go, in .minmax form. Those of another
   // model go beside it, to "name_<label>.ext". Empty: nowhere.
   std::string min_max_path;
@@ -52,6 +55,8 @@ struct RunProgress {
   std::string label;    // of the model that runs
   int64_t images_done;  // of this model, over all passes
   int64_t images_total;
+  // What its observer has seen; empty for a model that is not observed.
+  std::function<NetInfo()> info;
 };
 
 struct ModelReport {

@@ -59,17 +59,20 @@ Json ModelJson(const ModelReport& model, int64_t images) {
     json["byte_weights"].push_back(std::move(weight));
   }
   json["min_max"] =
-      model.observed ? Json::parse(ToJson(model.min_max)) : Json();
+      model.observed
+          ? Json::parse(
+                ToJson(model.min_max, model.min_max.options.histogram_bins > 0))
+          : Json();
   return json;
 }
+
+}  // namespace
 
 std::string HostVersion() {
   const auto& build = caffe2::GetBuildOptions();
   const auto found = build.find("TORCH_VERSION");
   return found == build.end() ? "unknown" : found->second;
 }
-
-}  // namespace
 
 std::string ToJson(const RunReport& report) {
   Json json;

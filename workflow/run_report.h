@@ -12,6 +12,9 @@ namespace caffe2_quantization {
 // and so are numbers that are not finite.
 std::string ToJson(const RunReport& report);
 
+// The host's version, as 1.10.2.
+std::string HostVersion();
+
 }  // namespace caffe2_quantization
 
 #endif  // CAFFE2_QUANTIZATION_WORKFLOW_RUN_REPORT_H_

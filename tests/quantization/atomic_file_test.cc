@@ -1,6 +1,8 @@
 #include "quantization/atomic_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -12,6 +14,8 @@
 #include <sstream>
 #include <thread>
 #include <vector>
+
+#include "tests/support/random.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -118,6 +122,82 @@ TEST_F(AtomicFileTest, ADeviceStaysADevice) {
   ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
   EXPECT_FALSE(WriteFileAtomically(Path("pipe"), "unread").ok());
   EXPECT_TRUE(fs::is_fifo(Path("pipe")));
+}
+
+// What a process that was killed leaves: whole files only, and the next write
+// removes those that have a temporary name.
+TEST_F(AtomicFileTest, AKilledWriterLeavesNoPart) {
+  TestRandom random;
+  const auto contents = [](char c) { return std::string(1 << 20, c); };
+  for (int round = 0; round < 60; ++round) {
+    int ready[2];
+    ASSERT_EQ(pipe(ready), 0);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      const bool told = write(ready[1], "r", 1) == 1;
+      for (int i = 0; told; ++i) {
+        const std::string text = contents(static_cast<char>('a' + i % 26));
+        if (!WriteFileAtomically(Path("a"), text).ok()) _exit(1);
+      }
+      _exit(1);
+    }
+    char byte = 0;
+    ASSERT_EQ(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    usleep(static_cast<useconds_t>(random.Integer(0, 8000)));
+    kill(child, SIGKILL);
+    int result = 0;
+    ASSERT_EQ(waitpid(child, &result, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(result));
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      const std::string text = Read(entry.path());
+      ASSERT_EQ(text.size(), size_t{1} << 20) << entry.path();
+      ASSERT_EQ(text, contents(text[0])) << entry.path();
+    }
+    if (round % 4 == 3) {
+      ASSERT_TRUE(WriteFileAtomically(Path("a"), contents('z')).ok());
+      ASSERT_EQ(Files(), 1);
+    }
+  }
+}
+
+TEST_F(AtomicFileTest, RemovesOnlyWhatAKilledWriterLeft) {
+  const pid_t gone = fork();
+  if (gone == 0) _exit(0);
+  ASSERT_EQ(waitpid(gone, nullptr, 0), gone);
+  const std::string process = std::to_string(gone);
+  const std::vector<std::string> kept = {
+      "a." + process + ".tmp",
+      "a." + process + ".0.tmp.x",
+      "a." + process + ".00.tmp",
+      "a." + process + ".-1.tmp",
+      "a." + process + ".1.temp",
+      "ab." + process + ".0.tmp",
+      "a.x." + process + ".0.tmp",
+      "a..0.tmp",
+      "a.0.0.tmp",
+      "a.99999999999999999.0.tmp",
+      "a." + process + "x.0.tmp",
+      "a." + std::to_string(getpid()) + ".0.tmp",
+      "a." + process + ".locked.tmp"};
+  for (const std::string& name : kept) std::ofstream(Path(name)) << "kept";
+  // A writer whose process number means nothing here, but who has it locked.
+  const std::string locked = "a." + process + ".5.tmp";
+  const int fd = open(Path(locked).c_str(), O_RDWR | O_CREAT, 0666);
+  ASSERT_EQ(flock(fd, LOCK_EX), 0);
+  std::ofstream(Path("a." + process + ".0.tmp")) << "left";
+  std::ofstream(Path("a." + process + ".17.tmp")) << "left";
+  ASSERT_TRUE(WriteFileAtomically(Path("a"), "new").ok());
+  for (const std::string& name : kept) {
+    EXPECT_TRUE(fs::exists(Path(name))) << name;
+  }
+  EXPECT_TRUE(fs::exists(Path(locked)));
+  EXPECT_EQ(Files(), static_cast<int>(kept.size()) + 2);
+  close(fd);
+  ASSERT_TRUE(WriteFileAtomically(Path("a"), "newer").ok());
+  EXPECT_FALSE(fs::exists(Path(locked)));
 }
 
 TEST_F(AtomicFileTest, ConcurrentWritersLeaveOneWholeFile) {

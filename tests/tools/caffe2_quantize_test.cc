@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,7 +47,7 @@ class Caffe2QuantizeTest : public testing::Test {
     if (folder_.empty()) return;
     for (const char* name :
          {"out", "err", "o.minmax", "o.json", "cut.pb", "net.pbtxt", "a.json",
-          "b.json", "c.json", "o.profile"}) {
+          "b.json", "c.json", "o.profile", "p.json", "p.profile", "d.csv"}) {
       unlink(Path(name).c_str());
     }
     rmdir(folder_.c_str());
@@ -250,6 +251,86 @@ TEST_F(Caffe2QuantizeTest, InspectsModelFiles) {
   EXPECT_GT(compared["files"][0]["against_float"]["sqnr_db"], 40);
 }
 
+TEST_F(Caffe2QuantizeTest, CalibratesToAProfile) {
+  const std::string command =
+      "calibrate" + Predict() + Init() + Data() + " --batch-size 100 -o ";
+  ASSERT_EQ(Run(command + Path("p.json") + " --json " + Path("o.json")), 0)
+      << err_;
+  EXPECT_EQ(err_, "note: data blob 'label' is no input of the net: ignored\n");
+  EXPECT_THAT(out_, HasSubstr("540 samples of TensorProtos in batches of 100"));
+  EXPECT_THAT(out_, HasSubstr("9  Softmax"));
+  const auto profile = nlohmann::json::parse(ReadText(Path("p.json")));
+  EXPECT_EQ(profile["samples"], "540");
+  EXPECT_EQ(profile["runs"], "6");
+  EXPECT_EQ(profile["operators"].size(), 10u);
+  const auto report = nlohmann::json::parse(ReadText(Path("o.json")));
+  EXPECT_EQ(report["samples"], 540);
+  EXPECT_EQ(report["data_form"], "TensorProtos");
+
+  ASSERT_EQ(Run(command + Path("p.json") +
+                " --json - --limit 150 --shard 1/2 --op-type 'Re*' "
+                "--histogram-bins 0 --column-max relu3"),
+            0)
+      << err_;
+  const auto shard = nlohmann::json::parse(out_);
+  EXPECT_EQ(shard["samples"], 50);
+  EXPECT_EQ(shard["observed"]["operators"].size(), 3u);
+}
+
+TEST_F(Caffe2QuantizeTest, CalibratesOnePathOnceAtATime) {
+  const std::string lock = Path("p.profile.lock");
+  const int file = open(lock.c_str(), O_RDWR | O_CREAT, 0666);
+  ASSERT_EQ(flock(file, LOCK_EX), 0);
+  EXPECT_EQ(Run("calibrate" + Predict() + Init() + Data() + " -o " +
+                Path("p.profile")),
+            1);
+  ExpectOneLineOfError("another process is writing to '" + Path("p.profile") +
+                       "' (its lock is held on '" + lock + "')");
+  close(file);
+  // What a killed process left hinders nobody.
+  EXPECT_EQ(Run("calibrate --quiet" + Predict() + Init() + Data() + " -o " +
+                Path("p.profile")),
+            0)
+      << err_;
+  EXPECT_NE(access(lock.c_str(), F_OK), 0);
+}
+
+TEST_F(Caffe2QuantizeTest, CalibrateTakesTablesAndTheirShape) {
+  std::ofstream csv(Path("d.csv"));
+  for (int row = 0; row < 5; ++row) {
+    for (int i = 0; i < 64; ++i) csv << (i > 0 ? "," : "") << (i + row) % 7;
+    csv << '\n';
+  }
+  csv.close();
+  const std::string command = "calibrate --quiet" + Predict() + Init() +
+                              " --data " + Path("d.csv") + " -o " +
+                              Path("p.json");
+  EXPECT_EQ(Run(command + " --shape data=1,8,8"), 0) << err_;
+  EXPECT_EQ(nlohmann::json::parse(ReadText(Path("p.json")))["samples"], "5");
+  EXPECT_EQ(Run(command + " --shape data=1,8,9"), 1);
+  ExpectOneLineOfError("d.csv:1:1: 64 numbers, expected 72");
+  std::ofstream(Path("d.csv"), std::ios::app) << "1,2,x\n";
+  EXPECT_EQ(Run(command + " --shape data=1,8,8"), 1);
+  ExpectOneLineOfError("d.csv:6:5: 'x' is no number");
+}
+
+TEST_F(Caffe2QuantizeTest, WatchNeedsATerminal) {
+  ASSERT_EQ(Run("run --watch" + Predict() + Init() + Data()), 0);
+  EXPECT_EQ(err_, "note: standard error is no terminal to watch on\n");
+  EXPECT_THAT(out_, Not(HasSubstr("\x1b")));
+  if (std::system("command -v script >/dev/null") != 0) {
+    GTEST_SKIP() << "there is no script command";
+  }
+  const std::string command = "script -qec \"'" + program_ +
+                              "' run --watch --histogram-bins 64" + Predict() +
+                              Init() + Data() + "\" /dev/null >'" +
+                              Path("out") + "' </dev/null";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const std::string out = ReadText(Path("out"));
+  EXPECT_THAT(out, HasSubstr("init_net  540/540 images"));
+  EXPECT_THAT(out, HasSubstr("[@"));
+}
+
 TEST_F(Caffe2QuantizeTest, InspectWritesIntoAPipeNotOverIt) {
   // A folder in place of /dev, whose files no test may touch.
   const std::string pipe = Path("out.pipe");
@@ -298,6 +379,15 @@ TEST_F(Caffe2QuantizeTest, WrongArgumentsExitWithTwo) {
   EXPECT_THAT(err_, HasSubstr("--batch-size"));
   EXPECT_EQ(Run("run" + Predict() + Init() + Data() + " --observe some"), 2);
   EXPECT_THAT(err_, HasSubstr("--observe"));
+  const std::string calibrate =
+      "calibrate" + Predict() + Init() + Data() + " -o " + Path("p.json");
+  for (const char* wrong : {"--shard 2/2", "--shard 1", "--image-size 8",
+                            "--shape x", "--shape x=", "--shape x=1,0",
+                            "--layout hwcn", "--limit 0", "--mean a"}) {
+    EXPECT_EQ(Run(calibrate + " " + wrong), 2) << wrong;
+    EXPECT_THAT(err_, HasSubstr(std::string(wrong).substr(
+                          0, std::string(wrong).find(' '))));
+  }
 }
 
 TEST_F(Caffe2QuantizeTest, SaysWhatItIsAndHowToUseIt) {

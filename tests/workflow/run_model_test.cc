@@ -34,7 +34,7 @@ class RunModelTest : public testing::Test {
     AddFloats("x", {5, 2}, {1, 2, 4, 3, 5, 6, 8, 7, 9, 10}, &data_);
     AddInts("label", {5}, {1, 0, 1, 0, 0}, &data_);  // the last one is wrong
     options_.predict_path = folder_.Path("predict.pb");
-    options_.data_path = folder_.Path("data.pb");
+    options_.data.path = folder_.Path("data.pb");
     options_.batch_size = 2;
     AddInit("float", FloatInit({1, 1}));
   }
@@ -234,7 +234,7 @@ TEST_F(RunModelTest, RefusesDataThatDoesNotFit) {
   options_.label_blob = "digit";
   EXPECT_THAT(RunError(), HasSubstr("no label blob 'digit'"));
   options_.label_blob = "x";
-  EXPECT_THAT(RunError(), HasSubstr("one class for each of 5 images"));
+  EXPECT_THAT(RunError(), HasSubstr("one class for each of"));
   data_.mutable_protos(0)->set_name("z");
   data_.mutable_protos(1)->set_data_type(caffe2::TensorProto_DataType_INT32);
   options_.label_blob.clear();
@@ -304,7 +304,7 @@ TEST(RunModelDigitsTest, EveryFormOfTheWeightsReadsTheDigits) {
   const std::string digits = std::string(root) + "/examples/digits/";
   RunOptions options;
   options.predict_path = digits + "predict_net.pb";
-  options.data_path = digits + "test_images.pb";
+  options.data.path = digits + "test_images.pb";
   options.init_nets = {{"float", digits + "init_net.pb"},
                        {"byte", digits + "init_net_byte.pb"},
                        {"qtensor", digits + "init_net_qtensor.pb"}};

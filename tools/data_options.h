@@ -1,0 +1,17 @@
+// The options that say what data is: of run and of calibrate.
+#ifndef CAFFE2_QUANTIZATION_TOOLS_DATA_OPTIONS_H_
+#define CAFFE2_QUANTIZATION_TOOLS_DATA_OPTIONS_H_
+
+#include <CLI/CLI.hpp>
+
+#include "workflow/batch_source.h"
+
+namespace caffe2_quantization {
+
+// Declares --data, --input, --shape and those of images on `app`; `options` is
+// filled when the arguments are parsed, and lives as long as `app`.
+void DeclareDataOptions(CLI::App* app, DataOptions* options);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_TOOLS_DATA_OPTIONS_H_

@@ -1,0 +1,15 @@
+// The table of what was seen of each output of a net.
+#ifndef CAFFE2_QUANTIZATION_TOOLS_RANGE_TABLE_H_
+#define CAFFE2_QUANTIZATION_TOOLS_RANGE_TABLE_H_
+
+#include <string>
+
+#include "observers/output_info.h"
+
+namespace caffe2_quantization {
+
+std::string RangeTable(const NetInfo& info);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_TOOLS_RANGE_TABLE_H_

@@ -1,0 +1,431 @@
+// Tables of numbers, a sample a line: a file for each input, named after it, or
+// files of one input one after the other.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <string_view>
+
+#include "caffe2/core/tensor.h"
+#include "workflow/batch_source.h"
+
+namespace caffe2_quantization {
+namespace {
+
+constexpr size_t kPieceBytes = 1 << 20;
+constexpr size_t kMaxLineBytes = size_t{1} << 28;
+
+// The lines of a file that are not blank, one at a time.
+class LineReader {
+ public:
+  LineReader() = default;
+  ~LineReader() { Close(); }
+  LineReader(const LineReader&) = delete;
+  LineReader& operator=(const LineReader&) = delete;
+
+  Status Open(const std::string& path) {
+    Close();
+    path_ = path;
+    file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat info;
+    if (file_ < 0 || fstat(file_, &info) != 0) return SystemError();
+    if (!S_ISREG(info.st_mode)) {
+      return Status::IoError(path_ + ": not a regular file");
+    }
+    bytes_ = info.st_size;
+    line_ = 0;
+    buffer_.clear();
+    begin_ = 0;
+    return Status::Ok();
+  }
+
+  int64_t bytes() const { return bytes_; }
+  int64_t line() const { return line_; }  // from 1
+
+  // Sets *text to the next line that holds more than blanks, until the next
+  // call; *found = false at the end.
+  Status Next(std::string_view* text, bool* found) {
+    *found = false;
+    while (!*found) {
+      size_t end = 0;
+      bool last = false;
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(FindEnd(&end, &last));
+      if (last && begin_ == end) return Status::Ok();
+      *text = std::string_view(buffer_).substr(begin_, end - begin_);
+      begin_ = last ? end : end + 1;
+      ++line_;
+      if (line_ == 1 && text->substr(0, 3) == "\xef\xbb\xbf") {
+        text->remove_prefix(3);  // a mark of UTF-8
+      }
+      *found = text->find_first_not_of(" \t\r") != std::string_view::npos;
+    }
+    return Status::Ok();
+  }
+
+ private:
+  Status SystemError() const {
+    return Status::IoError(path_ + ": " + std::strerror(errno));
+  }
+  void Close() {
+    if (file_ >= 0) close(file_);
+    file_ = -1;
+  }
+
+  // The end of the line at begin_ in the buffer, for which more of the file is
+  // read; *last when the file ends there.
+  Status FindEnd(size_t* end, bool* last) {
+    for (size_t searched = begin_;;) {
+      *end = buffer_.find('\n', searched);
+      if (*end != std::string::npos) return Status::Ok();
+      buffer_.erase(0, begin_);
+      begin_ = 0;
+      searched = buffer_.size();
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadMore());
+      *end = buffer_.size();
+      *last = *end == searched;
+      if (*last) return Status::Ok();
+    }
+  }
+
+  // Appends a piece of the file, or nothing at its end.
+  Status ReadMore() {
+    const size_t size = buffer_.size();
+    if (size > kMaxLineBytes) {
+      return Status::OutOfRange(path_ + ":" + std::to_string(line_ + 1) +
+                                ": a line of more than " +
+                                std::to_string(kMaxLineBytes) + " bytes");
+    }
+    buffer_.resize(size + kPieceBytes);
+    ssize_t count = -1;
+    do {
+      count = read(file_, &buffer_[size], kPieceBytes);
+    } while (count < 0 && errno == EINTR);
+    buffer_.resize(size + static_cast<size_t>(std::max<ssize_t>(count, 0)));
+    return count < 0 ? SystemError() : Status::Ok();
+  }
+
+  std::string path_;
+  int file_ = -1;
+  int64_t bytes_ = 0;
+  int64_t line_ = 0;
+  std::string buffer_;
+  size_t begin_ = 0;  // of the next line
+};
+
+enum class Field { kNumber, kTooLarge, kOther };
+
+Field ParseField(std::string_view field, float* value) {
+  const size_t begin = field.find_first_not_of(" \t\r");
+  if (begin == std::string_view::npos) return Field::kOther;
+  const size_t end = field.find_last_not_of(" \t\r") + 1;
+  field = field.substr(begin, end - begin);
+  if (field.size() > 1 && field[0] == '+' && field[1] != '-') {
+    field.remove_prefix(1);
+  }
+  double parsed = 0;
+  const auto result =
+      std::from_chars(field.data(), field.data() + field.size(), parsed);
+  if (result.ptr != field.data() + field.size()) return Field::kOther;
+  if (result.ec != std::errc()) return Field::kTooLarge;
+  *value = static_cast<float>(parsed);
+  if (std::isinf(*value) && !std::isinf(parsed)) return Field::kTooLarge;
+  return Field::kNumber;
+}
+
+// The fields of a line, one after the other.
+class Fields {
+ public:
+  explicit Fields(std::string_view line) : line_(line) {}
+
+  bool Next(std::string_view* field) {
+    if (done_) return false;
+    column_ = at_ + 1;
+    const size_t end = line_.find(',', at_);
+    done_ = end == std::string_view::npos;
+    *field = line_.substr(at_, done_ ? end : end - at_);
+    at_ = end + 1;
+    return true;
+  }
+  size_t column() const { return column_; }  // of the field, in bytes, from 1
+
+ private:
+  std::string_view line_;
+  size_t at_ = 0;
+  size_t column_ = 0;
+  bool done_ = false;
+};
+
+// The rows of one input, from one file or several.
+class Table {
+ public:
+  Table(std::string name, std::vector<std::string> files,
+        std::vector<int64_t> shape)
+      : name_(std::move(name)),
+        files_(std::move(files)),
+        shape_(std::move(shape)) {}
+
+  const std::string& name() const { return name_; }
+  int64_t rows() const { return rows_; }
+  int64_t bytes() const { return bytes_; }
+
+  // Counts the rows, and takes the number of columns from the first one.
+  Status Open(std::vector<std::string>* notes) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GoToStart());
+    std::string_view line;
+    bool found = false;
+    notes_ = notes;
+    for (;;) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextRow(&line, &found));
+      if (!found) break;
+      if (rows_++ == 0) {
+        Fields fields(line);
+        std::string_view field;
+        while (fields.Next(&field)) ++columns_;
+        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckShape());
+      }
+    }
+    notes_ = nullptr;
+    if (rows_ == 0) {
+      return Status::Corruption(files_[0] + ": no line with numbers");
+    }
+    return GoToStart();
+  }
+
+  Status GoToStart() {
+    file_ = 0;
+    bytes_ = 0;
+    return OpenFile();
+  }
+
+  Status SkipRows(int64_t count) {
+    std::string_view line;
+    for (int64_t i = 0; i < count; ++i) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextExpectedRow(&line));
+    }
+    return Status::Ok();
+  }
+
+  Status ReadRows(int64_t count, caffe2::Workspace* workspace) {
+    void* data = nullptr;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        MakeBatch(files_[file_], name_, count, shape_,
+                  caffe2::TypeMeta::Make<float>(), workspace, &data));
+    auto* values = static_cast<float*>(data);
+    std::string_view line;
+    for (int64_t i = 0; i < count; ++i, values += columns_) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextExpectedRow(&line));
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseRow(line, values));
+    }
+    return Status::Ok();
+  }
+
+ private:
+  std::string Place(size_t column) const {
+    return files_[file_] + ":" + std::to_string(reader_.line()) + ":" +
+           std::to_string(column) + ": ";
+  }
+
+  Status OpenFile() {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader_.Open(files_[file_]));
+    bytes_ += reader_.bytes();
+    first_line_ = true;
+    return Status::Ok();
+  }
+
+  // A line of numbers. The first line of a file may be a header instead: one
+  // without a single number.
+  Status NextRow(std::string_view* line, bool* found) {
+    for (;;) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader_.Next(line, found));
+      if (!*found) {
+        if (file_ + 1 == files_.size()) return Status::Ok();
+        ++file_;
+        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OpenFile());
+        continue;
+      }
+      if (!first_line_) return Status::Ok();
+      first_line_ = false;
+      if (!IsHeader(*line)) return Status::Ok();
+      if (notes_ != nullptr) {
+        notes_->push_back(files_[file_] + ": its first line is a header");
+      }
+    }
+  }
+
+  static bool IsHeader(std::string_view line) {
+    Fields fields(line);
+    std::string_view field;
+    float value = 0;
+    while (fields.Next(&field)) {
+      if (ParseField(field, &value) != Field::kOther) return false;
+    }
+    return true;
+  }
+
+  Status NextExpectedRow(std::string_view* line) {
+    bool found = false;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextRow(line, &found));
+    if (found) return Status::Ok();
+    return Status::Corruption(files_[file_] +
+                              ": it has fewer lines than it had before");
+  }
+
+  Status CheckShape() {
+    if (shape_.empty()) {
+      shape_ = {columns_};
+      return Status::Ok();
+    }
+    int64_t elements = 0;
+    if (!CountElements(shape_, &elements) || elements != columns_) {
+      return Status::InvalidArgument(
+          Place(1) + std::to_string(columns_) + " numbers, expected " +
+          (elements > 0 ? std::to_string(elements) + " for" : "those of") +
+          " the shape " + DimsText(shape_) + " of '" + name_ + "'");
+    }
+    return Status::Ok();
+  }
+
+  Status ParseRow(std::string_view line, float* values) const {
+    Fields fields(line);
+    std::string_view field;
+    int64_t count = 0;
+    while (fields.Next(&field)) {
+      if (count == columns_) return WrongCount(fields.column(), "more");
+      const Field parsed = ParseField(field, &values[count]);
+      if (parsed != Field::kNumber)
+        return NoNumber(fields.column(), field, parsed);
+      ++count;
+    }
+    return count == columns_ ? Status::Ok() : WrongCount(line.size(), "fewer");
+  }
+
+  Status WrongCount(size_t column, const char* relation) const {
+    return Status::Corruption(Place(column) + relation + " than " +
+                              std::to_string(columns_) +
+                              " numbers, expected as many as in the first row");
+  }
+  Status NoNumber(size_t column, std::string_view field, Field parsed) const {
+    std::string shown;
+    for (const char c : field.substr(0, 40)) {
+      shown += c >= 0x20 && c < 0x7f ? c : '?';
+    }
+    return Status::Corruption(
+        Place(column) + "'" + shown + "' is " +
+        (parsed == Field::kOther ? "no number" : "beyond the floats"));
+  }
+
+  const std::string name_;
+  const std::vector<std::string> files_;
+  std::vector<int64_t> shape_;  // of a row
+  int64_t columns_ = 0;
+  int64_t rows_ = 0;
+  int64_t bytes_ = 0;
+  LineReader reader_;
+  size_t file_ = 0;  // of the reader
+  bool first_line_ = true;
+  std::vector<std::string>* notes_ = nullptr;
+};
+
+// "x" of "a/x.csv"
+std::string StemOf(const std::string& path) {
+  const auto slash = path.rfind('/');
+  const std::string name =
+      slash == std::string::npos ? path : path.substr(slash + 1);
+  return name.substr(0, name.rfind('.'));
+}
+
+class CsvSource final : public BatchSource {
+ public:
+  explicit CsvSource(const std::string& path) : BatchSource("CSV", path) {}
+
+  Status Open(const DataOptions& options, const std::vector<std::string>& files,
+              const WantedBlobs& wanted) {
+    bool named = options.input.empty();
+    for (const std::string& file : files) {
+      const std::string stem = StemOf(file);
+      named = named &&
+              (Contains(wanted.inputs, stem) || Contains(wanted.extras, stem));
+    }
+    if (named) {
+      for (const std::string& file : files) {
+        Add(StemOf(file), {file}, options);
+      }
+    } else {
+      std::string input;
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+          ChooseInput(options, "CSV files", wanted, &input));
+      Add(input, files, options);
+    }
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseBlobs(wanted));
+    for (const auto& shape : options.shapes) {
+      if (!Contains(names_, shape.first)) {
+        return Status::InvalidArgument(
+            path_ + ": a shape is given for '" + shape.first +
+            "', but the data has: " + Joined(names_));
+      }
+    }
+    for (const auto& table : tables_) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(table->Open(&notes_));
+      if (samples_ != 0 && table->rows() != samples_) {
+        return Status::InvalidArgument(
+            path_ + ": '" + table->name() + "' has " +
+            std::to_string(table->rows()) + " rows, expected " +
+            std::to_string(samples_) + " as those before it");
+      }
+      samples_ = table->rows();
+      bytes_ += table->bytes();
+    }
+    return Status::Ok();
+  }
+
+ private:
+  void Add(const std::string& name, const std::vector<std::string>& files,
+           const DataOptions& options) {
+    const auto shape = options.shapes.find(name);
+    tables_.push_back(std::make_unique<Table>(name, files,
+                                              shape == options.shapes.end()
+                                                  ? std::vector<int64_t>()
+                                                  : shape->second));
+    names_.push_back(name);
+  }
+
+  Status ReadSamples(int64_t count, caffe2::Workspace* workspace) override {
+    for (const auto& table : tables_) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(table->ReadRows(count, workspace));
+    }
+    return Status::Ok();
+  }
+  Status SkipSamples(int64_t count) override {
+    for (const auto& table : tables_) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(table->SkipRows(count));
+    }
+    return Status::Ok();
+  }
+  Status GoToStart() override {
+    for (const auto& table : tables_) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(table->GoToStart());
+    }
+    return Status::Ok();
+  }
+
+  std::vector<std::unique_ptr<Table>> tables_;
+};
+
+}  // namespace
+
+Status OpenCsvSource(const DataOptions& options,
+                     const std::vector<std::string>& files,
+                     const WantedBlobs& wanted,
+                     std::unique_ptr<BatchSource>* source) {
+  auto opened = std::make_unique<CsvSource>(options.path);
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(opened->Open(options, files, wanted));
+  *source = std::move(opened);
+  return Status::Ok();
+}
+
+}  // namespace caffe2_quantization
