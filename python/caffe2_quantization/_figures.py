@@ -1,11 +1,13 @@
 """The pictures of a profile, by matplotlib. No global state of it is used."""
 
+import functools
 import io
 import math
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -53,7 +55,7 @@ def draw_ranges(rows, title):
             axes.set_xscale("symlog", linthresh=linear_up_to)
         axes.set_xlim(*_limits(rows, scale, linear_up_to))
         if scale == "symlog":
-            _thin_out_ticks(axes)
+            _thin_out_ticks(axes, linear_up_to)
         for y, row in enumerate(page):
             _draw_range(axes, y, row)
         axes.set_xlabel("value" if scale == "linear" else
@@ -181,10 +183,11 @@ def _limits(rows, scale, linear_up_to):
     return low - room, high + room
 
 
-def _thin_out_ticks(axes):
+def _thin_out_ticks(axes, linear_up_to):
     """Leaves every second, third … decade of a wide symlog scale, and zero."""
     low, high = axes.get_xlim()
-    ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    ticks = [tick for tick in axes.get_xticks()
+             if low <= tick <= high and (tick == 0 or abs(tick) > 0.99 * linear_up_to)]
     for step in range(1, 20):
         kept = [tick for tick in ticks if tick == 0
                 or round(math.log10(abs(tick))) % step == 0]
@@ -208,7 +211,10 @@ def _draw_histogram(axes, row):
         axes.axvline(median, color=_ACCENT, linewidth=1)
         for value in (small, large):
             axes.axvline(value, color=_INK, linewidth=0.8, linestyle=":")
-    axes.xaxis.set_major_locator(MaxNLocator(4, min_n_ticks=2))
+    if row.low == row.high:
+        axes.set_xticks([float(row.low)])
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4, min_n_ticks=2))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     top = math.floor(math.log10(max(float(counts.max()), 1.0)))
     step = max(1, -(-top // 4))
@@ -219,8 +225,9 @@ def _draw_histogram(axes, row):
     axes.set_title("%s %s  " % (row.place, _plain(_shortened(row.op_type, 18)))
                    + _plain(_shortened(_label(row), 30)), fontsize=7.5, loc="left", pad=12,
                    color=_INK)
-    axes.text(0, 1.02, "%s to %s, %s values" % (_number(row.low), _number(row.high),
-                                                format(int(row.counts.sum()), ",")),
+    count = int(row.counts.sum())
+    axes.text(0, 1.02, "%s to %s, %s value%s" % (_number(row.low), _number(row.high),
+                                                 format(count, ","), "s"[count == 1:]),
               fontsize=6.5, color="#5b6b7a", transform=axes.transAxes, va="bottom")
     _finish(axes)
     axes.grid(axis="y", color=_FAINT, linewidth=0.6)
@@ -233,9 +240,7 @@ def _added_up(counts, edges):
     padded = np.zeros(-(-counts.size // together) * together)
     padded[:counts.size] = counts
     sums = padded.reshape(-1, together).sum(axis=1)
-    ends = np.append(edges[:-1:together], edges[-1])
-    # The last sum may be of fewer bins.
-    return sums, ends
+    return sums, np.append(edges[:-1:together], edges[-1])
 
 
 def _finish(axes):
@@ -261,13 +266,21 @@ def _shortened(text, length):
 
 
 def _plain(text):
-    """Keeps matplotlib from reading a name as a formula or a control."""
-    text = "".join(each if each.isprintable() else "?" for each in text)
-    return text.replace("$", r"\$")
+    """Keeps matplotlib from reading a name as a formula, and from warning of
+    characters that its font lacks."""
+    return "".join(r"\$" if each == "$" else each if ord(each) in _glyphs() else "?"
+                   for each in text)
+
+
+@functools.lru_cache(maxsize=1)
+def _glyphs():
+    return frozenset(get_font(findfont(FontProperties())).get_charmap())
 
 
 def _number(value):
-    return "%d" % value if isinstance(value, int) else "%.5g" % value
+    if isinstance(value, int) and abs(value) < 10 ** 9:
+        return str(value)
+    return "%.5g" % value
 
 
 def _short(value):

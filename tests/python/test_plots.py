@@ -1,11 +1,7 @@
 """plot_profile: every file is there, every tensor is on the page, nothing else is."""
 
 import html.parser
-import io
-import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -43,7 +39,16 @@ ODD = [
 
 
 def sizes(paths):
-    return [Image.open(path).size for path in paths]
+    result = []
+    for path in paths:
+        with Image.open(path) as image:
+            result.append(image.size)
+    return result
+
+
+def read(path):
+    with open(path, "rb") as stream:
+        return stream.read()
 
 
 class Page(html.parser.HTMLParser):
@@ -81,7 +86,7 @@ def test_pages_for_any_number_of_tensors(tmp_path, count):
     assert len(plots.histograms) == -(-count // 24)
     for width, height in sizes(plots.ranges + plots.histograms):
         assert width < 2000 and height < 3000
-    page = Page(open(plots.page, encoding="utf-8").read())
+    page = Page(read(plots.page).decode("utf-8"))
     assert page.tags.count("img") == len(plots.ranges) + len(plots.histograms)
     assert [row[3] for row in page.rows[1:]] == ["scope/layer_%d" % i for i in range(count)]
 
@@ -89,7 +94,7 @@ def test_pages_for_any_number_of_tensors(tmp_path, count):
 def test_odd_values_and_names(tmp_path):
     profile = reference.profile(ODD, name="net <&> $x$")
     plots = caffe2_quantization.plot_profile(profile, tmp_path)
-    text = open(plots.page, encoding="utf-8").read()
+    text = read(plots.page).decode("utf-8")
     page = Page(text)
     assert page.tags.count("script") == 1
     assert all(link.startswith("data:image/png;base64,") for link in page.links)
@@ -114,7 +119,7 @@ def test_the_same_profile_makes_the_same_files(tmp_path):
                      for name in "ab")
     for path, other in zip(first.ranges + first.histograms + [first.page],
                            second.ranges + second.histograms + [second.page]):
-        assert open(path, "rb").read() == open(other, "rb").read()
+        assert read(path) == read(other)
 
 
 def test_quantiles_are_numpys_to_a_bin():
