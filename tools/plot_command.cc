@@ -72,7 +72,7 @@ Status Draw(const PlotArguments& arguments) {
     setenv(kPathVariable, path.c_str(), 1);
   }
   std::vector<std::string> words = {
-      front.python,     "-m", kModule,          "-o",
+      front.python,     "-c", kProgram,         "-o",
       arguments.folder, "--", arguments.profile};
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(&word[0]);
