@@ -149,6 +149,7 @@ def _filled(schema, found):
 
 
 def _range(message):
-    prefix = "integer_" if message["kind"] == "INTEGER" else ""
-    return {"kind": message["kind"], "min": message[prefix + "min"],
-            "max": message[prefix + "max"]}
+    integer = message["kind"] == "INTEGER"
+    prefix, number = ("integer_", int) if integer else ("", float)
+    return {"kind": message["kind"], "min": number(message[prefix + "min"]),
+            "max": number(message[prefix + "max"])}

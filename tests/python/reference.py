@@ -57,26 +57,81 @@ def histogram(values, max_bins):
             "counts": np.bincount(indices - indices.min()).tolist()}
 
 
-def output(index, name, values, histogram_bins=2048):
-    """What a profile holds of one output in one run."""
-    values = np.asarray(values)
-    kind = {"f": "FLOAT64" if values.dtype == np.float64 else "FLOAT32"}.get(
-        values.dtype.kind, "INTEGER")
-    seen = finite(values)
-    floats = values.dtype.kind == "f"
+MISSING = "missing"  # in place of an Observed: there was no tensor
+MAX_SHAPES = 4
+
+TYPE_NAMES = {
+    "float32": "float", "float64": "double", "float16": "c10::Half", "bool": "bool",
+    "int8": "signed char", "uint8": "unsigned char", "int16": "short int",
+    "uint16": "short unsigned int", "int32": "int", "int64": "long int",
+    "object": "std::basic_string<char>",
+}
+
+
+class Observed(object):
+    """One output in one run.
+
+    Attributes:
+        values: an array; None of a type without values.
+        raw: the stored integers of a quantized tensor, else None.
+        shape: a tuple.
+        type_name: the plugin's name of the type.
+    """
+
+    def __init__(self, values, raw=None, type_name=None):
+        self.values = np.asarray(values)
+        self.raw = raw
+        self.shape = self.values.shape
+        self.type_name = type_name or TYPE_NAMES[self.values.dtype.name]
+        if self.values.dtype.kind == "O":
+            self.values = None
+
+
+def limits(arrays):
+    """The range of all finite values as a profile's dict; None without any."""
+    seen = [array for array in map(finite, arrays) if array.size]
+    if not seen:
+        return None
+    floats = seen[0].dtype.kind == "f"
+    kind = "INTEGER" if not floats else (
+        "FLOAT64" if seen[0].dtype == np.float64 else "FLOAT32")
+    return {"kind": kind, "min": min(array.min().item() for array in seen),
+            "max": max(array.max().item() for array in seen)}
+
+
+def output(index, name, runs, histogram_bins=2048):
+    """What a profile holds of one output.
+
+    Args:
+        index: which output of its operator.
+        name: the tensor's name.
+        runs: what was seen of it in each run: Observed or MISSING.
+        histogram_bins: 0: no histogram.
+
+    Returns:
+        An OutputProfileProto's dict.
+    """
+    seen = [run for run in runs if run is not MISSING]
+    arrays = [run.values for run in seen if run.values is not None]
+    shapes = sorted({tuple(run.shape) for run in seen})
+    everything = np.concatenate([array.ravel() for array in arrays] or [np.zeros(0)])
+    floats = everything.dtype.kind == "f"
     return {
-        "output_index": index, "tensor_name": name, "types": [values.dtype.name],
-        "shapes": [{"dims": list(values.shape)}], "more_shapes": False,
-        "range": {"kind": kind, "min": seen.min().item(), "max": seen.max().item()}
-                 if seen.size else None,
-        "raw_range": None,
-        "histogram": histogram(values, histogram_bins) if histogram_bins else None,
-        "column_max": [], "runs": 1, "count": values.size,
-        "zero_count": int((values == 0).sum()),
-        "nan_count": int(np.isnan(values).sum()) if floats else 0,
-        "positive_infinity_count": int(np.isposinf(values).sum()) if floats else 0,
-        "negative_infinity_count": int(np.isneginf(values).sum()) if floats else 0,
-        "empty_runs": 0 if values.size else 1, "missing_runs": 0, "unsupported_runs": 0,
+        "output_index": index, "tensor_name": name,
+        "types": sorted({run.type_name for run in seen}),
+        "shapes": [{"dims": list(shape)} for shape in shapes[:MAX_SHAPES]],
+        "more_shapes": len(shapes) > MAX_SHAPES,
+        "range": limits(arrays),
+        "raw_range": limits([run.raw for run in seen if run.raw is not None]),
+        "histogram": histogram(everything, histogram_bins) if histogram_bins else None,
+        "column_max": [], "runs": len(arrays), "count": everything.size,
+        "zero_count": int((everything == 0).sum()),
+        "nan_count": int(np.isnan(everything).sum()) if floats else 0,
+        "positive_infinity_count": int(np.isposinf(everything).sum()) if floats else 0,
+        "negative_infinity_count": int(np.isneginf(everything).sum()) if floats else 0,
+        "empty_runs": sum(array.size == 0 for array in arrays),
+        "missing_runs": sum(run is MISSING for run in runs),
+        "unsupported_runs": len(seen) - len(arrays),
         "column_max_unsupported_runs": 0,
     }
 
@@ -92,7 +147,7 @@ def profile(outputs, name="net", samples=0, histogram_bins=2048):
         "runs": 1, "recorded_runs": 1, "samples": samples, "forced": [],
         "operators": [
             {"op_index": index, "step_index": -1, "op_type": op_type,
-             "outputs": [output(0, tensor, values, histogram_bins)]}
+             "outputs": [output(0, tensor, [Observed(values)], histogram_bins)]}
             for index, (op_type, tensor, values) in enumerate(outputs)],
         "provenance": {"first_record_ns": 1767225600 * 10 ** 9,
                        "last_record_ns": 1767225660 * 10 ** 9, "hosts": ["host"]},
