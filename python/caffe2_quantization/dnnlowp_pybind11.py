@@ -93,9 +93,9 @@ def AddOutputColumnMaxHistogramObserver(net_name, out_file_name,
     named. Returns the observer."""
     names = [str(name) for name in observe_column_max_for_blobs]
     observer = Observer(net_name, out_file_name, mul_nets)
-    blobs = [_literally(name) for name in names]
-    observer.attach(dump_freq, delimiter, format="column_max", column_max_blobs=blobs,
-                    column_max_bins=bin_nums, outputs=blobs)
+    observer.attach(dump_freq, delimiter, format="column_max", column_max_blobs=names,
+                    column_max_bins=bin_nums,
+                    outputs=[_literally(name) for name in names])
     found = {output["tensor_name"]
              for op in observers.info(net_name, observer.label)["operators"]
              for output in op["outputs"]}
