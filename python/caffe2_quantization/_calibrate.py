@@ -13,8 +13,6 @@ from caffe2_quantization._library import ensure_loaded, host
 from caffe2_quantization._path_lock import locked
 from caffe2_quantization.profiles import read_profile
 
-_OBSERVER = "calibrate"
-
 
 def calibrate(net, batches, output=None, histogram_bins=2048, checkpoint_every=100,
               resume=True, progress=None, inputs=None, **options):
@@ -38,8 +36,9 @@ def calibrate(net, batches, output=None, histogram_bins=2048, checkpoint_every=1
         progress: True for a bar on standard error, which needs tqdm, False for
             none; by default one if that is a terminal and there is tqdm.
         inputs: the blobs that the arrays of a tuple go to. By default the net's
-            external inputs that the workspace does not have yet.
-        **options: as of ``observers.attach``: ``op_types``, ``every`` and so on.
+            inputs that the workspace does not have yet.
+        **options: as of ``observers.attach``: ``op_types``, ``every`` and so on;
+            ``observer`` too, if the net is observed already.
 
     Returns:
         The profile, as ``profiles.read_profile`` gives it.
@@ -100,16 +99,16 @@ class _Run(object):
         _, self._workspace = host()
         self._net = net
         self._name = observers._net_name(net)
-        self._known = None  # the net's external inputs, if it is not a name alone
+        self._known = None  # the net's inputs, if it is not a name alone
         if not isinstance(net, str):
-            definition = net.Proto() if hasattr(net, "Proto") else net
-            self._known = list(definition.external_input)
+            self._known = _inputs_of(net.Proto() if hasattr(net, "Proto") else net)
         if inputs is None and self._known is not None:
             inputs = [name for name in self._known if not self._workspace.HasBlob(name)]
         self._inputs = None if inputs is None else list(inputs)
         self._checkpoint = checkpoint
         self._every = checkpoint_every
         self._samples = 0
+        self._observer = ""
         self._attached = False
         self._whole = True  # what is measured is of whole runs
         self._done = 0  # batches that the measurement holds
@@ -126,10 +125,15 @@ class _Run(object):
         if self._checkpoint is not None and os.path.exists(self._checkpoint):
             held = self._checkpoint
             profile = read_profile(held)
+            if profile["checkpoint"] is not None:
+                raise RuntimeError("'%s' is a checkpoint of caffe2-quantize calibrate, "
+                                   "which alone can go on from it; pass resume=False to "
+                                   "start anew" % held)
             self.resumed = self._done = profile["runs"]
             self._samples = profile["samples"]
-        observers.attach(self._name, observer=_OBSERVER, histogram_bins=histogram_bins,
-                         resume_from=held, **options)
+        self._observer = options.get("observer", "")
+        observers.attach(self._name, histogram_bins=histogram_bins, resume_from=held,
+                         **options)
         self._attached = True
 
     def step(self, batch):
@@ -161,10 +165,10 @@ class _Run(object):
         if self.profile is None and self._checkpoint and self._whole and self._done:
             with contextlib.suppress(RuntimeError):  # there is an error already
                 self._dump(self._checkpoint)
-        observers.detach(self._name, _OBSERVER)
+        observers.detach(self._name, self._observer)
 
     def _dump(self, path):
-        observers.dump(self._name, path, _OBSERVER, samples=self._samples,
+        observers.dump(self._name, path, self._observer, samples=self._samples,
                        format="profile_json" if path.endswith(".json") else "profile")
 
     def _named(self, batch):
@@ -186,6 +190,17 @@ class _Run(object):
                              "inputs, or dicts" % (len(batch), len(self._inputs),
                                                    "', '".join(self._inputs)))
         return dict(zip(self._inputs, batch))
+
+
+def _inputs_of(definition):
+    """Returns what a NetDef reads and does not make, also where it does not say."""
+    names = list(definition.external_input)
+    known = set(names)
+    for op in definition.op:
+        names.extend(name for name in op.input if name not in known)
+        known.update(op.input)
+        known.update(op.output)
+    return names
 
 
 class _NoBar(object):

@@ -34,10 +34,11 @@ _OPTIONS = {
     "op_types": [""], "op_names": [""], "outputs": [""], "every": 1, "run_limit": 0,
 }
 _PROVENANCE = {"first_record_ns": 0, "last_record_ns": 0, "hosts": [""]}
+_CHECKPOINT = {"batches": 0, "settings": [{"name": "", "value": ""}]}
 _PROFILE = {
     "format_version": 0, "net_name": "", "observer": "", "net_hash": "",
     "options": _OPTIONS, "runs": 0, "recorded_runs": 0, "samples": 0, "forced": [""],
-    "operators": [_OPERATOR], "provenance": _PROVENANCE,
+    "operators": [_OPERATOR], "provenance": _PROVENANCE, "checkpoint": _CHECKPOINT,
 }
 
 
@@ -51,7 +52,8 @@ def read_profile(path):
         A dict with the fields of ``ProfileProto`` (docs/formats.md), all of them:
         what the file leaves out has its default. A range is None where there was
         no finite value, else a dict with ``kind``, ``min`` and ``max``, ints if
-        its kind is "INTEGER". A histogram is None where there is none.
+        its kind is "INTEGER". A histogram is None where there is none, and so is
+        ``checkpoint`` but for an unfinished one of ``caffe2-quantize calibrate``.
 
     Raises:
         RuntimeError: it cannot be read, or is no profile.
