@@ -11,7 +11,7 @@ import pytest
 
 from caffe2.python import core, workspace
 from caffe2_quantization import observers, profiles, qtensor
-from reference import MISSING, Observed, output
+from reference import MISSING, Observed, finite, output
 
 NETS = int(os.environ.get("CAFFE2_QUANTIZATION_TEST_NETS", 1000))
 SEED = os.environ.get("CAFFE2_QUANTIZATION_TEST_SEED")
@@ -218,8 +218,27 @@ def check(seed, path):
         for index, name in enumerate(op.output):
             assert found["outputs"][index] == expected[index], (op.type, name)
         assert len(found["outputs"]) == len(op.output)
+    if histogram_bins == 2048:
+        check_text(net, runs, path.with_suffix(".hist"))
     observers.detach(net)
     workspace.ResetWorkspace()
+
+
+def check_text(net, runs, path):
+    """Compares the histogram file with numpy's own histogram."""
+    observers.dump(net, path, format="histogram")
+    for line in observers.read_histograms(path):
+        op = net.Proto().op[line.op_index]
+        assert (op.type, op.output[line.output_index]) == (line.op_type,
+                                                           line.tensor_name)
+        values = np.concatenate([
+            finite(seen[line.op_index][line.output_index].values).ravel() for seen in runs
+            if seen[line.op_index][line.output_index] is not MISSING])
+        assert len(line.counts) == 2048
+        if np.abs(values.astype(np.float64)).max() < 2.0 ** 53:  # numpy counts floats
+            expected, _ = np.histogram(values.astype(np.float64), bins=2048,
+                                       range=(line.min, line.max))
+            np.testing.assert_array_equal(line.counts, expected.astype(np.uint64))
 
 
 def test_the_kinds_of_outputs():
