@@ -6,6 +6,7 @@ import os
 import sys
 
 from caffe2_quantization import _report
+from caffe2_quantization._library import host
 from caffe2_quantization.profiles import histogram, quantiles, read_profile
 
 Plots = collections.namedtuple("Plots", ["ranges", "histograms", "page"])
@@ -117,6 +118,9 @@ def main(arguments=None):
                         help="where the files go")
     parsed = parser.parse_args(arguments)
     try:
+        _, workspace = host()
+        # Before any other call, or the host warns.
+        workspace.GlobalInit(["plot_profile", "--caffe2_log_level=3"])
         plots = plot_profile(parsed.profile, parsed.output)
     except (ImportError, OSError, RuntimeError) as error:
         print("plot_profile: %s" % error, file=sys.stderr)
