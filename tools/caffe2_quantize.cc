@@ -34,6 +34,8 @@ constexpr CommandEntry kCommands[] = {
      DeclareInspectCommand},
     {"merge", "Make one profile of many: of shards, machines or days",
      DeclareMergeCommand},
+    {"plot", "Draw a profile: pictures and an HTML page, by Python",
+     DeclarePlotCommand},
 };
 
 std::string VersionText() {

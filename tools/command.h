@@ -20,6 +20,7 @@ Command DeclareRunCommand(CLI::App* app);
 Command DeclareCalibrateCommand(CLI::App* app);
 Command DeclareInspectCommand(CLI::App* app);
 Command DeclareMergeCommand(CLI::App* app);
+Command DeclarePlotCommand(CLI::App* app);
 
 }  // namespace caffe2_quantization
 

@@ -3,18 +3,26 @@
     import caffe2_quantization
     caffe2_quantization.load()
 
-From then on every net of this process can use the plugin's operators. Three
-modules make them easier to call from Python:
+From then on every net of this process can use the plugin's operators. These
+modules and functions make them easier to call from Python:
 
-    observers    measure the outputs of nets while they run
-    byte_weight  float weights to bytes and back, numpy in and numpy out
-    qtensor      QTensors of numpy arrays, of blobs and of files
+    observers     measure the outputs of nets while they run
+    calibrate     run a net over data, and keep what was measured as a profile
+    profiles      read and merge profiles
+    plot_profile  draw a profile: pictures and one HTML page
+    byte_weight   float weights to bytes and back, numpy in and numpy out
+    qtensor       QTensors of numpy arrays, of blobs and of files
+
+``caffe2_quantization.dnnlowp_pybind11``, to be imported by that name, has the
+observers' functions of Caffe2's own module, which no wheel has.
 
 Importing this package touches neither Caffe2 nor the plugin; ``load()`` does.
 """
 
-from caffe2_quantization import byte_weight, observers, qtensor
+from caffe2_quantization import byte_weight, observers, profiles, qtensor
+from caffe2_quantization._calibrate import calibrate
 from caffe2_quantization._library import LoadError, Plugin, isa, load, version
+from caffe2_quantization.plots import plot_profile
 
 # The plugin's version too. A literal: setup.cfg reads it without importing this.
 __version__ = "0.1.0"
@@ -24,9 +32,12 @@ __all__ = [
     "Plugin",
     "__version__",
     "byte_weight",
+    "calibrate",
     "isa",
     "load",
     "observers",
+    "plot_profile",
+    "profiles",
     "qtensor",
     "version",
 ]

@@ -19,6 +19,16 @@ _OWN_OPERATORS = (
     "QTensorLoad",
 )
 
+# Of plugin/plugin.h: name, result, arguments.
+_FUNCTIONS = (
+    ("caffe2_quantization_version", ctypes.c_char_p, []),
+    ("caffe2_quantization_load_error", ctypes.c_char_p, []),
+    ("caffe2_quantization_isa", ctypes.c_char_p, []),
+    ("caffe2_quantization_add_record_callback", ctypes.c_int64,
+     [ctypes.c_void_p, ctypes.c_void_p]),
+    ("caffe2_quantization_remove_record_callback", ctypes.c_int, [ctypes.c_int64]),
+)
+
 Plugin = collections.namedtuple("Plugin", ["path", "version", "isa"])
 Plugin.__doc__ = """The plugin as it was loaded.
 
@@ -32,6 +42,7 @@ Attributes:
 
 _lock = threading.RLock()
 _plugin: Optional[Plugin] = None
+_library: Optional[ctypes.CDLL] = None
 _registered = False  # the operators were seen, whoever loaded them
 
 
@@ -65,7 +76,7 @@ def load(path: Optional[Union[str, os.PathLike]] = None) -> Plugin:
             not fit the running Caffe2 or this process has another copy of it.
             The message says what to do.
     """
-    global _plugin, _registered
+    global _library, _plugin, _registered
     with _lock:
         if _plugin is not None and path is None:
             return _plugin
@@ -94,6 +105,7 @@ def load(path: Optional[Union[str, os.PathLike]] = None) -> Plugin:
                 "process" % (path, ", ".join(sorted(missing)),
                              os.path.dirname(workspace.__file__)), path=path)
         _registered = True
+        _library = library
         _plugin = Plugin(
             path,
             library.caffe2_quantization_version().decode("ascii"),
@@ -109,6 +121,12 @@ def version() -> str:
 def isa() -> str:
     """Returns the instruction set of the kernels; loads the plugin if need be."""
     return load().isa
+
+
+def library() -> ctypes.CDLL:
+    """Returns the plugin's C functions (plugin/plugin.h); loads it if need be."""
+    load()
+    return _library
 
 
 def host():
@@ -187,17 +205,16 @@ def _open(path: str) -> ctypes.CDLL:
             "'%s' cannot be loaded as a shared library: %s; if it is the plugin, "
             "build it again against the Caffe2 that runs here (CMake's "
             "-DCAFFE2_HOST_ROOT)" % (path, error), path=path) from None
-    for name in ("caffe2_quantization_version", "caffe2_quantization_load_error",
-                 "caffe2_quantization_isa"):
+    for name, result, arguments in _FUNCTIONS:
         try:
             function = getattr(library, name)
         except AttributeError:
             raise LoadError(
-                "'%s' is a shared library, but not the plugin: it has no function "
-                "%s; pass the path of %s" % (path, name, LIBRARY_NAME),
-                path=path) from None
-        function.restype = ctypes.c_char_p
-        function.argtypes = []
+                "'%s' is a shared library, but not the plugin, or not of this version: "
+                "it has no function %s; pass the path of %s"
+                % (path, name, LIBRARY_NAME), path=path) from None
+        function.restype = result
+        function.argtypes = arguments
     return library
 
 

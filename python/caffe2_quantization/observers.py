@@ -15,34 +15,27 @@ called while it runs. NaN and infinities are counted, and are no part of the ran
 Errors are RuntimeErrors with the message of the plugin's operator.
 """
 
-import collections
 import contextlib
 import itertools
 import json
-import math
 import os
-import re
 
 from caffe2_quantization import _operators
+from caffe2_quantization._callbacks import add_callback, remove_callback
 from caffe2_quantization._library import host
+from caffe2_quantization._text_files import (ColumnMaxLine, HistogramLine, MinMaxLine,
+                                             read_column_max, read_histograms,
+                                             read_minmax)
 
-MinMaxLine = collections.namedtuple(
-    "MinMaxLine",
-    ["op_index", "op_type", "output_index", "tensor_name", "min", "max"])
-MinMaxLine.__doc__ = """One line of a .minmax file.
+__all__ = [
+    "ColumnMaxLine", "HistogramLine", "MinMaxLine", "Observation", "add_callback",
+    "attach", "attach_to_later_nets", "detach", "dump", "dump_and_reset", "info",
+    "observing", "read_column_max", "read_histograms", "read_minmax", "remove_callback",
+    "reset", "resume", "stop", "stop_attaching_to_later_nets",
+]
 
-Attributes:
-    op_index: the operator's place in its net.
-    op_type: its type; None in the older form of the format, which lacks it.
-    output_index: which of its outputs.
-    tensor_name: the output's name.
-    min: the smallest finite value; None when there was none. An int when both
-        limits are written as integers, else a float.
-    max: the largest, likewise.
-"""
-
-
-def attach(net, path=None, dump_freq=None, op_types=None, outputs=None):
+def attach(net, path=None, dump_freq=None, op_types=None, outputs=None,
+           resume_from=None, **options):
     """Starts measuring a net.
 
     Args:
@@ -53,13 +46,35 @@ def attach(net, path=None, dump_freq=None, op_types=None, outputs=None):
             "name_K.ext" beside ``path``, and start anew.
         op_types: observe only operators of these types.
         outputs: observe only operators that have one of these outputs.
+        resume_from: a profile of the same net with the same options, to go on from.
+        **options: further options of the measurement.
+
+            observer: its label, "" by default; a net has one observer of a label.
+            format: of the file: "min_max", "histogram", "column_max", "profile" or
+                "profile_json". By default column maxima if they are asked for,
+                else histograms if they are, else min and max.
+            delimiter: what stands between two fields of the text forms: " ".
+            op_names: observe only operators of these names.
+            histogram_bins: count every output's values in so many bins at most.
+            column_max_blobs: of these outputs, which have two dimensions, count
+                each column's maximum a run,
+            column_max_bins: in so many bins at most (16).
+            every: record every so many runs.
+            run_limit: record no more than so many runs.
+
+            ``op_types``, ``op_names`` and ``outputs`` take the patterns of a shell:
+            "*", "?" and "[a-z]".
     """
-    _run("Attach", net, path=_path(path), dump_freq=dump_freq,
-         op_types=_names(op_types), outputs=_names(outputs))
+    _run("Attach", net, path=_path(path), resume_from=_path(resume_from),
+         dump_freq=dump_freq, **_options(op_types, outputs, **options))
 
 
-def attach_to_later_nets(folder=None, dump_freq=None, op_types=None, outputs=None):
+def attach_to_later_nets(folder=None, dump_freq=None, op_types=None, outputs=None,
+                         path=None, unique_paths=None, **options):
     """Starts measuring every net that is made from now on in this process.
+
+    A second call with another ``observer`` adds one to each later net; with the
+    same, it takes the place of the first.
 
     Args:
         folder: each net is dumped to "folder/<net name>.minmax". By default to
@@ -67,24 +82,35 @@ def attach_to_later_nets(folder=None, dump_freq=None, op_types=None, outputs=Non
         dump_freq: as of ``attach``.
         op_types: as of ``attach``.
         outputs: as of ``attach``.
+        path: in place of ``folder``: the file that every net is dumped to.
+        unique_paths: True adds a number of its own to each net's ``path``.
+        **options: as of ``attach``.
     """
-    _run("AttachToLaterNets", folder=_path(folder), dump_freq=dump_freq,
-         op_types=_names(op_types), outputs=_names(outputs))
+    _run("AttachToLaterNets", folder=_path(folder), path=_path(path),
+         dump_freq=dump_freq,
+         unique_paths=None if unique_paths is None else int(unique_paths),
+         **_options(op_types, outputs, **options))
 
 
-def stop_attaching_to_later_nets():
-    """Leaves nets that are made from now on alone."""
-    _run("AttachToLaterNets", enable=0)
+def stop_attaching_to_later_nets(observer=None):
+    """Leaves nets that are made from now on alone.
+
+    Args:
+        observer: the label of the one to end; by default all.
+    """
+    _run("AttachToLaterNets", enable=0, observer=observer)
 
 
-def info(net=None):
+def info(net=None, observer=None, histograms=False):
     """Reads what was measured.
 
     Args:
         net: the net, which may be gone by now. By default all that were observed.
+        observer: the observer's label; needed when the net has several.
+        histograms: with the counts of the histograms.
 
     Returns:
-        A dict with ``net``, ``runs``, ``stopped``, ``net_alive``,
+        A dict with ``net``, ``observer``, ``runs``, ``stopped``, ``net_alive``,
         ``attached_at`` and ``operators``, a list of dicts with ``op_index``,
         ``op_type``, ``first_record``, ``last_record`` and ``outputs``, a list of
         dicts with ``output_index``, ``tensor_name``, ``type``, ``shape``, ``min``
@@ -96,56 +122,66 @@ def info(net=None):
     _, workspace = host()
     blob = _unused_blob(workspace)
     try:
-        _run("Info", net, blobs=[blob])
+        _run("Info", net, blobs=[blob], observer=observer,
+             histograms=1 if histograms else None)
         return json.loads(workspace.FetchBlob(blob)[0].decode("utf-8"))
     finally:
         if workspace.HasBlob(blob):
             workspace.C.Workspace.current.remove_blob(blob)
 
 
-def dump(net, path=None):
-    """Writes the ranges since attach in the .minmax format.
+def dump(net, path=None, observer=None, format=None, delimiter=None, samples=None):
+    """Writes what was seen since attach.
 
     Args:
         net: the net, which may be gone by now.
         path: the file; by default the one given at attach.
+        observer: the observer's label; needed when the net has several.
+        format: as of ``attach``; by default the one given there.
+        delimiter: likewise.
+        samples: how many samples the net was fed, for the header of a profile.
     """
-    _run("Dump", net, path=_path(path))
+    _run("Dump", net, path=_path(path), observer=observer, format=format,
+         delimiter=delimiter, samples=samples)
 
 
-def dump_and_reset(net, path=None):
-    """Writes the ranges since the last reset, and resets.
+def dump_and_reset(net, path=None, observer=None, format=None, delimiter=None):
+    """Writes what was seen since the last reset, and resets.
 
-    When the file cannot be written the ranges stay as they were.
+    When the file cannot be written nothing is reset.
 
     Args:
         net: the net, which may be gone by now.
-        path: the file; by default the one given at attach.
+        path: as of ``dump``, and so are the others.
+        observer: see above.
+        format: see above.
+        delimiter: see above.
     """
-    _run("Dump", net, path=_path(path), reset=1)
+    _run("Dump", net, path=_path(path), observer=observer, format=format,
+         delimiter=delimiter, reset=1)
 
 
-def reset(net):
-    """Forgets the ranges seen so far; totals and counts stay."""
-    _run("Reset", net)
+def reset(net, observer=None):
+    """Forgets the values seen so far; totals and counts stay."""
+    _run("Reset", net, observer=observer)
 
 
-def stop(net):
+def stop(net, observer=None):
     """Records no run of a net until ``resume``."""
-    _run("Stop", net)
+    _run("Stop", net, observer=observer)
 
 
-def resume(net):
+def resume(net, observer=None):
     """Goes on recording after ``stop``."""
-    _run("Resume", net)
+    _run("Resume", net, observer=observer)
 
 
-def detach(net):
+def detach(net, observer=None):
     """Ends measuring a net, and forgets what was measured.
 
     If it was attached with a path, the totals are written there first.
     """
-    _run("Detach", net)
+    _run("Detach", net, observer=observer)
 
 
 class Observation(object):
@@ -153,20 +189,24 @@ class Observation(object):
 
     Attributes:
         net: the net's name.
+        observer: the observer's label.
     """
 
-    def __init__(self, net):
+    def __init__(self, net, observer=None):
         self.net = _net_name(net)
+        self.observer = observer or ""
         self._final = None
 
     def info(self):
-        """Returns the measurement as the function ``info`` does; once the block
-        has been left, as it was then."""
-        return info(self.net) if self._final is None else self._final
+        """Returns the measurement as the function ``info`` does, histograms and
+        all; once the block has been left, as it was then."""
+        if self._final is not None:
+            return self._final
+        return info(self.net, self.observer, histograms=True)
 
 
 @contextlib.contextmanager
-def observing(net, path=None, dump_freq=None, op_types=None, outputs=None):
+def observing(net, path=None, dump_freq=None, op_types=None, outputs=None, **options):
     """Measures a net while a block runs.
 
     Args:
@@ -175,6 +215,7 @@ def observing(net, path=None, dump_freq=None, op_types=None, outputs=None):
         dump_freq: see above.
         op_types: see above.
         outputs: see above.
+        **options: see above.
 
     Yields:
         Observation: whose ``info()`` still answers after the block.
@@ -183,8 +224,8 @@ def observing(net, path=None, dump_freq=None, op_types=None, outputs=None):
         RuntimeError: the net cannot be observed, or ``path`` cannot be written;
             the observer then stays attached, with all that it measured.
     """
-    observation = Observation(net)
-    attach(net, path, dump_freq, op_types, outputs)
+    observation = Observation(net, options.get("observer"))
+    attach(net, path, dump_freq, op_types, outputs, **options)
     try:
         yield observation
     except BaseException:
@@ -197,96 +238,8 @@ def observing(net, path=None, dump_freq=None, op_types=None, outputs=None):
 
 
 def _finish(observation):
-    observation._final = info(observation.net)
-    detach(observation.net)
-
-
-# Blanks as the plugin sees them: Python's \s would take more of Unicode.
-_BLANK = r"[ \t\r\v\f]"
-_FIELD = re.compile(
-    r'%s*(?:"((?:[^"\\]|\\.)*)"|([^" \t\r\v\f][^ \t\r\v\f]*)|(")|$)' % _BLANK,
-    re.DOTALL)
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_INTEGER = re.compile(r"-?[0-9]+")
-_NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-
-
-def read_minmax(path):
-    """Reads a .minmax file, in the form with op_type or the older one without.
-
-    Args:
-        path: the file.
-
-    Returns:
-        A list of MinMaxLine.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: a line is malformed; the message has its number.
-    """
-    lines = []
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
-        for number, text in enumerate(stream, 1):
-            try:
-                fields = _split(text.rstrip("\n"))
-                if fields:
-                    lines.append(_parse(fields))
-            except ValueError as error:
-                raise ValueError("'%s', line %d: %s" % (path, number, error)) from None
-    return lines
-
-
-def _split(text):
-    """Splits a line at blanks; a name in double quotes may hold some."""
-    fields = []
-    at = 0
-    while True:
-        match = _FIELD.match(text, at)
-        quoted, plain, open_quote = match.groups()
-        if open_quote is not None:
-            raise ValueError("a quote is left open")
-        if quoted is not None:
-            fields.append(_ESCAPE.sub(
-                lambda escape: {"n": "\n", "r": "\r"}.get(escape.group(1),
-                                                          escape.group(1)), quoted))
-        elif plain is not None:
-            fields.append(plain)
-        else:
-            return fields
-        at = match.end()
-
-
-def _parse(fields):
-    if len(fields) not in (5, 6):
-        raise ValueError("%d fields, expected 6 (or 5, without op_type)" % len(fields))
-    op_index, output_index, name, low, high = fields[:1] + fields[-4:]
-    for key, text in (("op_index", op_index), ("output_index", output_index)):
-        if not _INTEGER.fullmatch(text):
-            raise ValueError("%s is '%s', expected an integer" % (key, text))
-    limits = _integers(low, high) or _floats(low, high)
-    if limits is None:
-        raise ValueError("min and max are '%s' and '%s', expected finite numbers"
-                         % (low, high))
-    if limits[0] > limits[1]:  # how a range with no value in it is written
-        limits = (None, None)
-    return MinMaxLine(int(op_index), fields[1] if len(fields) == 6 else None,
-                      int(output_index), name, *limits)
-
-
-def _integers(*texts):
-    if all(_INTEGER.fullmatch(text) for text in texts):
-        values = tuple(int(text) for text in texts)
-        if all(-2 ** 63 <= value < 2 ** 63 for value in values):
-            return values
-    return None
-
-
-def _floats(*texts):
-    if all(_NUMBER.fullmatch(text) for text in texts):
-        values = tuple(float(text) for text in texts)
-        if all(math.isfinite(value) for value in values):
-            return values
-    return None
+    observation._final = observation.info()
+    detach(observation.net, observation.observer)
 
 
 _counter = itertools.count()
@@ -319,6 +272,25 @@ def _net_name(net):
         return name
     raise TypeError("net is a %s, expected a core.Net, a NetDef or a name"
                     % type(net).__name__)
+
+
+def _options(op_types, outputs, observer=None, format=None, delimiter=None,
+             op_names=None, histogram_bins=None, column_max_blobs=None,
+             column_max_bins=None, every=None, run_limit=None):
+    """Returns what ``attach`` calls options as arguments of the operators."""
+    return {
+        "observer": observer,
+        "format": format,
+        "delimiter": delimiter,
+        "op_types": _names(op_types),
+        "op_names": _names(op_names),
+        "outputs": _names(outputs),
+        "histogram_bins": histogram_bins,
+        "column_max_blobs": _names(column_max_blobs),
+        "column_max_bins": column_max_bins,
+        "every": every,
+        "run_limit": run_limit,
+    }
 
 
 def _path(path):

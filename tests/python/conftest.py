@@ -61,8 +61,8 @@ def fresh_workspace():
     yield
     observers.stop_attaching_to_later_nets()
     workspace.ResetWorkspace()
-    for name in {measured["net"] for measured in observers.info()}:
-        observers.detach(name)
+    for name, label in {(each["net"], each["observer"]) for each in observers.info()}:
+        observers.detach(name, label)
 
 
 @pytest.fixture

@@ -368,6 +368,31 @@ TEST_F(Caffe2QuantizeTest, InspectTellsWhereFilesAreBroken) {
   EXPECT_EQ(Run("inspect"), 2);
 }
 
+TEST_F(Caffe2QuantizeTest, PlotStartsPython) {
+  // In Python's place: what it is given, but for the program.
+  const std::string python = Path("python");
+  std::ofstream(python) << "#!/bin/sh\n"
+                           "echo \"$1 $3 $4 $5 $6\"\n"
+                           "echo \"$2\" | grep -c plots\n"
+                           "echo \"$PYTHONPATH\"\n";
+  ASSERT_EQ(chmod(python.c_str(), 0755), 0);
+  const std::string chosen = "CAFFE2_QUANTIZATION_PYTHON=" + python;
+  EXPECT_EQ(Run("plot 'a b.profile' -o pictures", chosen + " PYTHONPATH=mine"),
+            0)
+      << err_;
+  EXPECT_THAT(out_, StartsWith("-c -o pictures -- a b.profile\n1\n/"));
+  EXPECT_THAT(out_, EndsWith("/python:mine\n"));
+
+  std::ofstream(python) << "#!/bin/sh\necho no matplotlib >&2\nexit 1\n";
+  EXPECT_EQ(Run("plot x.profile -o pictures", chosen), 1);
+  EXPECT_THAT(err_, StartsWith("no matplotlib\ncaffe2-quantize: '" + python +
+                               "' did not draw 'x.profile'"));
+  unlink(python.c_str());
+  EXPECT_EQ(Run("plot x.profile -o pictures", chosen), 1);
+  ExpectOneLineOfError("cannot start '" + python + "': No such file");
+  EXPECT_EQ(Run("plot x.profile"), 2);
+}
+
 TEST_F(Caffe2QuantizeTest, WrongArgumentsExitWithTwo) {
   for (const char* arguments :
        {"", "frobnicate", "run", "run --bogus", "--bogus"}) {

@@ -1,0 +1,336 @@
+"""calibrate: any iterable to a profile; resumed, merged, refused, killed."""
+
+import functools
+import glob
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import caffe2_quantization
+import conftest
+from caffe2.python import core, workspace
+from caffe2_quantization import observers, profiles
+from caffe2_quantization._path_lock import locked
+
+SEED = 20260131
+
+
+def make_net(name="net"):
+    rng = np.random.RandomState(0)
+    workspace.FeedBlob("W", rng.randn(5, 8).astype(np.float32))
+    workspace.FeedBlob("b", rng.randn(5).astype(np.float32))
+    net = core.Net(name)
+    net.Proto().name = name
+    net.FC(["data", "W", "b"], ["fc"])
+    net.Relu(["fc"], ["relu"])
+    net.Softmax(["relu"], ["softmax"])
+    return net
+
+
+def make_batches(count, seed=SEED):
+    rng = np.random.RandomState(seed)
+    return [{"data": (rng.randn(rng.randint(1, 9), 8) * 10.0 ** rng.randint(-3, 4))
+             .astype(np.float32)} for _ in range(count)]
+
+
+def without_provenance(path):
+    profile = profiles.read_profile(path)
+    return {name: value for name, value in profile.items() if name != "provenance"}
+
+
+def read(path):
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def stripped(path):
+    """A profile's bytes without the provenance, which is their last field."""
+    profile = profiles.read_profile(path)
+    size = 0
+
+    def varint(value):
+        encoded = bytearray()
+        while value > 127:
+            encoded.append(value & 127 | 128)
+            value >>= 7
+        encoded.append(value)
+        return bytes(encoded)
+
+    provenance = profile["provenance"]
+    message = b"\x08" + varint(provenance["first_record_ns"])
+    message += b"\x10" + varint(provenance["last_record_ns"])
+    for name in provenance["hosts"]:
+        message += b"\x1a" + varint(len(name)) + name.encode()
+    field = b"\x5a" + varint(len(message)) + message
+    data = read(path)
+    assert data.endswith(field)
+    return data[:len(data) - len(field)]
+
+
+@pytest.fixture
+def output(tmp_path):
+    return str(tmp_path / "net.profile")
+
+
+# --- What it measures --------------------------------------------------------------
+
+
+def test_it_measures_what_observers_do(output):
+    batches = make_batches(20)
+    profile = caffe2_quantization.calibrate(make_net(), batches, output)
+    assert os.listdir(os.path.dirname(output)) == ["net.profile"]
+    assert profile == profiles.read_profile(output)
+    assert (profile["runs"], profile["samples"]) == (
+        20, sum(len(batch["data"]) for batch in batches))
+    everything = np.concatenate([batch["data"] for batch in batches])
+    fc, relu, softmax = [op["outputs"][0] for op in profile["operators"]]
+    expected = everything.dot(workspace.FetchBlob("W").T) + workspace.FetchBlob("b")
+    assert fc["count"] == expected.size
+    np.testing.assert_allclose([fc["range"]["min"], fc["range"]["max"]],
+                               [expected.min(), expected.max()], rtol=1e-5)
+    assert relu["range"]["min"] == 0
+    counts, edges = profiles.histogram(softmax["histogram"])
+    assert counts.sum() == softmax["count"] and edges[0] >= 0
+    assert observers.info() == []  # none is left
+
+
+@pytest.mark.parametrize("form", ["dicts", "tuples", "lists", "arrays", "generator"])
+def test_forms_of_batches(form, output):
+    batches = make_batches(5)
+    expected = caffe2_quantization.calibrate(make_net(), batches)
+    workspace.ResetWorkspace()
+    arrays = [batch["data"] for batch in batches]
+    form = {"dicts": batches, "tuples": [(array,) for array in arrays],
+            "lists": [[array] for array in arrays], "arrays": arrays,
+            "generator": (batch for batch in batches)}[form]
+    found = caffe2_quantization.calibrate(make_net(), form)
+    for profile in (expected, found):
+        del profile["provenance"]
+    assert found == expected
+
+
+def test_several_inputs_in_their_order():
+    net = core.Net("net")
+    net.Sub(["first", "second"], ["difference"])
+    ones, threes = np.ones(2, np.float32), np.full(2, 3, np.float32)
+    profile = caffe2_quantization.calibrate(net, [(ones, threes)])
+    assert profile["operators"][0]["outputs"][0]["range"]["min"] == -2
+    profile = caffe2_quantization.calibrate(net, [(ones, threes)],
+                                            inputs=["second", "first"])
+    assert profile["operators"][0]["outputs"][0]["range"]["min"] == 2
+
+
+def test_a_net_that_is_there_and_options(output):
+    net = make_net()
+    workspace.FeedBlob("data", np.zeros([1, 8], np.float32))
+    workspace.CreateNet(net)
+    profile = caffe2_quantization.calibrate(
+        "net", make_batches(6), output + ".json", histogram_bins=64, op_types=["Relu"],
+        every=2)
+    assert read(output + ".json").startswith(b"{")
+    assert [op["op_type"] for op in profile["operators"]] == ["Relu"]
+    assert (profile["runs"], profile["recorded_runs"]) == (6, 3)
+    assert len(profile["operators"][0]["outputs"][0]["histogram"]["counts"]) <= 64
+
+
+def test_beside_another_observer():
+    net = make_net()
+    workspace.FeedBlob("data", np.zeros([1, 8], np.float32))
+    workspace.CreateNet(net)
+    observers.attach(net)
+    with pytest.raises(RuntimeError, match="net"):
+        caffe2_quantization.calibrate(net, make_batches(2))
+    profile = caffe2_quantization.calibrate(net, make_batches(2), observer="mine")
+    assert profile["observer"] == "mine"
+    assert observers.info(net)["runs"] == 2
+
+
+def test_memory_does_not_grow_with_the_batches():
+    import resource
+
+    net = make_net()
+    batch = np.zeros([64, 8], np.float32)
+    calibrate = functools.partial(caffe2_quantization.calibrate, net, inputs=["data"])
+    calibrate(itertools.repeat(batch, 100))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    calibrate(itertools.repeat(batch, 5000))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4096
+
+
+def test_the_bar(output, capfd):
+    caffe2_quantization.calibrate(make_net(), make_batches(3), output)
+    assert capfd.readouterr().err == ""  # is no terminal
+    caffe2_quantization.calibrate("net", make_batches(3), output, progress=True,
+                                  inputs=["data"])
+    assert "3/3" in capfd.readouterr().err
+
+
+# --- What is wrong ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batches, message", [
+    ([], "there is no batch"),
+    ([{"dta": 1}], "a batch has 'dta', but net 'net' has no such input; it has 'data'"),
+    ([(1, 2)], "a batch has 2 arrays, but there are 1 inputs: 'data'"),
+])
+def test_batches_that_do_not_fit(batches, message, output):
+    with pytest.raises(ValueError) as error:
+        caffe2_quantization.calibrate(make_net(), batches, output)
+    assert message in str(error.value)
+    assert glob.glob(output + "*") == []
+
+
+def test_a_net_that_fails_leaves_the_last_checkpoint(output):
+    batches = make_batches(7) + [{"data": np.zeros([2, 3], np.float32)}]
+    with pytest.raises(RuntimeError):
+        caffe2_quantization.calibrate(make_net(), batches, output, checkpoint_every=3)
+    assert glob.glob(output + "*") == [output + ".checkpoint"]
+    assert profiles.read_profile(output + ".checkpoint")["runs"] == 6
+    assert observers.info() == []
+
+
+def test_other_options_do_not_go_on_from_a_checkpoint(output):
+    stop = itertools.chain(make_batches(4), iter(lambda: 1 / 0, None))
+    with pytest.raises(ZeroDivisionError):
+        caffe2_quantization.calibrate(make_net(), stop, output)
+    with pytest.raises(RuntimeError, match="histogram_bins"):
+        caffe2_quantization.calibrate("net", make_batches(5), output, histogram_bins=64,
+                                      inputs=["data"])
+    with pytest.raises(ValueError, match="there are 2 batches, but .* holds 4"):
+        caffe2_quantization.calibrate(make_net(), make_batches(2), output)
+    assert os.path.exists(output + ".checkpoint")
+    caffe2_quantization.calibrate(make_net(), make_batches(5), output, histogram_bins=64,
+                                  resume=False)
+    assert glob.glob(output + "*") == [output]
+
+
+def test_two_on_one_path(output):
+    with locked(output):
+        with pytest.raises(RuntimeError, match="another process is writing to '%s'"
+                           % output):
+            caffe2_quantization.calibrate(make_net(), make_batches(2), output)
+    caffe2_quantization.calibrate(make_net(), make_batches(2), output)
+
+
+def test_a_lock_that_was_left_behind(output):
+    open(output + ".lock", "w").close()
+    caffe2_quantization.calibrate(make_net(), make_batches(2), output)
+    assert glob.glob(output + "*") == [output]
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(OSError, match="nowhere"):
+        caffe2_quantization.calibrate(make_net(), make_batches(2),
+                                      str(tmp_path / "nowhere" / "net.profile"))
+
+
+# --- Resumed, merged, killed ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 7, 19])
+def test_interrupted_and_resumed(output, stop_after):
+    batches = make_batches(20)
+    caffe2_quantization.calibrate(make_net(), batches, output + ".whole")
+
+    def interrupted():
+        yield from batches[:stop_after]
+        raise KeyboardInterrupt
+
+    workspace.ResetWorkspace()
+    with pytest.raises(KeyboardInterrupt):
+        caffe2_quantization.calibrate(make_net(), interrupted(), output,
+                                      checkpoint_every=5)
+    assert profiles.read_profile(output + ".checkpoint")["runs"] == stop_after
+    workspace.ResetWorkspace()
+    caffe2_quantization.calibrate(make_net(), batches, output)
+    assert stripped(output) == stripped(output + ".whole")
+    assert not os.path.exists(output + ".checkpoint")
+
+
+@pytest.mark.parametrize("shards", [1, 2, 7, 64])
+def test_a_thousand_batches_in_shards(output, shards):
+    batches = make_batches(1000)
+    caffe2_quantization.calibrate(make_net(), batches, output)
+    order = list(range(1000))
+    random.Random(SEED + shards).shuffle(order)
+    paths = []
+    for shard in range(shards):
+        paths.append("%s.%d" % (output, shard))
+        caffe2_quantization.calibrate(
+            "net", [batches[index] for index in order[shard::shards]], paths[-1],
+            inputs=["data"])
+    random.Random(shards).shuffle(paths)
+    profiles.merge_profiles(paths, output + ".merged")
+    assert stripped(output + ".merged") == stripped(output)
+
+
+PROGRAM = """
+import sys, time
+sys.path.insert(0, sys.argv[3])
+import test_calibrate
+from caffe2.python import workspace
+import caffe2_quantization
+workspace.GlobalInit(["calibrate", "--caffe2_log_level=3"])
+net = test_calibrate.make_net()
+def slowly():
+    for batch in test_calibrate.make_batches(60):
+        time.sleep(float(sys.argv[2]))
+        yield batch
+print("begins", flush=True)
+caffe2_quantization.calibrate(net, slowly(), sys.argv[1], checkpoint_every=2)
+print("done")
+"""
+
+
+def start(output, delay):
+    env = dict(os.environ, PYTHONPATH=conftest.PYTHON_FOLDER,
+               CAFFE2_QUANTIZATION_PLUGIN=conftest.PLUGIN)
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, output, str(delay),
+         os.path.dirname(os.path.abspath(__file__))],
+        env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get(
+    "CAFFE2_QUANTIZATION_TEST_KILLED_RUNS", 2))))
+def test_killed_at_any_moment(output, seed):
+    rng = random.Random(SEED + seed)
+    caffe2_quantization.calibrate(make_net(), make_batches(60), output + ".whole")
+    kills = 0
+    while True:
+        process = start(output, 0.005)
+        assert process.stdout.readline() == b"begins\n", process.stderr.read()
+        time.sleep(rng.uniform(0, 0.1 * (kills + 2)))
+        process.kill()
+        out, _ = process.communicate()
+        for path in (output, output + ".checkpoint"):
+            if os.path.exists(path):
+                profiles.read_profile(path)  # is whole
+        if b"done" in out:
+            break
+        kills += 1
+    assert stripped(output) == stripped(output + ".whole")
+    assert sorted(glob.glob(output + "*")) == [output, output + ".whole"]
+
+
+def test_two_processes_on_one_path(output):
+    first = start(output, 0.05)
+    assert first.stdout.readline() == b"begins\n"
+    while not os.path.exists(output + ".checkpoint"):
+        assert first.poll() is None, first.stderr.read()
+        time.sleep(0.01)
+    second = start(output, 0)
+    _, error = second.communicate()
+    assert second.returncode == 1
+    assert error.decode().strip().splitlines()[-1].startswith(
+        "RuntimeError: another process is writing to '%s'" % output)
+    first.send_signal(signal.SIGINT)
+    first.communicate()
+    assert sorted(glob.glob(output + "*")) == [output + ".checkpoint"]

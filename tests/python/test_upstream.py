@@ -1,0 +1,65 @@
+"""The wheel's own observer_test.py with our module in place of dnnlowp_pybind11.
+
+It asserts nothing: what counts are the files that it asks for.
+"""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import conftest
+from caffe2_quantization.observers import read_column_max, read_histograms, read_minmax
+
+X = np.array([[1, 2], [3, 4]], np.float32)
+W = np.array([[5, 6], [7, 8]], np.float32)
+B = np.array([0, 1], np.float32)
+Y = X.dot(W.T) + B
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("upstream")
+    runner = os.path.join(conftest.CHECKOUT, "tests", "upstream", "run.py")
+    env = dict(os.environ, PYTHONPATH=conftest.PYTHON_FOLDER,
+               CAFFE2_QUANTIZATION_PLUGIN=conftest.PLUGIN)
+    done = subprocess.run(
+        [sys.executable, runner, "observer_test.py"], cwd=str(folder), env=env,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    assert done.returncode == 0, done.stdout
+    assert "[[17. 24.]\n [39. 54.]]" in done.stdout
+    return folder
+
+
+def test_the_files_and_no_others(folder):
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "test_net._col_max_hist", "test_net.hist", "test_net.minmax", "test_net_1.hist",
+        "test_net_1.minmax", "test_net_2.hist", "test_net_2.minmax"]
+
+
+@pytest.mark.parametrize("name", ["test_net.minmax", "test_net_1.minmax",
+                                  "test_net_2.minmax"])
+def test_min_and_max(folder, name):
+    assert read_minmax(folder / name) == [(0, "FC", 0, "Y", Y.min(), Y.max())]
+
+
+@pytest.mark.parametrize("name, runs", [("test_net.hist", 2), ("test_net_1.hist", 1),
+                                        ("test_net_2.hist", 1)])
+def test_histogram(folder, name, runs):
+    line, = read_histograms(folder / name)
+    assert line[:4] == (0, "FC", 0, "Y")
+    assert len(line.counts) == 2048
+    assert line.min <= Y.min() and Y.max() <= line.max
+    expected, _ = np.histogram(Y, bins=2048, range=(line.min, line.max))
+    np.testing.assert_array_equal(line.counts, runs * expected.astype(np.uint64))
+
+
+def test_column_maxima(folder):
+    lines = read_column_max(folder / "test_net._col_max_hist")
+    assert [line[:4] for line in lines] == [(0, 0, "Y", 0), (0, 0, "Y", 1)]
+    for line, column_max in zip(lines, Y.max(axis=0)):
+        assert len(line.counts) == 16
+        expected, _ = np.histogram([column_max], bins=16, range=(line.min, line.max))
+        np.testing.assert_array_equal(line.counts, expected.astype(np.uint64))

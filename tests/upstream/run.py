@@ -1,0 +1,25 @@
+"""Runs a file of the installed caffe2/quantization/server with our module in place.
+
+    run.py observer_test.py
+
+The wheel has the file, but not the module dnnlowp_pybind11 that it imports.
+"""
+
+import os
+import runpy
+import sys
+
+import caffe2_quantization
+from caffe2.python import workspace
+
+if __name__ == "__main__":
+    workspace.GlobalInit(["upstream", "--caffe2_log_level=3"])
+    caffe2_quantization.load()
+
+    from caffe2.quantization import server
+    from caffe2_quantization import dnnlowp_pybind11
+
+    dnnlowp_pybind11.install()
+    path = os.path.join(os.path.dirname(server.__file__), sys.argv[1])
+    sys.argv[:] = [path] + sys.argv[2:]
+    runpy.run_path(path, run_name="__main__")
