@@ -8,6 +8,7 @@
 
 #include "observers/dump.h"
 #include "observers/profile.h"
+#include "observers/unshared.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -149,7 +150,7 @@ class LaterNets {
 
   void Enable(OutputMinMaxOptions options, LaterNetsPaths paths) {
     std::lock_guard<std::mutex> lock(mutex_);
-    const std::string label = options.label;
+    const std::string label = Unshared(options.label);
     plans_[label] = Plan{std::move(options), std::move(paths), 0};
     // The host may have been told to clear its creators, and does not say so;
     // but then what ours holds on to is gone.
@@ -178,6 +179,7 @@ class LaterNets {
       std::lock_guard<std::mutex> lock(mutex_);
       for (auto& [label, plan] : plans_) {
         all.push_back(plan.options);
+        Unshare(&all.back());
         all.back().path = NextPath(net->Name(), &plan);
       }
     }

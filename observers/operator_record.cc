@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "caffe2/core/logging.h"
+#include "observers/unshared.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -117,14 +118,15 @@ OperatorRecord::OperatorRecord(std::shared_ptr<RecordContext> context,
       op_index_(op_index),
       step_index_(step_index),
       own_(own),
-      op_type_(op.type()),
+      op_type_(Unshared(op.type())),
       outputs_(static_cast<std::size_t>(op.OutputSize())) {
   const auto& blobs = context_->options.recording.column_max_blobs;
   for (int i = 0; i < op.OutputSize(); ++i) {
     Output& output = outputs_[static_cast<std::size_t>(i)];
     output.info.output_index = i;
-    output.info.tensor_name = op.has_debug_def() ? op.debug_def().output(i)
-                                                 : "output" + std::to_string(i);
+    output.info.tensor_name = op.has_debug_def()
+                                  ? Unshared(op.debug_def().output(i))
+                                  : "output" + std::to_string(i);
     output.column_max =
         std::binary_search(blobs.begin(), blobs.end(), output.info.tensor_name);
     output.info.values = output.before = NewValues();
@@ -137,13 +139,13 @@ OperatorRecord::OperatorRecord(std::shared_ptr<RecordContext> context,
       op_index_(info.op_index),
       step_index_(info.step_index),
       own_(true),
-      op_type_(info.op_type),
+      op_type_(Unshared(info.op_type)),
       outputs_(info.outputs.size()) {
   const auto& blobs = context_->options.recording.column_max_blobs;
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     Output& output = outputs_[i];
     output.info.output_index = info.outputs[i].output_index;
-    output.info.tensor_name = info.outputs[i].tensor_name;
+    output.info.tensor_name = Unshared(info.outputs[i].tensor_name);
     output.column_max =
         std::binary_search(blobs.begin(), blobs.end(), output.info.tensor_name);
     output.info.values = output.before = NewValues();
@@ -199,6 +201,7 @@ void OperatorRecord::Record(caffe2::OperatorBase* op) {
       if (has_listeners) heard.push_back(Heard(output, scans[i], run));
     }
   }
+  context_->scans.fetch_add(1, std::memory_order_release);
   for (const OutputRecord& record : heard) context_->Call(record);
 }
 
@@ -254,15 +257,15 @@ void OperatorRecord::AddColumnMaxima(const ColumnMaxima* maxima,
 OutputRecord OperatorRecord::Heard(const Output& output, const TensorScan& scan,
                                    uint64_t run) const {
   OutputRecord record;
-  record.net_name = context_->net_name;
-  record.observer = context_->options.label;
+  record.net_name = Unshared(context_->net_name);
+  record.observer = Unshared(context_->options.label);
   record.op_index = op_index_;
   record.step_index = step_index_;
-  record.op_type = op_type_;
+  record.op_type = Unshared(op_type_);
   record.output_index = output.info.output_index;
-  record.tensor_name = output.info.tensor_name;
+  record.tensor_name = Unshared(output.info.tensor_name);
   if (scan.kind != TensorScan::Kind::kMissing) {
-    record.type_name = output.info.type_name;
+    record.type_name = Unshared(output.info.type_name);
     record.shape = output.info.shape;
   }
   record.range = scan.range;
@@ -287,6 +290,7 @@ void OperatorRecord::Merge(const OutputValues& from, OutputValues* into) const {
 // Under mutex_.
 OutputInfo OperatorRecord::InfoOf(const Output& output) const {
   OutputInfo info = output.info;
+  Unshare(&info);
   if (is_taken_) Merge(output.taken, &info.values);
   info.total = output.before;
   Merge(info.values, &info.total);
@@ -297,7 +301,7 @@ OperatorInfo OperatorRecord::Header() const {
   OperatorInfo info;
   info.op_index = op_index_;
   info.step_index = step_index_;
-  info.op_type = op_type_;
+  info.op_type = Unshared(op_type_);
   info.first_record = first_record_;
   info.last_record = last_record_;
   return info;
@@ -323,6 +327,7 @@ void OperatorRecord::AppendTaken(std::vector<OperatorInfo>* infos) const {
     OperatorInfo info = Header();
     for (const Output& output : outputs_) {
       OutputInfo taken = output.info;
+      Unshare(&taken);
       taken.values = taken.total = output.taken;
       for (std::size_t i = 0; i < kOutputCounts.size(); ++i) {
         taken.*kOutputCounts[i] = output.at_take[i] - output.at_commit[i];
@@ -444,6 +449,7 @@ void OperatorRecord::GoOnFrom(const OperatorInfo& info) {
       output.before.histogram = NewValues().histogram;
     }
     output.info.types = from.types;
+    Unshare(&output.info.types);
     output.info.shapes = from.shapes;
     for (const auto count : kOutputCounts) output.info.*count = from.*count;
     output.at_commit = CountsOf(output.info);

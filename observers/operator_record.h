@@ -82,10 +82,16 @@ struct RecordContext {
   // Logs the first of these messages.
   void LogOnce(std::atomic<bool>* logged, const std::string& message) const;
 
+  // Comes after every scan so far, whichever threads made them: what runs next
+  // may write what they read. (The host orders it too, in ways that a sanitizer
+  // does not always see.)
+  void AwaitScans() const { scans.load(std::memory_order_acquire); }
+
   const OutputMinMaxOptions options;
   const std::string net_name;
   const bool is_of_net;  // else of one operator, whose runs the gate counts
   RunGate gate;
+  std::atomic<uint64_t> scans{0};
   std::atomic<bool> callback_logged{false};
   std::atomic<bool> column_max_logged{false};
   std::atomic<bool> overflow_logged{false};

@@ -14,6 +14,7 @@
 #include "observers/net_hash.h"
 #include "observers/operator_record.h"
 #include "observers/step_observer.h"
+#include "observers/unshared.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -54,6 +55,7 @@ OutputMinMaxOptions Normalized(OutputMinMaxOptions options) {
   }
   recording.every = std::max<int64_t>(recording.every, 1);
   recording.run_limit = std::max<int64_t>(recording.run_limit, 0);
+  Unshare(&options);
   return options;
 }
 
@@ -124,6 +126,7 @@ void OutputMinMaxObserver::Start() {
 
 void OutputMinMaxObserver::Stop() {
   auto* record = static_cast<OperatorRecord*>(measurement_.get());
+  record->context()->AwaitScans();  // of the steps that this run was made of
   if (run_.Succeeded()) {
     if (record->open()) record->Record(subject_);
     if (!record->context()->is_of_net) record->context()->gate.End();
@@ -144,7 +147,7 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   Measurement(caffe2::NetBase* net, OutputMinMaxNetObserver* observer,
               OutputMinMaxOptions options)
       : context_(std::make_shared<RecordContext>(Normalized(std::move(options)),
-                                                 net->Name(),
+                                                 Unshared(net->Name()),
                                                  /*of_net=*/true)),
         options_(context_->options),
         net_hash_(net->has_debug_def() ? NetHash(net->debug_def()) : ""),
@@ -239,6 +242,7 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   // Of a net that runs its operators asynchronously also after a failure, which
   // its events then tell; a simple net does not call.
   void RunFinished(const caffe2::NetBase& net) {
+    context_->AwaitScans();
     for (const caffe2::Event* event : net.events()) {
       if (event->Query() == caffe2::EventStatus::EVENT_FAILED) return;
     }
@@ -279,10 +283,11 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
 
   NetInfo Header() const {
     NetInfo info;
-    info.net_name = net_name();
-    info.observer = options_.label;
-    info.net_hash = net_hash_;
+    info.net_name = Unshared(net_name());
+    info.observer = Unshared(options_.label);
+    info.net_hash = Unshared(net_hash_);
     info.options = options_.recording;
+    Unshare(&info.options);
     info.runs = context_->gate.runs();
     info.recorded_runs = context_->gate.recorded_runs();
     info.samples = samples_;
@@ -290,10 +295,12 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     info.net_alive = net_ != nullptr;
     info.attached_at = attached_at_;
     info.hosts = before_.hosts;
+    Unshare(&info.hosts);
     const std::string host = HostName();
     if (!host.empty()) info.hosts.push_back(host);
     SortUnique(&info.hosts);
     info.forced = before_.forced;
+    Unshare(&info.forced);
     std::lock_guard<std::mutex> lock(checkpoint_mutex_);
     info.checkpoint = checkpoint_;
     return info;

@@ -1,0 +1,51 @@
+// Strings of one's own.
+//
+// The host's ABI has strings that share their memory when they are copied, and
+// count who does. That is sound between threads, but part of the counting is in
+// code that ThreadSanitizer does not see. What goes from thread to thread here
+// (options, names, what is reported) is copied for good instead.
+#ifndef CAFFE2_QUANTIZATION_OBSERVERS_UNSHARED_H_
+#define CAFFE2_QUANTIZATION_OBSERVERS_UNSHARED_H_
+
+#include <string>
+#include <vector>
+
+#include "observers/output_info.h"
+#include "observers/output_min_max_observer.h"
+
+namespace caffe2_quantization {
+
+inline std::string Unshared(const std::string& text) {
+  return std::string(text.data(), text.size());
+}
+
+inline void Unshare(std::string* text) { *text = Unshared(*text); }
+
+inline void Unshare(std::vector<std::string>* texts) {
+  for (std::string& text : *texts) Unshare(&text);
+}
+
+inline void Unshare(RecordingOptions* options) {
+  Unshare(&options->column_max_blobs);
+  Unshare(&options->op_types);
+  Unshare(&options->op_names);
+  Unshare(&options->outputs);
+}
+
+inline void Unshare(OutputMinMaxOptions* options) {
+  Unshare(&options->label);
+  Unshare(&options->path);
+  Unshare(&options->delimiter);
+  Unshare(&options->resume_path);
+  Unshare(&options->recording);
+}
+
+inline void Unshare(OutputInfo* info) {
+  Unshare(&info->tensor_name);
+  Unshare(&info->type_name);
+  Unshare(&info->types);
+}
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OBSERVERS_UNSHARED_H_
