@@ -155,7 +155,7 @@ struct RecordingOptions {
 // Of an unfinished calibration: how far it has come, and what it must be run
 // with again to go on.
 struct Checkpoint {
-  int64_t batches = 0;  // of the data, that are done
+  int64_t batches = 0;                          // of the data, that are done
   std::map<std::string, std::string> settings;  // empty: no checkpoint at all
 };
 

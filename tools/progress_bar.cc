@@ -69,6 +69,7 @@ void ProgressBar::Update(const std::string& label, int64_t done,
     begun_ = true;
     label_ = label;
     start_ = now;
+    done_at_start_ = done;
   }
   done_ = done;
   total_ = total;
@@ -92,7 +93,8 @@ void ProgressBar::Draw(double now) {
                        0.0, 1.0)
           : 1.0;
   const double elapsed = now - start_;
-  const double rate = elapsed > 0 ? static_cast<double>(done_) / elapsed : 0;
+  const double rate =
+      elapsed > 0 ? static_cast<double>(done_ - done_at_start_) / elapsed : 0;
 
   char percent[8];
   std::snprintf(percent, sizeof(percent), "%3d %%",

@@ -51,6 +51,7 @@ class ProgressBar {
   int64_t done_ = 0;
   int64_t total_ = 0;
   double start_ = 0;
+  int64_t done_at_start_ = 0;  // before a checkpoint: not of this rate
   double last_draw_ = 0;
 };
 

@@ -62,6 +62,13 @@ TEST(ProfileHostile, ContradictionsAreNamed) {
        "header: recorded_runs is 8, expected 7 at most (runs)"},
       {[](ProfileProto* p) { p->mutable_forced()->SwapElements(0, 1); },
        "header: forced has 'net_hash: 01234"},
+      {[](ProfileProto* p) { p->mutable_checkpoint()->set_batches(-1); },
+       "checkpoint: batches is -1, expected 0 or more"},
+      {[](ProfileProto* p) {
+         p->mutable_checkpoint()->add_settings()->set_name("b");
+         p->mutable_checkpoint()->add_settings()->set_name("a");
+       },
+       "checkpoint: setting 'a' stands after 'b', expected sorted, each once"},
       {[](ProfileProto* p) { p->mutable_provenance()->add_hosts("two"); },
        "provenance: hosts has 'two' after 'two', expected sorted, each once"},
       {[](ProfileProto* p) { p->mutable_options()->set_every(0); },

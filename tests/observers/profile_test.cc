@@ -86,6 +86,19 @@ TEST(Profile, JsonKeepsEverything) {
   ExpectSame(read, FixedProfile());
 }
 
+TEST(Profile, KeepsACheckpoint) {
+  NetInfo info = FixedProfile();
+  info.checkpoint.batches = 7;
+  info.checkpoint.settings = {{"batch size", "4"}, {"data", "\xFF"}};
+  NetInfo read;
+  ASSERT_TRUE(ProfileFromBytes(BytesOf(info), &read).ok());
+  EXPECT_EQ(read.checkpoint.batches, 7);
+  EXPECT_EQ(read.checkpoint.settings, info.checkpoint.settings);
+  ASSERT_TRUE(ProfileFromJson(JsonOf(info), &read).ok());
+  info.checkpoint.settings["data"] = "\xEF\xBF\xBD";
+  EXPECT_EQ(read.checkpoint.settings, info.checkpoint.settings);
+}
+
 std::string DataPath(const std::string& name) {
   const char* root = std::getenv("CAFFE2_QUANTIZATION_SOURCE_DIR");
   return std::string(root == nullptr ? "." : root) + "/tests/observers/data/" +

@@ -49,6 +49,14 @@ TEST_F(ProgressBarTest, ShowsShareRateAndTimeLeft) {
   EXPECT_THAT(Drawn(), EndsWith("\n"));
 }
 
+TEST_F(ProgressBarTest, TheRateIsOfWhatWasDoneSinceItsStart) {
+  ProgressBar bar(&out_, 80, "images", 0, clock_);
+  bar.Update("a", 3000, 4000);
+  now_ = 5;
+  bar.Update("a", 3500, 4000);
+  EXPECT_THAT(Drawn(), HasSubstr("100/s  0:05 left"));
+}
+
 TEST_F(ProgressBarTest, DrawsTenTimesASecondAndTheEnd) {
   ProgressBar bar(&out_, 80, "images", 0, clock_);
   bar.Update("a", 1, 100);
