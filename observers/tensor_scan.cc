@@ -26,78 +26,61 @@ struct HalfBits {
   uint16_t bits;
 };
 
-// ---- One run of values -----------------------------------------------------
-
-// Values are taken in parts that stay in the cache from one loop to the next.
-constexpr std::size_t kPart = 16384;
-
-template <typename Function>
-void InParts(std::size_t count, const Function& function) {
-  for (std::size_t at = 0; at < count; at += kPart) {
-    function(at, std::min(kPart, count - at));
-  }
-}
-
-template <typename T>
-uint64_t CountEqual(const T* values, std::size_t count, T value) {
-  uint32_t equal = 0;  // enough for a part
-  for (std::size_t i = 0; i < count; ++i) equal += values[i] == value;
-  return equal;
-}
-
-uint64_t CountZeroHalves(const uint16_t* values, std::size_t count) {
-  uint32_t zeros = 0;
-  for (std::size_t i = 0; i < count; ++i) zeros += (values[i] & 0x7fff) == 0;
-  return zeros;
-}
-
-template <typename T>
-void Take(const kernels::FloatExtremes<T>& extremes, TensorScan* scan) {
-  scan->range.Merge(
-      std::is_same_v<T, double>
-          ? ValueRange::OfDoubles(extremes.min, extremes.max)
-          : ValueRange::OfFloats(static_cast<float>(extremes.min),
-                                 static_cast<float>(extremes.max)));
-  scan->nan_count += extremes.nan_count;
-  scan->positive_infinity_count += extremes.positive_infinity_count;
-  scan->negative_infinity_count += extremes.negative_infinity_count;
-}
+// ---- One array of values ----------------------------------------------------
 
 template <typename T>
 ValueRange RangeOf(const kernels::IntegerExtremes<T>& extremes) {
   return ValueRange::OfIntegers(extremes.min, extremes.max);
 }
 
-// The next three are all that looks at values of a plain tensor: extremes,
-// zeros and histogram of one array. (Kernels that do it in one pass belong
-// here.)
+template <typename T>
+void Take(const kernels::FloatExtremes<T>& extremes, TensorScan* scan) {
+  if constexpr (std::is_same_v<T, double>) {
+    scan->range.Merge(ValueRange::OfDoubles(extremes.min, extremes.max));
+  } else {
+    scan->range.Merge(ValueRange::OfFloats(extremes.min, extremes.max));
+  }
+  scan->zero_count += extremes.zero_count;
+  scan->nan_count += extremes.nan_count;
+  scan->positive_infinity_count += extremes.positive_infinity_count;
+  scan->negative_infinity_count += extremes.negative_infinity_count;
+}
+
+// Counting into a histogram finds the extremes in the same pass.
 template <typename T>
 void AddFloats(const T* values, std::size_t count, Histogram* histogram,
                TensorScan* scan) {
-  InParts(count, [&](std::size_t at, std::size_t n) {
-    Take(kernels::MinMax(values + at, n), scan);
-    scan->zero_count += CountEqual(values + at, n, T{0});
-  });
-  if (histogram != nullptr) histogram->Add(values, count);
+  kernels::FloatExtremes<T> extremes;
+  if (histogram != nullptr) {
+    histogram->Add(values, count, &extremes);
+  } else {
+    extremes = kernels::MinMax(values, count);
+  }
+  Take(extremes, scan);
 }
 
 void AddHalves(const uint16_t* values, std::size_t count, Histogram* histogram,
                TensorScan* scan) {
-  InParts(count, [&](std::size_t at, std::size_t n) {
-    Take(kernels::MinMaxHalf(values + at, n), scan);
-    scan->zero_count += CountZeroHalves(values + at, n);
-  });
-  if (histogram != nullptr) histogram->AddHalf(values, count);
+  kernels::FloatExtremes<float> extremes;
+  if (histogram != nullptr) {
+    histogram->AddHalf(values, count, &extremes);
+  } else {
+    extremes = kernels::MinMaxHalf(values, count);
+  }
+  Take(extremes, scan);
 }
 
 template <typename T>
 void AddIntegers(const T* values, std::size_t count, Histogram* histogram,
                  TensorScan* scan) {
-  InParts(count, [&](std::size_t at, std::size_t n) {
-    scan->range.Merge(RangeOf(kernels::MinMax(values + at, n)));
-    scan->zero_count += CountEqual(values + at, n, T{0});
-  });
-  if (histogram != nullptr) histogram->Add(values, count);
+  kernels::IntegerExtremes<T> extremes;
+  if (histogram != nullptr) {
+    histogram->Add(values, count, &extremes);
+  } else {
+    extremes = kernels::MinMax(values, count);
+  }
+  scan->range.Merge(RangeOf(extremes));
+  scan->zero_count += extremes.zero_count;
 }
 
 // ---- Tensors ---------------------------------------------------------------
@@ -201,14 +184,19 @@ template <typename T>
 void AddInt8(const T* values, std::size_t count, const Int8Value& value_of,
              Histogram* histogram, TensorScan* scan) {
   if (count == 0) return;
-  uint64_t zero_points = 0;
-  InParts(count, [&](std::size_t at, std::size_t n) {
+  // In parts that stay in the cache from one loop to the next.
+  constexpr std::size_t kPart = 16384;
+  const T zero_point = static_cast<T>(value_of.zero_point);
+  const bool has_zero = static_cast<int64_t>(zero_point) == value_of.zero_point;
+  uint64_t zeros = 0;
+  for (std::size_t at = 0; at < count; at += kPart) {
+    const std::size_t n = std::min(kPart, count - at);
     scan->raw_range.Merge(RangeOf(kernels::MinMax(values + at, n)));
-    const T zero_point = static_cast<T>(value_of.zero_point);
-    if (static_cast<int64_t>(zero_point) == value_of.zero_point) {
-      zero_points += CountEqual(values + at, n, zero_point);
-    }
-  });
+    if (!has_zero) continue;
+    uint32_t equal = 0;
+    for (std::size_t i = at; i < at + n; ++i) equal += values[i] == zero_point;
+    zeros += equal;
+  }
   // A value grows with its integer or falls with it, so the ends of the one
   // range are those of the other, as long as they are numbers.
   const float first = value_of(scan->raw_range.integer_min());
@@ -216,7 +204,7 @@ void AddInt8(const T* values, std::size_t count, const Int8Value& value_of,
   const bool plain = std::isnormal(value_of.scale) && std::isfinite(first) &&
                      std::isfinite(last);
   if (plain && histogram == nullptr) {
-    scan->zero_count = zero_points;
+    scan->zero_count = zeros;
     // Adding 0 makes 0 of -0.
     scan->range = ValueRange::OfFloats(std::min(first, last) + 0.0f,
                                        std::max(first, last) + 0.0f);
@@ -449,6 +437,7 @@ bool ColumnMaxima::Scan(const caffe2::Blob* blob) {
   const auto columns = static_cast<std::size_t>(shape[1]);
   any_.assign(columns, false);
   maxima_.assign(columns, 0);
+  floats_.clear();
   integers_.clear();
   const auto take = [&](std::size_t column, double value) {
     if (!std::isfinite(value)) return;
@@ -478,8 +467,13 @@ bool ColumnMaxima::Scan(const caffe2::Blob* blob) {
   return WithValues(
       blob->Get<caffe2::Tensor>(), [&](const auto* values, std::size_t count) {
         using T = std::remove_cv_t<std::remove_reference_t<decltype(*values)>>;
-        if constexpr (std::is_same_v<T, int64_t>) {
-          if (count == 0) return;
+        if (count == 0) return;
+        if constexpr (std::is_same_v<T, float>) {
+          std::vector<float> minima(columns);
+          floats_.resize(columns);
+          kernels::MinMaxColumns(values, count / columns, columns,
+                                 minima.data(), floats_.data());
+        } else if constexpr (std::is_same_v<T, int64_t>) {
           integers_.assign(values, values + columns);
           for (std::size_t i = columns; i < count; ++i) {
             int64_t& largest = integers_[i % columns];
@@ -487,15 +481,11 @@ bool ColumnMaxima::Scan(const caffe2::Blob* blob) {
           }
           any_.assign(columns, true);
         } else {
-          const std::size_t rows = columns == 0 ? 0 : count / columns;
-          for (std::size_t row = 0; row < rows; ++row) {
-            for (std::size_t c = 0; c < columns; ++c) {
-              const T& value = values[row * columns + c];
-              if constexpr (std::is_same_v<T, HalfBits>) {
-                take(c, kernels::HalfToFloat(value.bits));
-              } else {
-                take(c, static_cast<double>(value));
-              }
+          for (std::size_t i = 0; i < count; ++i) {
+            if constexpr (std::is_same_v<T, HalfBits>) {
+              take(i % columns, kernels::HalfToFloat(values[i].bits));
+            } else {
+              take(i % columns, static_cast<double>(values[i]));
             }
           }
         }
@@ -507,11 +497,13 @@ void ColumnMaxima::AddTo(int bins, std::vector<Histogram>* histograms) const {
     histograms->resize(any_.size(), Histogram(bins));
   }
   for (std::size_t c = 0; c < any_.size(); ++c) {
-    if (!any_[c]) continue;
-    if (integers_.empty()) {
-      (*histograms)[c].AddRepeated(maxima_[c], 1);
-    } else {
-      (*histograms)[c].Add(&integers_[c], 1);
+    Histogram& histogram = (*histograms)[c];
+    if (!floats_.empty()) {
+      histogram.Add(&floats_[c], 1);  // -infinity: no value, and left out
+    } else if (!integers_.empty()) {
+      histogram.Add(&integers_[c], 1);
+    } else if (any_[c]) {
+      histogram.AddRepeated(maxima_[c], 1);
     }
   }
 }
