@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "observers/exact_floating_point.h"
 #include "observers/histogram_file.h"
 #include "observers/min_max_file.h"
 #include "observers/profile.h"
@@ -34,6 +35,7 @@ const char* ExtensionOf(Format format) {
 
 Status WriteDump(const std::string& path, const NetInfo& info,
                  const DumpForm& form) {
+  const ExactFloatingPoint exact;
   switch (FormatOf(form.format, info.options)) {
     case Format::kHistogram:
       return WriteFileAtomically(

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "caffe2/core/logging.h"
+#include "observers/exact_floating_point.h"
 #include "observers/unshared.h"
 
 namespace caffe2_quantization {
@@ -164,6 +165,7 @@ void OperatorRecord::Record(caffe2::OperatorBase* op) {
   // An operator that goes on after its run has not filled its outputs yet, and
   // one of the new kind has no blobs.
   if (op->HasAsyncPart() || !op->isLegacyOperator()) return;
+  const ExactFloatingPoint exact;
   const RecordingOptions& options = context_->options.recording;
   const std::size_t size =
       std::min(outputs_.size(), static_cast<std::size_t>(op->OutputSize()));
@@ -282,6 +284,7 @@ OutputRecord OperatorRecord::Heard(const Output& output, const TensorScan& scan,
 // ---- Values, and what was before them ---------------------------------------
 
 void OperatorRecord::Merge(const OutputValues& from, OutputValues* into) const {
+  const ExactFloatingPoint exact;
   const Status status = into->Merge(from);
   if (status.ok()) return;
   context_->LogOnce(&context_->overflow_logged, status.message());

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "observers/exact_floating_point.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -137,6 +139,7 @@ nlohmann::json ToJsonValue(const NetInfo& info, bool histograms) {
 
 // Names come from nets: one that is not UTF-8 must not make the dump fail.
 std::string Print(const nlohmann::json& json) {
+  const ExactFloatingPoint exact;
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

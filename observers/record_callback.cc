@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "observers/exact_floating_point.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -115,6 +117,7 @@ nlohmann::json LimitToJson(const ValueRange& range, bool max) {
 }  // namespace
 
 std::string ToJson(const OutputRecord& record) {
+  const ExactFloatingPoint exact;
   return nlohmann::json{
       {"net", record.net_name},
       {"observer", record.observer},

@@ -44,6 +44,20 @@ ValueRange RangeOf(const kernels::IntegerExtremes<T>& extremes) {
 
 template <typename T>
 void Take(const kernels::FloatExtremes<T>& extremes, TensorScan* scan) {
+  if constexpr (std::is_same_v<T, double>) {
+    scan->range.Merge(ValueRange::OfDoubles(extremes.min, extremes.max));
+  } else {
+    scan->range.Merge(ValueRange::OfFloats(extremes.min, extremes.max));
+  }
+  scan->zero_count += extremes.zero_count;
+  scan->nan_count += extremes.nan_count;
+  scan->positive_infinity_count += extremes.positive_infinity_count;
+  scan->negative_infinity_count += extremes.negative_infinity_count;
+}
+
+// Counting into a histogram finds the extremes in the same pass.
+template <typename T>
+void Take(const kernels::FloatExtremes<T>& extremes, TensorScan* scan) {
   scan->range.Merge(RangeOf(extremes));
   scan->zero_count += extremes.zero_count;
   scan->nan_count += extremes.nan_count;
@@ -81,6 +95,19 @@ void AddHalves(const uint16_t* values, std::size_t count, Histogram* histogram,
     extremes = kernels::MinMaxHalf(values, count);
   }
   Take(extremes, scan);
+}
+
+template <typename T>
+void AddIntegers(const T* values, std::size_t count, Histogram* histogram,
+                 TensorScan* scan) {
+  kernels::IntegerExtremes<T> extremes;
+  if (histogram != nullptr) {
+    histogram->Add(values, count, &extremes);
+  } else {
+    extremes = kernels::MinMax(values, count);
+  }
+  scan->range.Merge(RangeOf(extremes));
+  scan->zero_count += extremes.zero_count;
 }
 
 // ---- Tensors ---------------------------------------------------------------
@@ -419,6 +446,7 @@ bool ColumnMaxima::Scan(const caffe2::Blob* blob) {
   const auto columns = static_cast<std::size_t>(shape[1]);
   any_.assign(columns, false);
   maxima_.assign(columns, 0);
+  floats_.clear();
   integers_.clear();
   const auto take = [&](std::size_t column, double value) {
     if (!std::isfinite(value)) return;
@@ -448,8 +476,13 @@ bool ColumnMaxima::Scan(const caffe2::Blob* blob) {
   return WithValues(
       blob->Get<caffe2::Tensor>(), [&](const auto* values, std::size_t count) {
         using T = std::remove_cv_t<std::remove_reference_t<decltype(*values)>>;
-        if constexpr (std::is_same_v<T, int64_t>) {
-          if (count == 0) return;
+        if (count == 0) return;
+        if constexpr (std::is_same_v<T, float>) {
+          std::vector<float> minima(columns);
+          floats_.resize(columns);
+          kernels::MinMaxColumns(values, count / columns, columns,
+                                 minima.data(), floats_.data());
+        } else if constexpr (std::is_same_v<T, int64_t>) {
           integers_.assign(values, values + columns);
           for (std::size_t i = columns; i < count; ++i) {
             int64_t& largest = integers_[i % columns];
@@ -457,22 +490,11 @@ bool ColumnMaxima::Scan(const caffe2::Blob* blob) {
           }
           any_.assign(columns, true);
         } else {
-          const std::size_t rows = columns == 0 ? 0 : count / columns;
-          if constexpr (std::is_same_v<T, float>) {
-            std::vector<float> minima(columns), maxima(columns);
-            kernels::MinMaxColumns(values, rows, columns, minima.data(),
-                                   maxima.data());
-            for (std::size_t c = 0; c < columns; ++c) take(c, maxima[c]);
-            return;
-          }
-          for (std::size_t row = 0; row < rows; ++row) {
-            for (std::size_t c = 0; c < columns; ++c) {
-              const T& value = values[row * columns + c];
-              if constexpr (std::is_same_v<T, HalfBits>) {
-                take(c, kernels::HalfToFloat(value.bits));
-              } else {
-                take(c, static_cast<double>(value));
-              }
+          for (std::size_t i = 0; i < count; ++i) {
+            if constexpr (std::is_same_v<T, HalfBits>) {
+              take(i % columns, kernels::HalfToFloat(values[i].bits));
+            } else {
+              take(i % columns, static_cast<double>(values[i]));
             }
           }
         }
@@ -484,11 +506,13 @@ void ColumnMaxima::AddTo(int bins, std::vector<Histogram>* histograms) const {
     histograms->resize(any_.size(), Histogram(bins));
   }
   for (std::size_t c = 0; c < any_.size(); ++c) {
-    if (!any_[c]) continue;
-    if (integers_.empty()) {
-      (*histograms)[c].AddRepeated(maxima_[c], 1);
-    } else {
-      (*histograms)[c].Add(&integers_[c], 1);
+    Histogram& histogram = (*histograms)[c];
+    if (!floats_.empty()) {
+      histogram.Add(&floats_[c], 1);  // -infinity: no value, and left out
+    } else if (!integers_.empty()) {
+      histogram.Add(&integers_[c], 1);
+    } else if (any_[c]) {
+      histogram.AddRepeated(maxima_[c], 1);
     }
   }
 }

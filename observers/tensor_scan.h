@@ -75,7 +75,9 @@ class ColumnMaxima {
  private:
   std::vector<bool> any_;  // whether a column has a finite value
   std::vector<double> maxima_;
-  std::vector<int64_t> integers_;  // in their stead, of a tensor of int64
+  // In their stead, of a tensor of float or int64.
+  std::vector<float> floats_;
+  std::vector<int64_t> integers_;
 };
 
 }  // namespace caffe2_quantization

@@ -9,7 +9,7 @@
 namespace caffe2_quantization {
 namespace {
 
-enum class Mode { kNone, kRead, kStopped, kMinMax };
+enum class Mode { kNone, kRead, kStopped, kMinMax, kHistogram };
 
 struct NetState {
   std::shared_ptr<caffe2::Workspace> workspace;
@@ -51,6 +51,9 @@ NetState MakeNet(Mode mode) {
     }
   } else if (mode != Mode::kNone) {
     OutputMinMaxOptions options;
+    if (mode == Mode::kHistogram) {
+      options.recording.histogram_bins = Histogram::kDefaultBins;
+    }
     std::shared_ptr<NetMeasurement> measurement;
     CAFFE_ENFORCE(
         AttachOutputMinMaxObserver(state.net, options, &measurement).ok());
@@ -70,6 +73,7 @@ void AddObserverBenchmarks() {
   add("every output read", Mode::kRead);
   add("attached, stopped", Mode::kStopped);
   add("min/max", Mode::kMinMax);
+  add("histograms", Mode::kHistogram);
 }
 
 }  // namespace caffe2_quantization

@@ -13,6 +13,7 @@
 #include "observers/attachment.h"
 #include "observers/min_max_file.h"
 #include "observers/profile.h"
+#include "tests/support/denormals_are_zeros.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
 
@@ -126,6 +127,37 @@ TEST_F(Recording, ZerosEmptyRunsTypesAndShapes) {
   EXPECT_EQ(output.shapes.shapes(),
             (std::vector<std::vector<int64_t>>{{0}, {1, 2}, {3}}));
   EXPECT_EQ(output.total.range.max(), 5);
+}
+
+TEST_F(Recording, DenormalsWhereTheProcessorTakesThemForZeros) {
+  const float smallest = std::numeric_limits<float>::denorm_min();
+  auto* net = Make("n", {"y"});
+  OutputMinMaxOptions options;
+  options.recording.histogram_bins = 16;
+  const auto measurement = Attach(net, options);
+  const std::vector<float> first = {3 * smallest, smallest};
+  const std::vector<float> second = {-smallest, 0};
+  std::string json;
+  DumpOptions dump;
+  dump.path = folder_ / "file";
+  dump.format = OutputMinMaxOptions::Format::kMinMax;
+  {
+    const DenormalsAreZeros mode;
+    ASSERT_TRUE(RunFloats("n", first));
+    measurement->reset();
+    ASSERT_TRUE(RunFloats("n", second));
+    ASSERT_TRUE(measurement->dump_as(dump).ok());
+    json = ToJson(measurement->get_info());
+  }
+  EXPECT_EQ(Read("file"), "0 Scripted 0 y -1e-45 4e-45\n");
+  EXPECT_NE(json.find("\"total_min\": -1.4"), std::string::npos) << json;
+  const OutputInfo output = Only(*measurement);
+  EXPECT_EQ(output.zero_count, 1u);
+  EXPECT_EQ(output.values.range.min(), -smallest);
+  Histogram expected(16);
+  expected.Add(first.data(), first.size());
+  expected.Add(second.data(), second.size());
+  EXPECT_TRUE(output.total.histogram == expected);
 }
 
 TEST_F(Recording, MissingUnsupportedAndSeveralOutputs) {
