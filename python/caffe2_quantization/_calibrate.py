@@ -5,6 +5,7 @@ import itertools
 import os
 import sys
 import tempfile
+import warnings
 
 import numpy as np
 
@@ -110,6 +111,7 @@ class _Run(object):
         self._samples = 0
         self._observer = ""
         self._attached = False
+        self._warned = False
         self._whole = True  # what is measured is of whole runs
         self._done = 0  # batches that the measurement holds
         self.resumed = 0
@@ -144,7 +146,7 @@ class _Run(object):
         self._samples += samples
         self._whole = True
         if self._checkpoint and self._every and self._done % self._every == 0:
-            self._dump(self._checkpoint)
+            self._write_checkpoint()
 
     def feed(self, batch):
         """Feeds a batch; returns how many samples it holds."""
@@ -163,9 +165,17 @@ class _Run(object):
         if not self._attached:
             return
         if self.profile is None and self._checkpoint and self._whole and self._done:
-            with contextlib.suppress(RuntimeError):  # there is an error already
-                self._dump(self._checkpoint)
+            self._write_checkpoint()
         observers.detach(self._name, self._observer)
+
+    def _write_checkpoint(self):
+        """A failure costs the checkpoint, not the run; it is told once."""
+        try:
+            self._dump(self._checkpoint)
+        except RuntimeError as error:
+            if not self._warned:
+                self._warned = True
+                warnings.warn("no checkpoint: %s" % error, RuntimeWarning, stacklevel=4)
 
     def _dump(self, path):
         observers.dump(self._name, path, self._observer, samples=self._samples,

@@ -3,6 +3,7 @@
 import functools
 import glob
 import itertools
+import json
 import os
 import random
 import signal
@@ -229,6 +230,67 @@ def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(OSError, match="nowhere"):
         caffe2_quantization.calibrate(make_net(), make_batches(2),
                                       str(tmp_path / "nowhere" / "net.profile"))
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_no_run(output):
+    net = make_net()
+
+    def batches():
+        for index, batch in enumerate(make_batches(6)):
+            if index == 1:
+                os.mkdir(output + ".checkpoint")  # nothing can be renamed to it
+            yield batch
+        os.rmdir(output + ".checkpoint")
+
+    with pytest.warns(RuntimeWarning, match="no checkpoint: .*checkpoint") as warned:
+        profile = caffe2_quantization.calibrate(net, batches(), output,
+                                                checkpoint_every=2)
+    assert len(warned) == 1
+    assert profile["runs"] == 6
+
+
+def test_the_checkpoint_of_the_command_line_is_its_own(output):
+    profile = {"format_version": 1, "net_name": "net",
+               "checkpoint": {"batches": "1", "settings": [{"name": "a", "value": "b"}]}}
+    with open(output + ".checkpoint", "w") as stream:
+        json.dump(profile, stream)
+    with pytest.raises(RuntimeError, match="a checkpoint of caffe2-quantize calibrate"):
+        caffe2_quantization.calibrate(make_net(), make_batches(2), output)
+    caffe2_quantization.calibrate(make_net(), make_batches(2), output, resume=False)
+
+
+@pytest.mark.parametrize("suffix", ["", ".json"])
+def test_the_command_line_makes_the_same_profile(tmp_path, digits_folder, suffix):
+    program = os.path.join(os.path.dirname(os.path.dirname(conftest.PLUGIN)), "bin",
+                           "caffe2-quantize")
+    if not os.path.exists(program):
+        pytest.skip("no caffe2-quantize beside the plugin")
+    from caffe2.proto import caffe2_pb2
+    from caffe2.python import utils
+
+    def message(name, kind):
+        result = kind()
+        result.ParseFromString(read(os.path.join(digits_folder, name)))
+        return result
+
+    by_shell = str(tmp_path / "shell") + suffix
+    subprocess.run(
+        [program, "calibrate", "--init", os.path.join(digits_folder, "init_net.pb"),
+         "--predict", os.path.join(digits_folder, "predict_net.pb"),
+         "--data", os.path.join(digits_folder, "test_images.pb"),
+         "--batch-size", "100", "-o", by_shell],
+        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    workspace.RunNetOnce(message("init_net.pb", caffe2_pb2.NetDef))
+    images = utils.Caffe2TensorToNumpyArray(
+        message("test_images.pb", caffe2_pb2.TensorProtos).protos[0])
+    by_python = str(tmp_path / "python") + suffix
+    caffe2_quantization.calibrate(
+        message("predict_net.pb", caffe2_pb2.NetDef),
+        [images[at:at + 100] for at in range(0, len(images), 100)], by_python,
+        inputs=["data"])
+    assert without_provenance(by_python) == without_provenance(by_shell)
+    if not suffix:
+        assert stripped(by_python) == stripped(by_shell)
 
 
 # --- Resumed, merged, killed ------------------------------------------------------------
