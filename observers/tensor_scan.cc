@@ -44,20 +44,6 @@ ValueRange RangeOf(const kernels::IntegerExtremes<T>& extremes) {
 
 template <typename T>
 void Take(const kernels::FloatExtremes<T>& extremes, TensorScan* scan) {
-  if constexpr (std::is_same_v<T, double>) {
-    scan->range.Merge(ValueRange::OfDoubles(extremes.min, extremes.max));
-  } else {
-    scan->range.Merge(ValueRange::OfFloats(extremes.min, extremes.max));
-  }
-  scan->zero_count += extremes.zero_count;
-  scan->nan_count += extremes.nan_count;
-  scan->positive_infinity_count += extremes.positive_infinity_count;
-  scan->negative_infinity_count += extremes.negative_infinity_count;
-}
-
-// Counting into a histogram finds the extremes in the same pass.
-template <typename T>
-void Take(const kernels::FloatExtremes<T>& extremes, TensorScan* scan) {
   scan->range.Merge(RangeOf(extremes));
   scan->zero_count += extremes.zero_count;
   scan->nan_count += extremes.nan_count;
@@ -95,19 +81,6 @@ void AddHalves(const uint16_t* values, std::size_t count, Histogram* histogram,
     extremes = kernels::MinMaxHalf(values, count);
   }
   Take(extremes, scan);
-}
-
-template <typename T>
-void AddIntegers(const T* values, std::size_t count, Histogram* histogram,
-                 TensorScan* scan) {
-  kernels::IntegerExtremes<T> extremes;
-  if (histogram != nullptr) {
-    histogram->Add(values, count, &extremes);
-  } else {
-    extremes = kernels::MinMax(values, count);
-  }
-  scan->range.Merge(RangeOf(extremes));
-  scan->zero_count += extremes.zero_count;
 }
 
 // ---- Tensors ---------------------------------------------------------------
