@@ -117,8 +117,8 @@ class OutputMinMaxObserver final
 
   // Called by the host's executor of recurrent nets, for each operator of each
   // time step: observes that operator too, as step `rnn_order` of this one. All
-  // time steps share one record. Null for operators that the options do not
-  // admit, and for those that only move pointers (rnn_internal_apply_link).
+  // time steps share one record, and all observers of this operator one
+  // observer of the step; the others get null.
   std::unique_ptr<caffe2::ObserverBase<caffe2::OperatorBase>> rnnCopy(
       caffe2::OperatorBase* subject, int rnn_order) const override;
 

@@ -17,8 +17,9 @@
 
 namespace caffe2_quantization {
 
-// The observer of one operator of one time step; null when it has one already
-// or has no outputs of its own. `record` is that of the RecurrentNetwork
+// The observer of one operator of one time step; null when it has one already.
+// Operators that only move pointers (rnn_internal_apply_link) are not recorded.
+// `record` is that of the RecurrentNetwork
 // operator `network`. Thread rule: any thread.
 std::unique_ptr<caffe2::ObserverBase<caffe2::OperatorBase>> MakeStepObserver(
     const caffe2::OperatorBase* network, caffe2::OperatorBase* step,
