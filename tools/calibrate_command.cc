@@ -8,9 +8,9 @@
 #include <memory>
 #include <string>
 
-#include "quantization/atomic_file.h"
 #include "tools/command.h"
 #include "tools/data_options.h"
+#include "tools/output.h"
 #include "tools/progress_bar.h"
 #include "tools/range_table.h"
 #include "tools/text_table.h"
@@ -42,10 +42,6 @@ void ParseShard(const std::string& text, CalibrateOptions* options) {
   }
   throw CLI::ValidationError(
       "--shard", "'" + text + "', expected I/N with I from 0 to N - 1");
-}
-
-void Print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
 void PrintReport(const CalibrateReport& report) {
@@ -89,20 +85,8 @@ Status CalibrateAndReport(const CalibrateArguments& arguments) {
         &report));
   }
 
-  const bool json_to_stdout = arguments.json_path == "-";
-  if (json_to_stdout) {
-    Print(ToJson(report));
-  } else {
-    if (!arguments.quiet) PrintReport(report);
-    if (!arguments.json_path.empty()) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          WriteFileAtomically(arguments.json_path, ToJson(report)));
-    }
-  }
-  if (std::fflush(stdout) != 0) {
-    return Status::IoError("cannot write to standard output");
-  }
-  return Status::Ok();
+  if (arguments.json_path != "-" && !arguments.quiet) PrintReport(report);
+  return FinishOutput(arguments.json_path, [&] { return ToJson(report); });
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "quantization/atomic_file.h"
 #include "tools/command.h"
+#include "tools/output.h"
 #include "tools/text_table.h"
 #include "workflow/inspect.h"
 #include "workflow/inspect_float.h"
@@ -152,10 +152,6 @@ std::string MetaTable(const InspectReport& report) {
     table.AddRow({meta.field, Printable(meta.key), Joined(meta.values)});
   }
   return table.ToString();
-}
-
-void Print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
 void PrintNet(const InspectedNet& net) {
@@ -309,15 +305,8 @@ Status InspectAndReport(const InspectArguments& arguments) {
     first = false;
     if (!arguments.json_path.empty()) reports.push_back(std::move(report));
   }
-  if (json_to_stdout) {
-    Print(ToJson(reports));
-  } else if (!arguments.json_path.empty()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        WriteFileAtomically(arguments.json_path, ToJson(reports)));
-  }
-  if (std::fflush(stdout) != 0) {
-    return Status::IoError("cannot write to standard output");
-  }
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      FinishOutput(arguments.json_path, [&] { return ToJson(reports); }));
   if (errors.empty()) return Status::Ok();
   for (std::size_t i = 0; i + 1 < errors.size(); ++i) {
     std::fprintf(stderr, "caffe2-quantize: %s\n", errors[i].c_str());

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "observers/profile.h"
-#include "quantization/atomic_file.h"
 #include "tools/command.h"
+#include "tools/output.h"
 #include "tools/text_table.h"
 #include "workflow/merge_report.h"
 
@@ -64,17 +64,9 @@ Status MergeAndReport(const MergeArguments& arguments) {
     // What it quotes comes from files.
     return Status::InvalidArgument(Printable(status.message()));
   }
-  const bool json_to_stdout = arguments.json_path == "-";
-  const std::string text =
-      json_to_stdout ? MergeReportToJson(summaries) : MergeTable(summaries);
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  if (!json_to_stdout && !arguments.json_path.empty()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        WriteFileAtomically(arguments.json_path, MergeReportToJson(summaries)));
-  }
-  if (std::fflush(stdout) != 0) {
-    return Status::IoError("cannot write to standard output");
-  }
+  if (arguments.json_path != "-") Print(MergeTable(summaries));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(FinishOutput(
+      arguments.json_path, [&] { return MergeReportToJson(summaries); }));
   for (const std::string& note : summaries.back().forced) {
     std::fprintf(stderr, "note: merged by force: %s\n",
                  Printable(note).c_str());

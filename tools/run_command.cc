@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "quantization/atomic_file.h"
 #include "tools/command.h"
 #include "tools/data_options.h"
 #include "tools/live_view.h"
+#include "tools/output.h"
 #include "tools/progress_bar.h"
 #include "tools/range_table.h"
 #include "tools/text_table.h"
@@ -141,10 +141,6 @@ std::string AccuracyTable(const RunReport& report) {
   return table.ToString();
 }
 
-void Print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
 void PrintReport(const RunReport& report) {
   Print("net '" + report.net_name + "' (" + report.net_type + "), " +
         Grouped(report.images) + " images in batches of " +
@@ -210,23 +206,13 @@ Status RunAndReport(const RunArguments& arguments) {
         &report));
   }
 
-  const bool json_to_stdout = arguments.json_path == "-";
   if (!arguments.quiet) {
     for (const std::string& note : report.notes) {
       std::fprintf(stderr, "note: %s\n", note.c_str());
     }
-    if (!json_to_stdout) PrintReport(report);
+    if (arguments.json_path != "-") PrintReport(report);
   }
-  if (json_to_stdout) {
-    Print(ToJson(report));
-  } else if (!arguments.json_path.empty()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        WriteFileAtomically(arguments.json_path, ToJson(report)));
-  }
-  if (std::fflush(stdout) != 0) {
-    return Status::IoError("cannot write to standard output");
-  }
-  return Status::Ok();
+  return FinishOutput(arguments.json_path, [&] { return ToJson(report); });
 }
 
 }  // namespace
