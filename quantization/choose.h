@@ -1,0 +1,130 @@
+// Choosing scale and zero point: from a range, an array, counts of bins, or a
+// Histogram.
+//
+// A method chooses a range [min, max] to represent; ChooseFromRange turns the
+// range into scale and zero point. Values outside are clipped to its ends.
+//
+//   kMinMax      all of it, nothing is clipped
+//   kL2          the range with the smallest sum of squared errors
+//   kL1          the range with the smallest sum of absolute errors
+//   kL2Approx    a descent towards kL2's range from both ends, by quantiles
+//   kKl          the range with the smallest Kullback-Leibler divergence of the
+//                values' distribution from the quantized values'
+//   kPercentile  the range around 0 that holds a given share of the values
+//   kMse         symmetric: of the scales, the one with the smallest sum of
+//                squared errors (weights)
+//
+// All but kMse are DNNLOWP's (caffe2/quantization/server/dnnlowp.h of Caffe2):
+// the same candidates and the same objective, computed without its rounding.
+// quantization/norm_minimization.h and kl_minimization.h have the equations.
+//
+// Thread rule: pure functions; call from any thread.
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "quantization/histogram.h"
+#include "quantization/quantized_type.h"
+#include "quantization/status.h"
+
+namespace caffe2_quantization {
+
+enum class ChooseMethod {
+  kMinMax,
+  kL2,
+  kL2Approx,
+  kL1,
+  kKl,
+  kPercentile,
+  kMse,
+};
+
+// "MIN_MAX", "L2", "L2_APPROX", "L1", "KL", "P99" (kPercentile), "MSE". Read in
+// either case, and by DNNLOWP's names too ("L2_MIN_QUANTIZATION_APPROX").
+// "P99.9" and so on set *percentile (0.999); it may be null.
+std::string Name(ChooseMethod method);
+Status ChooseMethodFromName(const std::string& name, ChooseMethod* method,
+                            double* percentile);
+
+struct ChooseOptions {
+  ChooseMethod method = ChooseMethod::kMinMax;
+  QuantizedType type = QuantizedType::UInt8();
+  // Symmetric: 0 becomes the middle code (0, if signed) when the range has
+  // values on both sides of it, else the end of the codes.
+  bool preserve_sparsity = false;
+  bool force_scale_power_of_two = false;  // the next larger one
+  // One bit of the codes stays unused: on processors without VNNI the sum of
+  // two products of 8 and 8 bits saturates 16.
+  bool reduced_range = false;
+  double percentile = 0.99;  // kPercentile: share of values to represent
+  // A scale below becomes this one. DNNLOWP's; 0: none.
+  float smallest_scale = 6.1e-5f;
+  // A choice that clips a larger share of the values carries a warning.
+  double clipped_share_limit = 0.01;
+
+  // The codes that may be used: type, with a bit less in a reduced range.
+  QuantizedType Codes() const {
+    return {type.precision - (reduced_range ? 1 : 0), type.is_signed};
+  }
+  Status Validate() const;
+};
+
+struct Choice {
+  float scale = 1;
+  int32_t zero_point = 0;
+  // The range the method chose, before it was widened to hold 0 and
+  // the zero point was rounded.
+  float min = 0;
+  float max = 0;
+  // Share of the counted values outside [min, max], 0 to 1. Of a bin that the
+  // range cuts, the part outside.
+  double clipped_share = 0;
+  // The method's own sum over all values, at [min, max]; 0 for kMinMax and
+  // kPercentile. Squares and absolute values in the values' own unit,
+  // divergence in nats.
+  double objective = 0;
+  // Not empty: the choice is usable and suspect; says why.
+  std::string warning;
+
+  // What the codes from qmin to qmax represent; type is the options' Codes().
+  float RepresentedMin(QuantizedType type) const;
+  float RepresentedMax(QuantizedType type) const;
+};
+
+// Counts of bins of one width between min and max, min <= max.
+struct BinCounts {
+  float min = 0;
+  float max = 0;
+  std::vector<uint64_t> counts;
+};
+
+// The affine parameters of a range, as FBGEMM chooses them
+// (fbgemm/src/QuantUtils.cc, ChooseQuantizationParams): the range is widened to
+// hold 0, scale = (max - min) / (qmax - qmin), the zero point is rounded half
+// to even, so that 0 is represented exactly. An error: NaN or infinite limits,
+// min > max. Uses of the options all but method and percentile.
+Status ChooseFromRange(float min, float max, const ChooseOptions& options,
+                       Choice* choice);
+
+// Errors: as above, no bins, no counts. All bins 0: the range alone decides.
+Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
+                        Choice* choice);
+
+// Values are finite, else an error says how many are not. Counted into
+// 2^(precision + 3) bins, 2^11 at least for fewer bits and 2^15 at most, as
+// DNNLOWP counts them for 8 bits. An empty array is the range [0, 0].
+Status ChooseFromArray(const float* values, std::size_t count,
+                       const ChooseOptions& options, Choice* choice);
+
+// min and max: the extremes of what the histogram counted, if they are known
+// more closely than its edges; else pass its edges.
+Status ChooseFromHistogram(const Histogram& histogram, float min, float max,
+                           const ChooseOptions& options, Choice* choice);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_H_
