@@ -158,10 +158,7 @@ Status ChooseFromRange(float min, float max, const ChooseOptions& options,
   min = std::min(min, 0.0f);
   max = std::max(max, 0.0f);
 
-  // DNNLOWP subtracts in float; where that overflows, in double.
-  const double extent =
-      std::isinf(max - min) ? double{max} - min : double{max - min};
-  double scale = extent / (qmax - qmin);
+  double scale = (double{max} - min) / (qmax - qmin);
   if (static_cast<float>(scale) == 0 ||
       std::isinf(1 / static_cast<float>(scale))) {
     scale = 0.1;
