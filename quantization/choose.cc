@@ -6,7 +6,10 @@
 #include <cstdlib>
 #include <limits>
 
+#include "quantization/kernels/histogram.h"
 #include "quantization/kernels/min_max.h"
+#include "quantization/kl_minimization.h"
+#include "quantization/norm_minimization.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -50,6 +53,377 @@ double NextPowerOfTwo(double value) {
   int exponent = 0;
   const double fraction = std::frexp(value, &exponent);  // 0.5 <= fraction < 1
   return std::ldexp(1.0, fraction == 0.5 ? exponent - 1 : exponent);
+}
+
+// 0 and what has no reciprocal become 0.1; then the options hold.
+double UsableScale(double scale, const ChooseOptions& options) {
+  if (static_cast<float>(scale) == 0 ||
+      std::isinf(1 / static_cast<float>(scale))) {
+    scale = 0.1;
+  }
+  if (!options.force_scale_power_of_two) {
+    return std::max<double>(scale, options.smallest_scale);
+  }
+  scale = NextPowerOfTwo(scale);
+  return options.smallest_scale > 0
+             ? std::max(scale, NextPowerOfTwo(options.smallest_scale))
+             : scale;
+}
+
+// Bins around which the searches work, as DNNLOWP lays them out, in float.
+struct Bins {
+  explicit Bins(const BinCounts& given) : counts(given.counts) {
+    min = given.min;
+    float max = given.max;
+    const std::size_t merged = (counts.size() + kMostBins - 1) / kMostBins;
+    if (merged > 1) {
+      const float given_width = (max - min) / counts.size();
+      std::vector<uint64_t> wide((counts.size() + merged - 1) / merged);
+      for (std::size_t i = 0; i < counts.size(); ++i) {
+        wide[i / merged] += counts[i];
+      }
+      counts = std::move(wide);
+      max = min + given_width * static_cast<float>(merged * counts.size());
+    }
+    width = (max - min) / counts.size();
+    for (const uint64_t count : counts) total += static_cast<double>(count);
+    this->max = max;
+  }
+
+  double ShareOutside(double low, double high) const {
+    double inside = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      const double from = min + double{width} * i;
+      const double part = std::min(from + width, high) - std::max(from, low);
+      inside += counts[i] * std::clamp(part / width, 0.0, 1.0);
+    }
+    return std::max(0.0, 1 - inside / total);
+  }
+
+  std::vector<uint64_t> counts;
+  float min = 0;
+  float max = 0;
+  float width = 0;
+  double total = 0;
+};
+
+struct ChosenRange {
+  float min = 0;
+  float max = 0;
+  double objective = 0;
+  // MinimizeMse alone.
+  float scale = 0;
+  int32_t zero_point = 0;
+};
+
+int Levels(const ChooseOptions& options) {
+  return 1 << options.Codes().precision;
+}
+
+// Empty bins from the bins that counted anything to 0, as DNNLOWP adds them.
+// Only their number: the searches need few of them.
+struct Padding {
+  explicit Padding(const Bins& bins) {
+    min = bins.min;
+    float max = bins.max;
+    if (min > 0) {
+      below = Whole(std::ceil(min / bins.width));
+      min -= static_cast<float>(below) * bins.width;
+    } else if (max < 0) {
+      above = Whole(std::ceil(-max / bins.width));
+      max += static_cast<float>(above) * bins.width;
+    }
+    width = (max - min) / static_cast<float>(num_bins(bins));
+  }
+  int64_t num_bins(const Bins& bins) const {
+    return below + static_cast<int64_t>(bins.counts.size()) + above;
+  }
+  static int64_t Whole(float value) {
+    constexpr float kMost = 1e9f;
+    return static_cast<int64_t>(std::min(value, kMost));
+  }
+
+  int64_t below = 0;
+  int64_t above = 0;
+  float min = 0;
+  float width = 0;
+};
+
+// With preserve_sparsity: for each number of bins the range around zero_bin;
+// where all values lie on one side of 0, the range from 0 on. There are
+// num_bins bins, and `below` and `above` empty ones more between them and 0.
+std::vector<BinRange> RangesAroundZero(const Bins& bins, int64_t num_bins,
+                                       int64_t zero_bin, int64_t below,
+                                       int64_t above) {
+  std::vector<BinRange> ranges;
+  for (int64_t n = 1; n <= num_bins; ++n) {
+    if (bins.min >= 0) {
+      ranges.push_back({-below, below + n});
+    } else if (bins.max <= 0) {
+      ranges.push_back({num_bins - n, n + above});
+    } else {
+      ranges.push_back({zero_bin - n / 2, n});
+    }
+  }
+  return ranges;
+}
+
+ChosenRange MinimizeNorm(const Bins& bins, ErrorNorm norm,
+                         const ChooseOptions& options) {
+  const Padding padding(bins);
+  // A range of which more than half lies beyond all values is never the best:
+  // no more padding than bins is searched.
+  const auto most = static_cast<int64_t>(bins.counts.size());
+  const int64_t below = std::min(padding.below, most);
+  const int64_t above = std::min(padding.above, most);
+  std::vector<uint64_t> counts(below);
+  counts.insert(counts.end(), bins.counts.begin(), bins.counts.end());
+  counts.resize(counts.size() + above);
+  const int64_t skipped = padding.below - below;
+
+  BinRange best;
+  if (!options.preserve_sparsity) {
+    best = MinimizeError(counts, norm, Levels(options));
+  } else {
+    const auto zero_bin =
+        static_cast<int64_t>(std::round(-padding.min / padding.width));
+    best = MinimizeError(
+        counts, norm, Levels(options),
+        RangesAroundZero(bins, static_cast<int64_t>(counts.size()), zero_bin,
+                         skipped, padding.above - above));
+  }
+  ChosenRange range;
+  const double unit = norm == ErrorNorm::kL2
+                          ? double{padding.width} * padding.width
+                          : double{padding.width};
+  range.objective = unit * RangeError(counts, norm, Levels(options),
+                                      static_cast<double>(best.start),
+                                      static_cast<double>(best.size));
+  const int64_t start = best.start + skipped;
+  range.max =
+      padding.min + padding.width * static_cast<float>(start + best.size);
+  range.min = padding.min + padding.width * static_cast<float>(start);
+  if (options.preserve_sparsity && bins.min >= 0) range.min = 0;
+  if (options.preserve_sparsity && bins.max <= 0) range.max = 0;
+  return range;
+}
+
+ChosenRange MinimizeKl(const Bins& bins, const ChooseOptions& options) {
+  BinRange best;
+  if (!options.preserve_sparsity) {
+    best = MinimizeDivergence(bins.counts, Levels(options));
+  } else {
+    const auto zero_bin =
+        static_cast<int64_t>(std::round(double{-bins.min} / bins.width));
+    best = MinimizeDivergence(
+        bins.counts, Levels(options),
+        RangesAroundZero(bins, static_cast<int64_t>(bins.counts.size()),
+                         zero_bin, 0, 0));
+  }
+  ChosenRange range;
+  range.objective = RangeDivergence(bins.counts, Levels(options), best);
+  // The ends are the middles of bins: DNNLOWP's rule.
+  const double width = bins.width;
+  range.min = static_cast<float>(
+      bins.min + width * (static_cast<double>(best.start) + 0.5));
+  range.max = static_cast<float>(
+      bins.min + width * (static_cast<double>(best.start + best.size) + 0.5));
+  return range;
+}
+
+// The descent of DNNLOWP: in steps of 1e-5 of all values, of the two ends the
+// one that moves over more bins is moved, until the error grows. The order and
+// width of its additions are kept, as near-equal errors decide where it stops.
+class Descent {
+ public:
+  Descent(const Bins& bins, const ChooseOptions& options)
+      : bins_(bins), padding_(bins), levels_(Levels(options)) {
+    uint64_t sum = 0;
+    for (const uint64_t count : bins.counts) {
+      sum += static_cast<uint64_t>(static_cast<float>(count));
+      below_.push_back(sum);
+    }
+  }
+
+  ChosenRange Run() {
+    const int64_t num_bins = padding_.num_bins(bins_);
+    const auto first_counted = padding_.below;
+    const int64_t last_counted =
+        padding_.below + static_cast<int64_t>(bins_.counts.size()) - 1;
+    const auto total = below_.back();
+    constexpr double kStep = 0.00001;
+    double alpha = 0;
+    double beta = 1;
+    int64_t start = 0;
+    int64_t end = num_bins - 1;
+    double least = std::numeric_limits<double>::max();
+    while (alpha < beta) {
+      const double next_alpha = alpha + kStep;
+      const double next_beta = beta - kStep;
+      int64_t i = start;
+      int64_t j = end;
+      // Over padding in one step.
+      if (i < first_counted) i = std::min(first_counted, end);
+      if (j > last_counted) j = std::max(last_counted, start);
+      while (i < end && Below(i) < next_alpha * total) ++i;
+      while (j > start && Below(j) > next_beta * total) --j;
+      int64_t next_start = start;
+      int64_t next_end = end;
+      if (i - start > end - j) {
+        next_start = i;
+        alpha = next_alpha;
+      } else {
+        next_end = j;
+        beta = next_beta;
+      }
+      if (next_start == start && next_end == end) continue;
+      const double error = Error(next_start, next_end);
+      if (error > least) break;
+      least = error;
+      start = next_start;
+      end = next_end;
+    }
+    ChosenRange range;
+    range.max = padding_.min + padding_.width * static_cast<float>(end + 1);
+    range.min = padding_.min + padding_.width * static_cast<float>(start);
+    range.objective = double{padding_.width} * padding_.width *
+                      RangeError(bins_.counts, ErrorNorm::kL2, levels_,
+                                 static_cast<double>(start - padding_.below),
+                                 static_cast<double>(end + 1 - start));
+    return range;
+  }
+
+ private:
+  double Below(int64_t bin) const {
+    const int64_t i = bin - padding_.below;
+    if (i < 0) return 0;
+    const auto n = static_cast<int64_t>(below_.size());
+    return static_cast<double>(below_[std::min(i, n - 1)]);
+  }
+
+  static float Integral(float from, float to, float density) {
+    const float norm = (to * to * to - from * from * from) / 3;
+    return density * norm;
+  }
+
+  double Error(int64_t start, int64_t end) const {
+    const float width = padding_.width;
+    const double cell =
+        static_cast<double>(width * static_cast<float>(end - start + 1)) /
+        levels_;
+    const double last_cell = levels_ - 1.0;
+    double sum = 0;
+    for (std::size_t b = 0; b < bins_.counts.size(); ++b) {
+      if (bins_.counts[b] == 0) continue;
+      const double begin = static_cast<double>(
+          static_cast<float>(static_cast<int64_t>(b) + padding_.below - start) *
+          width);
+      const double stop = begin + width;
+      const int cell_begin = static_cast<int>(
+          std::min(last_cell, std::max(0.0, std::floor(begin / cell))));
+      const int cell_end = static_cast<int>(
+          std::min(last_cell, std::max(0.0, std::floor(stop / cell))));
+      const double centre = cell_begin * cell + cell / 2;
+      const float density = static_cast<float>(bins_.counts[b]) / width;
+      const auto from = static_cast<float>(begin - centre);
+      const auto half = static_cast<float>(cell / 2);
+      if (cell_begin == cell_end) {
+        sum += Integral(from, static_cast<float>(stop - centre), density);
+        continue;
+      }
+      sum += Integral(from, half, density);
+      sum += static_cast<float>(cell_end - cell_begin - 1) *
+             Integral(static_cast<float>(-cell / 2), half, density);
+      const double end_centre = cell_end * cell + cell / 2;
+      sum += Integral(static_cast<float>(-cell / 2),
+                      static_cast<float>(stop - end_centre), density);
+    }
+    return sum;
+  }
+
+  const Bins& bins_;
+  const Padding padding_;
+  const int levels_;
+  std::vector<uint64_t> below_;  // values up to and in each bin
+};
+
+// Leaves out as many values at either end as whole bins can, up to half of
+// what need not be represented.
+ChosenRange Percentile(const Bins& bins, double percentile) {
+  const Padding padding(bins);
+  // In float, as DNNLOWP computes them.
+  const double left = (1.0f - static_cast<float>(percentile)) / 2.0f;
+  const double right = static_cast<float>(1.0f - static_cast<float>(left));
+  std::vector<double> share(bins.counts.size());  // up to and in each bin
+  double sum = 0;
+  for (std::size_t b = 0; b < share.size(); ++b) {
+    sum += static_cast<float>(bins.counts[b]);
+    share[b] = sum / bins.total;
+  }
+  // The padding below is left out whole, that above counts as the last bin.
+  const auto begin =
+      std::lower_bound(share.begin(), share.end(), left) - share.begin();
+  auto end =
+      std::upper_bound(share.begin(), share.end(), right) - share.begin() - 1;
+  if (end + 1 == static_cast<int64_t>(share.size())) {
+    end = share.size() - 2 + padding.above;
+  }
+  ChosenRange range;
+  range.min =
+      static_cast<float>(padding.below + begin) * padding.width + padding.min;
+  range.max =
+      static_cast<float>(padding.below + end + 2) * padding.width + padding.min;
+  return range;
+}
+
+// Scales up to the one that clips nothing: as many as there are bins, then
+// between the neighbours of the best.
+ChosenRange MinimizeMse(const Bins& bins, const ChooseOptions& options) {
+  const QuantizedType codes = options.Codes();
+  int32_t zero = 0;
+  if (!codes.is_signed) {
+    zero = bins.min >= 0   ? codes.qmin()
+           : bins.max <= 0 ? codes.qmax()
+                           : (codes.qmax() + 1) / 2;
+  }
+  const double levels = Levels(options);
+  const double low = codes.qmin() - zero;
+  const double high = codes.qmax() - zero;
+  // In bins, from bin 0.
+  const double origin = -double{bins.min} / bins.width;
+  double largest = 0;
+  if (high > 0) largest = std::max(largest, bins.max / high);
+  if (low < 0) largest = std::max(largest, bins.min / low);
+  largest /= bins.width;
+  const auto error = [&](double scale) {
+    return RangeError(bins.counts, ErrorNorm::kL2, Levels(options),
+                      origin + (low - 0.5) * scale, levels * scale);
+  };
+  double best_scale = largest;
+  double least = error(largest);
+  const auto consider = [&](double scale) {
+    const double sum = error(scale);
+    if (sum < least) {
+      least = sum;
+      best_scale = scale;
+    }
+  };
+  constexpr int kCoarse = 256;
+  constexpr int kFine = 64;
+  const double step = largest / kCoarse;
+  for (int i = kCoarse - 1; i > 0; --i) consider(i * step);
+  const double centre = best_scale;
+  for (int i = -kFine + 1; i < kFine; ++i) {
+    const double scale = centre + i * step / kFine;
+    if (scale > 0 && scale <= largest) consider(scale);
+  }
+  ChosenRange range;
+  range.scale = static_cast<float>(best_scale * bins.width);
+  range.zero_point = zero;
+  range.objective = least * bins.width * bins.width;
+  range.min = ToFloat(low * range.scale);
+  range.max = ToFloat(high * range.scale);
+  return range;
 }
 
 }  // namespace
@@ -158,24 +532,15 @@ Status ChooseFromRange(float min, float max, const ChooseOptions& options,
   min = std::min(min, 0.0f);
   max = std::max(max, 0.0f);
 
-  double scale = (double{max} - min) / (qmax - qmin);
-  if (static_cast<float>(scale) == 0 ||
-      std::isinf(1 / static_cast<float>(scale))) {
-    scale = 0.1;
-  }
-  double smallest = options.smallest_scale;
-  if (options.force_scale_power_of_two) {
-    scale = NextPowerOfTwo(scale);
-    if (smallest > 0) smallest = NextPowerOfTwo(smallest);
-  }
-  if (scale < smallest) {
-    const float widening = static_cast<float>(static_cast<float>(smallest) /
-                                              static_cast<float>(scale));
-    scale = smallest;
+  const double exact_scale = (double{max} - min) / (qmax - qmin);
+  const double scale = static_cast<float>(UsableScale(exact_scale, options));
+  if (exact_scale < options.smallest_scale) {
+    const float widening =
+        static_cast<float>(scale) / static_cast<float>(exact_scale);
     if (min == 0) {
-      max = static_cast<float>(smallest * (qmax - qmin));
+      max = static_cast<float>(scale * (qmax - qmin));
     } else if (max == 0) {
-      min = static_cast<float>(-smallest * (qmax - qmin));
+      min = static_cast<float>(-scale * (qmax - qmin));
     } else {
       min *= widening;
       max *= widening;
@@ -199,7 +564,83 @@ Status ChooseFromRange(float min, float max, const ChooseOptions& options,
 
 Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
                         Choice* choice) {
-  return ChooseFromRange(counts.min, counts.max, options, choice);
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
+  if (counts.counts.empty()) {
+    return Status::InvalidArgument(
+        "choosing parameters: there are no bins, expected at least one");
+  }
+  // Checks the range, and is the answer where nothing else can be.
+  Choice whole;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      ChooseFromRange(counts.min, counts.max, options, &whole));
+  if (options.method == ChooseMethod::kMinMax) {
+    *choice = whole;
+    return Status::Ok();
+  }
+  const Bins bins(counts);
+  // Where the smallest scale represents everything, clipping gains nothing.
+  const bool is_norm = options.method != ChooseMethod::kKl &&
+                       options.method != ChooseMethod::kPercentile;
+  const double extent =
+      std::max(double{counts.max}, 0.0) - std::min(double{counts.min}, 0.0);
+  if (is_norm &&
+      extent / (Levels(options) - 1) < double{options.smallest_scale}) {
+    *choice = whole;
+    return Status::Ok();
+  }
+  if (bins.total == 0 || !(bins.width > 0) || std::isinf(bins.width)) {
+    *choice = whole;
+    return Status::Ok();
+  }
+  ChosenRange range;
+  switch (options.method) {
+    case ChooseMethod::kL2:
+      range = MinimizeNorm(bins, ErrorNorm::kL2, options);
+      break;
+    case ChooseMethod::kL1:
+      range = MinimizeNorm(bins, ErrorNorm::kL1, options);
+      break;
+    case ChooseMethod::kL2Approx:
+      range = options.preserve_sparsity
+                  ? MinimizeNorm(bins, ErrorNorm::kL2, options)
+                  : Descent(bins, options).Run();
+      break;
+    case ChooseMethod::kKl:
+      range = MinimizeKl(bins, options);
+      break;
+    case ChooseMethod::kPercentile:
+      range = Percentile(bins, options.percentile);
+      break;
+    case ChooseMethod::kMse:
+      range = MinimizeMse(bins, options);
+      break;
+    case ChooseMethod::kMinMax:
+      break;
+  }
+  ChooseOptions final_options = options;
+  if (options.method == ChooseMethod::kKl) {
+    final_options.preserve_sparsity = false;
+  }
+  Choice result;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      ChooseFromRange(range.min, range.max, final_options, &result));
+  if (options.method == ChooseMethod::kMse) {
+    // Of a symmetric range the scale follows from its larger side.
+    result.scale = UsableScale(range.scale, options);
+    result.zero_point = range.zero_point;
+  }
+  result.objective = range.objective;
+  result.clipped_share = bins.ShareOutside(result.min, result.max);
+  if (result.clipped_share > options.clipped_share_limit) {
+    result.warning = Name(options.method) + " clips " +
+                     Text(100 * result.clipped_share) +
+                     " % of the values, more than " +
+                     Text(100 * options.clipped_share_limit) + " %: [" +
+                     Text(result.min) + ", " + Text(result.max) + "] of [" +
+                     Text(counts.min) + ", " + Text(counts.max) + "]";
+  }
+  *choice = std::move(result);
+  return Status::Ok();
 }
 
 Status ChooseFromArray(const float* values, std::size_t count,
@@ -215,12 +656,30 @@ Status ChooseFromArray(const float* values, std::size_t count,
         " infinite of " + std::to_string(count) +
         " values, expected finite values");
   }
-  return ChooseFromRange(extremes.min, extremes.max, options, choice);
+  if (options.method == ChooseMethod::kMinMax) {
+    return ChooseFromRange(extremes.min, extremes.max, options, choice);
+  }
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
+  BinCounts bins;
+  bins.min = extremes.min;
+  bins.max = extremes.max;
+  bins.counts.resize(std::clamp<std::size_t>(
+      std::size_t{1} << (options.Codes().precision + 3), 2048, kMostBins));
+  kernels::CountUniformBins(values, count, bins.min, bins.max,
+                            bins.counts.size(), bins.counts.data());
+  return ChooseFromCounts(bins, options, choice);
 }
 
 Status ChooseFromHistogram(const Histogram& histogram, float min, float max,
                            const ChooseOptions& options, Choice* choice) {
-  return ChooseFromRange(min, max, options, choice);
+  if (histogram.empty() || options.method == ChooseMethod::kMinMax) {
+    return ChooseFromRange(min, max, options, choice);
+  }
+  BinCounts bins;
+  bins.min = ToFloat(histogram.lower_edge());
+  bins.max = ToFloat(histogram.upper_edge());
+  bins.counts = histogram.counts();
+  return ChooseFromCounts(bins, options, choice);
 }
 
 }  // namespace caffe2_quantization

@@ -10,13 +10,20 @@
 //   kL2Approx    a descent towards kL2's range from both ends, by quantiles
 //   kKl          the range with the smallest Kullback-Leibler divergence of the
 //                values' distribution from the quantized values'
-//   kPercentile  the range around 0 that holds a given share of the values
+//   kPercentile  the range that leaves out the same share of the values at
+//                either end
 //   kMse         symmetric: of the scales, the one with the smallest sum of
 //                squared errors (weights)
 //
 // All but kMse are DNNLOWP's (caffe2/quantization/server/dnnlowp.h of Caffe2):
-// the same candidates and the same objective, computed without its rounding.
-// quantization/norm_minimization.h and kl_minimization.h have the equations.
+// the same bins, the same candidates, the same objective, the same zero points.
+// What differs: kL2 and kL1 add up without float's rounding and so find the
+// least of near-equal sums; all methods represent everything where every value
+// is the same. norm_minimization.h and kl_minimization.h have the equations.
+//
+// With preserve_sparsity a method that searches looks at ranges around 0 alone;
+// from 0 on, where all values lie on one side of it. For kKl the zero point
+// still follows the range, as DNNLOWP's does: it may lie next to the middle.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_H_
@@ -64,7 +71,7 @@ struct ChooseOptions {
   // A scale below becomes this one. DNNLOWP's; 0: none.
   float smallest_scale = 6.1e-5f;
   // A choice that clips a larger share of the values carries a warning.
-  double clipped_share_limit = 0.01;
+  double clipped_share_limit = 0.001;
 
   // The codes that may be used: type, with a bit less in a reduced range.
   QuantizedType Codes() const {
@@ -110,13 +117,15 @@ struct BinCounts {
 Status ChooseFromRange(float min, float max, const ChooseOptions& options,
                        Choice* choice);
 
-// Errors: as above, no bins, no counts. All bins 0: the range alone decides.
+// Errors: as above, no bins. All bins 0: the range alone decides. More bins
+// than kMostBins are merged with their neighbours first.
+constexpr std::size_t kMostBins = 4096;
 Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
                         Choice* choice);
 
 // Values are finite, else an error says how many are not. Counted into
-// 2^(precision + 3) bins, 2^11 at least for fewer bits and 2^15 at most, as
-// DNNLOWP counts them for 8 bits. An empty array is the range [0, 0].
+// 2^(precision + 3) bins as DNNLOWP does, but 2^11 at least and kMostBins at
+// most. An empty array is the range [0, 0].
 Status ChooseFromArray(const float* values, std::size_t count,
                        const ChooseOptions& options, Choice* choice);
 

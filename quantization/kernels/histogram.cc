@@ -2,6 +2,7 @@
 #include "quantization/kernels/histogram.h"
 
 #include <algorithm>
+#include <memory>
 #include <type_traits>
 
 #include "quantization/kernels/isa.h"
@@ -179,6 +180,27 @@ void FoldTable_ways(BinTable* table, uint32_t* sums) {
 #endif
 }
 
+void UniformBins(const float* HWY_RESTRICT src, size_t count, float min,
+                 float max, size_t num_bins, int32_t* HWY_RESTRICT bins) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const size_t lanes = hn::Lanes(d);
+  const float width = (max - min) / static_cast<float>(num_bins);
+  size_t i = 0;
+  if (width != 0) {
+    const auto vmin = hn::Set(d, min);
+    const auto vwidth = hn::Set(d, width);
+    const auto first = hn::Zero(di);
+    const auto last = hn::Set(di, static_cast<int32_t>(num_bins) - 1);
+    for (; i + lanes <= count; i += lanes) {
+      const auto at = hn::Div(hn::Sub(hn::LoadU(d, src + i), vmin), vwidth);
+      hn::StoreU(hn::Max(first, hn::Min(hn::ConvertTo(di, at), last)), di,
+                 bins + i);
+    }
+  }
+  reference::UniformBinsOf(src + i, count - i, min, max, num_bins, bins + i);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace kernels
 }  // namespace caffe2_quantization
@@ -192,6 +214,7 @@ HWY_EXPORT(BinsOf_float);
 HWY_EXPORT(BinsOf_double);
 HWY_EXPORT(BinsOf_half);
 HWY_EXPORT(FoldTable_ways);
+HWY_EXPORT(UniformBins);
 
 void BinsOf(const float* src, std::size_t count, int exponent, int32_t* bins) {
   if (UseScalarReference()) {
@@ -267,6 +290,42 @@ void CountBytes(const uint8_t* src, std::size_t count, uint64_t* counts) {
     count -= now;
   }
   reference::CountBytes(src, count, counts);
+}
+
+void UniformBinsOf(const float* src, std::size_t count, float min, float max,
+                   std::size_t num_bins, int32_t* bins) {
+  if (UseScalarReference()) {
+    return reference::UniformBinsOf(src, count, min, max, num_bins, bins);
+  }
+  HWY_DYNAMIC_DISPATCH(UniformBins)(src, count, min, max, num_bins, bins);
+}
+
+void CountUniformBins(const float* src, std::size_t count, float min, float max,
+                      std::size_t num_bins, uint64_t* counts) {
+  constexpr std::size_t kBlock = 4096;
+  int32_t bins[kBlock];
+  const bool in_table = num_bins <= BinTable::kBins;
+  const auto table = in_table ? std::make_unique<BinTable>() : nullptr;
+  while (count > 0) {
+    const std::size_t capacity =
+        in_table ? std::min(count, BinTable::kCapacity) : count;
+    for (std::size_t done = 0; done < capacity; done += kBlock) {
+      const std::size_t now = std::min(kBlock, capacity - done);
+      UniformBinsOf(src + done, now, min, max, num_bins, bins);
+      if (in_table) {
+        CountBins(bins, now, table.get());
+      } else {
+        for (std::size_t i = 0; i < now; ++i) ++counts[bins[i]];
+      }
+    }
+    if (in_table) {
+      uint32_t sums[BinTable::kBins];
+      FoldTable(table.get(), sums);
+      for (std::size_t b = 0; b < num_bins; ++b) counts[b] += sums[b];
+    }
+    src += capacity;
+    count -= capacity;
+  }
 }
 
 }  // namespace kernels

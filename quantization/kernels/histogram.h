@@ -60,7 +60,19 @@ void FoldTable(BinTable* table, uint32_t* sums);
 // counts[b] += how often byte b is in src, for 256 of them.
 void CountBytes(const uint8_t* src, std::size_t count, uint64_t* counts);
 
+// Another grid: num_bins bins of one width between two floats. In float,
+//   width = (max - min) / num_bins,  bin = floor((x - min) / width),
+// brought into 0 to num_bins - 1; all in bin 0 when the width is 0. Values are
+// finite, min <= max, max - min is finite, 0 < num_bins <= 2^20.
+void UniformBinsOf(const float* src, std::size_t count, float min, float max,
+                   std::size_t num_bins, int32_t* bins);
+// counts[b] += how many values are in bin b.
+void CountUniformBins(const float* src, std::size_t count, float min, float max,
+                      std::size_t num_bins, uint64_t* counts);
+
 namespace reference {
+void UniformBinsOf(const float* src, std::size_t count, float min, float max,
+                   std::size_t num_bins, int32_t* bins);
 void BinsOf(const float* src, std::size_t count, int exponent, int32_t* bins);
 void BinsOf(const double* src, std::size_t count, int exponent, int32_t* bins);
 void BinsOfHalf(const uint16_t* src, std::size_t count, int exponent,

@@ -88,6 +88,19 @@ void CountBytes(const uint8_t* src, std::size_t count, uint64_t* counts) {
   for (std::size_t i = 0; i < count; ++i) ++counts[src[i]];
 }
 
+void UniformBinsOf(const float* src, std::size_t count, float min, float max,
+                   std::size_t num_bins, int32_t* bins) {
+  const float width = (max - min) / static_cast<float>(num_bins);
+  const auto last = static_cast<int32_t>(num_bins) - 1;
+  for (std::size_t i = 0; i < count; ++i) {
+    bins[i] =
+        width == 0
+            ? 0
+            : std::max(0, std::min(static_cast<int32_t>((src[i] - min) / width),
+                                   last));
+  }
+}
+
 }  // namespace reference
 }  // namespace kernels
 }  // namespace caffe2_quantization

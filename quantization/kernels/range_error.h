@@ -1,0 +1,69 @@
+// The inner loops of the searches for a range (norm_minimization.h and
+// kl_minimization.h): one sum for each of many ranges of one size, which differ
+// in where they start. What a cell boundary reads then lies side by side.
+//
+// Every target gives the same bits in SumAtOffsets. KlOfRanges has a logarithm
+// in it, of 2 ulp: targets agree to about 1e-12 of the number of values.
+// No alignment is needed; arrays do not overlap.
+// Thread rule: pure functions; call from any thread.
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_RANGE_ERROR_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_RANGE_ERROR_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace caffe2_quantization {
+namespace kernels {
+
+// Positions relative to a range's start, in bins: offsets[k] + fractions[k],
+// 0 <= fraction < 1.
+struct Positions {
+  const int32_t* offsets;
+  const double* fractions;
+  std::size_t count;
+};
+
+// sums[j] = sum over k of  value[i] + slope[i] * f + curvature[i] * f^2 / 2
+// with i = j + offsets[k], f = fractions[k]; for j from 0 to count - 1.
+// A function that is quadratic within each bin is so given by its value, first
+// and second derivative at the bin's lower edge.
+void SumAtOffsets(const double* value, const double* slope,
+                  const double* curvature, const Positions& positions,
+                  std::size_t count, double* sums);
+
+// Of bin b: its count, the counts before it, 1 if it counted anything, and how
+// many before it did; c * log(c) of all before it. Each array has one element
+// more than there are bins (counts and nonzero end with a 0).
+struct KlBins {
+  const double* counts;
+  const double* counts_before;
+  const double* nonzero;
+  const double* nonzero_before;
+  const double* entropy_before;
+};
+
+// Divergence, times the number of values, of ranges of `size` bins cut into
+// levels cells, levels <= size, which start at bins 0 to count - 1; see
+// kl_minimization.h. Cell k begins at positions k and ends at positions k + 1:
+// levels + 1 positions. cut[k][b] is what bin b adds when boundary k cuts it.
+// Of a range that is found to exceed limit, a lower bound above limit may be
+// returned instead.
+void KlOfRanges(const KlBins& bins, std::size_t num_bins,
+                const Positions& positions, const double* const* cut,
+                std::size_t size, std::size_t first, std::size_t count,
+                double limit, double* divergences);
+
+namespace reference {
+void SumAtOffsets(const double* value, const double* slope,
+                  const double* curvature, const Positions& positions,
+                  std::size_t count, double* sums);
+void KlOfRanges(const KlBins& bins, std::size_t num_bins,
+                const Positions& positions, const double* const* cut,
+                std::size_t size, std::size_t first, std::size_t count,
+                double limit, double* divergences);
+}  // namespace reference
+
+}  // namespace kernels
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_RANGE_ERROR_H_
