@@ -13,6 +13,57 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 double XLogX(double x) { return x > 0 ? x * std::log(x) : 0; }
 
+// left and right: the values outside the range.
+double Divergence(const std::vector<uint64_t>& counts, int levels,
+                  BinRange range, uint64_t left, uint64_t right, double total) {
+  const auto num_bins = static_cast<int64_t>(counts.size());
+  const int64_t end = range.start + range.size;
+  // Where the values from outside go.
+  const int64_t first = std::max<int64_t>(range.start, 0);
+  const int64_t last = std::min(end - 1, num_bins - 1);
+  double sum = 0;
+  for (int k = 0; k < levels; ++k) {
+    const double size = static_cast<double>(range.size);
+    const double from = static_cast<double>(range.start) + k * size / levels;
+    const double to =
+        static_cast<double>(range.start) + (k + 1) * size / levels;
+    // Towards 0, as DNNLOWP's, which matters where a range begins below bin 0.
+    const auto begin = static_cast<int64_t>(from);
+    const auto cell_end = static_cast<int64_t>(std::ceil(to));
+    const auto fraction = [&](int64_t b) {
+      if (b == begin && b == cell_end - 1) return to - from;
+      if (b == begin) return static_cast<double>(begin + 1) - from;
+      if (b == cell_end - 1) return to - static_cast<double>(cell_end - 1);
+      return 1.0;
+    };
+    const auto with_added = [&](int64_t b) {
+      return counts[b] + (b == first ? left : 0) + (b == last ? right : 0);
+    };
+    const int64_t b_first = std::max<int64_t>(begin, 0);
+    const int64_t b_end = std::min(cell_end, num_bins);
+    if (b_end - b_first == 1 && with_added(b_first) == 0) continue;
+    double expected = 0;
+    double length = 0;
+    for (int64_t b = b_first; b < b_end; ++b) {
+      const double f = fraction(b);
+      const double inside = static_cast<double>(counts[b]) * f;
+      expected += inside;
+      if (inside + static_cast<double>(with_added(b) - counts[b]) > 0) {
+        length += f;
+      }
+    }
+    for (int64_t b = b_first; b < b_end; ++b) {
+      const double f = fraction(b);
+      const double whole = std::floor(static_cast<double>(with_added(b)) * f);
+      if (whole <= 0) continue;
+      const double p = whole / total;
+      const double q = expected * f / length / total;
+      sum += p * std::log(p / q);
+    }
+  }
+  return sum;
+}
+
 // The best so far, and the ranges that a double may have ranked wrongly.
 class Shortlist {
  public:
@@ -21,18 +72,20 @@ class Shortlist {
 
   double limit() const { return best_ + noise_; }
 
-  void Consider(BinRange range, double divergence) {
+  // is_exact: to the bit what RangeDivergence gives.
+  void Consider(BinRange range, double divergence, bool is_exact) {
     if (!(divergence <= limit())) return;
     best_ = std::min(best_, divergence);
-    entries_.push_back({range, divergence});
+    entries_.push_back({range, divergence, is_exact});
   }
 
   BinRange Best() const {
     BinRange best{0, levels_};
     double least = std::numeric_limits<double>::max();
-    for (const auto& [range, approximate] : entries_) {
-      if (approximate > limit()) continue;
-      const double exact = RangeDivergence(counts_, levels_, range);
+    for (const auto& [range, divergence, is_exact] : entries_) {
+      if (divergence > limit()) continue;
+      const double exact =
+          is_exact ? divergence : RangeDivergence(counts_, levels_, range);
       if (exact < least || (exact == least && (range.size < best.size ||
                                                (range.size == best.size &&
                                                 range.start < best.start)))) {
@@ -48,7 +101,12 @@ class Shortlist {
   const int levels_;
   const double noise_;
   double best_ = kInfinity;
-  std::vector<std::pair<BinRange, double>> entries_;
+  struct Entry {
+    BinRange range;
+    double divergence;
+    bool is_exact;
+  };
+  std::vector<Entry> entries_;
 };
 
 class Search {
@@ -61,9 +119,11 @@ class Search {
         nonzero_(counts.size() + 1),
         nonzero_before_(counts.size() + 1),
         entropy_before_(counts.size() + 1),
-        exact_counts_(counts) {
+        exact_counts_(counts),
+        exact_before_(counts.size() + 1) {
     counts_.push_back(0);
     for (int64_t b = 0; b < num_bins_; ++b) {
+      exact_before_[b + 1] = exact_before_[b] + counts[b];
       nonzero_[b] = counts_[b] > 0 ? 1 : 0;
       counts_before_[b + 1] = counts_before_[b] + counts_[b];
       nonzero_before_[b + 1] = nonzero_before_[b] + nonzero_[b];
@@ -89,13 +149,17 @@ class Search {
 
  private:
   void ConsiderAllOfSize(int64_t size, int64_t stride, Shortlist* shortlist) {
+    const double total = counts_before_.back();
+    double limit = shortlist->limit() * total;
     if (size < levels_) {
       for (int64_t start = 0; start + size <= num_bins_; start += stride) {
-        if (LowerBoundOfNarrow(start, size) > shortlist->limit()) continue;
+        if (LowerBoundOfNarrow(start, size) > limit) continue;
         const BinRange range{start, size};
-        shortlist->Consider(range,
-                            RangeDivergence(exact_counts_, levels_, range) *
-                                counts_before_.back());
+        const double divergence = Divergence(
+            exact_counts_, levels_, range, exact_before_[start],
+            exact_before_.back() - exact_before_[start + size], total);
+        shortlist->Consider(range, divergence, true);
+        limit = shortlist->limit() * total;
       }
       return;
     }
@@ -119,12 +183,13 @@ class Search {
       const std::size_t part = std::min(kPart, number - first);
       kernels::KlOfRanges(bins, num_bins_,
                           {offsets_.data(), fractions_.data(), offsets_.size()},
-                          cut_.data(), size, first, part, shortlist->limit(),
+                          cut_.data(), size, first, part, limit,
                           divergences_.data());
       for (std::size_t j = 0; j < part; ++j) {
         shortlist->Consider({static_cast<int64_t>(first + j), size},
-                            divergences_[j]);
+                            divergences_[j] / total, false);
       }
+      limit = shortlist->limit() * total;
     }
   }
 
@@ -181,6 +246,7 @@ class Search {
   std::vector<double> nonzero_before_;
   std::vector<double> entropy_before_;
   const std::vector<uint64_t>& exact_counts_;
+  std::vector<uint64_t> exact_before_;
   std::vector<std::vector<double>> tables_;
   // Of one size.
   std::vector<int32_t> offsets_;
@@ -193,59 +259,16 @@ class Search {
 
 double RangeDivergence(const std::vector<uint64_t>& counts, int levels,
                        BinRange range) {
-  const auto num_bins = static_cast<int64_t>(counts.size());
-  const int64_t end = range.start + range.size;
   double total = 0;
   uint64_t left = 0;
   uint64_t right = 0;
-  for (int64_t b = 0; b < num_bins; ++b) {
+  for (std::size_t b = 0; b < counts.size(); ++b) {
+    const auto at = static_cast<int64_t>(b);
     total += static_cast<double>(counts[b]);
-    if (b < range.start) left += counts[b];
-    if (b >= end) right += counts[b];
+    if (at < range.start) left += counts[b];
+    if (at >= range.start + range.size) right += counts[b];
   }
-  // Where the values from outside go.
-  const int64_t first = std::max<int64_t>(range.start, 0);
-  const int64_t last = std::min(end - 1, num_bins - 1);
-  double sum = 0;
-  for (int k = 0; k < levels; ++k) {
-    const double size = static_cast<double>(range.size);
-    const double from = static_cast<double>(range.start) + k * size / levels;
-    const double to =
-        static_cast<double>(range.start) + (k + 1) * size / levels;
-    // Towards 0, as DNNLOWP's, which matters where a range begins below bin 0.
-    const auto begin = static_cast<int64_t>(from);
-    const auto cell_end = static_cast<int64_t>(std::ceil(to));
-    const auto fraction = [&](int64_t b) {
-      if (b == begin && b == cell_end - 1) return to - from;
-      if (b == begin) return static_cast<double>(begin + 1) - from;
-      if (b == cell_end - 1) return to - static_cast<double>(cell_end - 1);
-      return 1.0;
-    };
-    const auto with_added = [&](int64_t b) {
-      return counts[b] + (b == first ? left : 0) + (b == last ? right : 0);
-    };
-    const int64_t b_first = std::max<int64_t>(begin, 0);
-    const int64_t b_end = std::min(cell_end, num_bins);
-    double expected = 0;
-    double length = 0;
-    for (int64_t b = b_first; b < b_end; ++b) {
-      const double f = fraction(b);
-      const double inside = static_cast<double>(counts[b]) * f;
-      expected += inside;
-      if (inside + static_cast<double>(with_added(b) - counts[b]) > 0) {
-        length += f;
-      }
-    }
-    for (int64_t b = b_first; b < b_end; ++b) {
-      const double f = fraction(b);
-      const double whole = std::floor(static_cast<double>(with_added(b)) * f);
-      if (whole <= 0) continue;
-      const double p = whole / total;
-      const double q = expected * f / length / total;
-      sum += p * std::log(p / q);
-    }
-  }
-  return sum;
+  return Divergence(counts, levels, range, left, right, total);
 }
 
 BinRange MinimizeDivergence(const std::vector<uint64_t>& counts, int levels) {
@@ -256,7 +279,7 @@ BinRange MinimizeDivergence(const std::vector<uint64_t>& counts, int levels,
                             const std::vector<BinRange>& ranges) {
   Shortlist shortlist(counts, levels, 0);
   for (const BinRange& range : ranges) {
-    shortlist.Consider(range, RangeDivergence(counts, levels, range));
+    shortlist.Consider(range, RangeDivergence(counts, levels, range), true);
   }
   return shortlist.Best();
 }
