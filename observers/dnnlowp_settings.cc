@@ -1,0 +1,197 @@
+#include "observers/dnnlowp_settings.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "c10/util/Flags.h"
+#include "caffe2/utils/proto_utils.h"
+
+C10_DECLARE_int32(caffe2_dnnlowp_activation_quantization_precision);
+C10_DECLARE_int32(caffe2_dnnlowp_weight_quantization_precision);
+C10_DECLARE_bool(caffe2_dnnlowp_preserve_activation_sparsity);
+C10_DECLARE_bool(caffe2_dnnlowp_preserve_weight_sparsity);
+C10_DECLARE_bool(caffe2_dnnlowp_force_scale_power_of_two);
+C10_DECLARE_string(caffe2_dnnlowp_activation_quantization_kind);
+C10_DECLARE_string(caffe2_dnnlowp_weight_quantization_kind);
+C10_DECLARE_double(caffe2_dnnlowp_activation_p99_threshold);
+C10_DECLARE_double(caffe2_dnnlowp_weight_p99_threshold);
+
+namespace caffe2_quantization {
+namespace {
+
+struct Kind {
+  const char* name;
+  const char* long_name;
+  ChooseMethod method;
+};
+
+constexpr Kind kKinds[] = {
+    {"min_max", "MIN_MAX_QUANTIZATION", ChooseMethod::kMinMax},
+    {"l1", "L1_MIN_QUANTIZATION", ChooseMethod::kL1},
+    {"l2", "L2_MIN_QUANTIZATION", ChooseMethod::kL2},
+    {"l2_approx", "L2_MIN_QUANTIZATION_APPROX", ChooseMethod::kL2Approx},
+    {"kl", "KL_MIN_QUANTIZATION", ChooseMethod::kKl},
+    {"p99", "P99_QUANTIZATION", ChooseMethod::kPercentile},
+};
+
+std::string Lower(std::string text) {
+  for (char& each : text) {
+    if (each >= 'A' && each <= 'Z') each = static_cast<char>(each - 'A' + 'a');
+  }
+  return text;
+}
+
+// Settings as they were given, each by the argument or the flag.
+struct Given {
+  int64_t precision;
+  bool preserve_sparsity;
+  bool force_scale_power_of_two;
+  std::string kind;
+  double percentile;
+};
+
+Given OfFlags(bool is_weight) {
+  if (is_weight) {
+    return {FLAGS_caffe2_dnnlowp_weight_quantization_precision,
+            FLAGS_caffe2_dnnlowp_preserve_weight_sparsity,
+            FLAGS_caffe2_dnnlowp_force_scale_power_of_two,
+            FLAGS_caffe2_dnnlowp_weight_quantization_kind,
+            FLAGS_caffe2_dnnlowp_weight_p99_threshold};
+  }
+  return {FLAGS_caffe2_dnnlowp_activation_quantization_precision,
+          FLAGS_caffe2_dnnlowp_preserve_activation_sparsity,
+          FLAGS_caffe2_dnnlowp_force_scale_power_of_two,
+          FLAGS_caffe2_dnnlowp_activation_quantization_kind,
+          FLAGS_caffe2_dnnlowp_activation_p99_threshold};
+}
+
+Status ToOptions(const Given& given, ChooseOptions* options) {
+  ChooseOptions result;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      DnnlowpKindFromName(given.kind, &result.method));
+  if (result.method == ChooseMethod::kL2Approx &&
+      (FLAGS_caffe2_dnnlowp_preserve_weight_sparsity ||
+       FLAGS_caffe2_dnnlowp_preserve_activation_sparsity)) {
+    result.method = ChooseMethod::kL2;
+  }
+  if (given.precision < QuantizedType::kSmallestPrecision ||
+      given.precision > QuantizedType::kLargestPrecision) {
+    return Status::InvalidArgument("quantization precision is " +
+                                   std::to_string(given.precision) +
+                                   ", expected 1 to 16 bits");
+  }
+  result.type = {static_cast<int>(given.precision), false};
+  result.preserve_sparsity = given.preserve_sparsity;
+  result.force_scale_power_of_two = given.force_scale_power_of_two;
+  result.percentile = given.percentile;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result.Validate());
+  *options = result;
+  return Status::Ok();
+}
+
+// Reads an argument if it is there.
+template <typename T>
+Status ReadArgument(const caffe2::ArgumentHelper& arguments,
+                    const std::string& name, const char* expected, T* value) {
+  if (!arguments.HasArgument(name)) return Status::Ok();
+  if (!arguments.HasSingleArgumentOfType<T>(name)) {
+    return Status::InvalidArgument("argument " + name + " is not " + expected);
+  }
+  *value = arguments.GetSingleArgument<T>(name, *value);
+  return Status::Ok();
+}
+
+Status ReadFlag(const caffe2::ArgumentHelper& arguments,
+                const std::string& name, bool* value) {
+  int64_t number = *value ? 1 : 0;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      ReadArgument(arguments, name, "an integer", &number));
+  if (number != 0 && number != 1) {
+    return Status::InvalidArgument("argument " + name + " is " +
+                                   std::to_string(number) +
+                                   ", expected 0 or 1");
+  }
+  *value = number == 1;
+  return Status::Ok();
+}
+
+Status Of(const char* what, const Status& status) {
+  return status.ok()
+             ? status
+             : Status::InvalidArgument(std::string(what) + status.message());
+}
+
+void SetArgument(const caffe2::Argument& argument,
+                 caffe2::OperatorDef* definition) {
+  auto* all = definition->mutable_arg();
+  for (int i = all->size() - 1; i >= 0; --i) {
+    if (all->Get(i).name() == argument.name()) all->DeleteSubrange(i, 1);
+  }
+  *all->Add() = argument;
+}
+
+}  // namespace
+
+Status DnnlowpKindFromName(const std::string& name, ChooseMethod* method) {
+  const std::string lower = Lower(name);
+  const auto found =
+      std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& each) {
+        return lower == each.name || name == each.long_name;
+      });
+  if (found == std::end(kKinds)) {
+    return Status::InvalidArgument(
+        "quantization kind is '" + name +
+        "', expected min_max, l1, l2, l2_approx, kl or p99, or one of them as "
+        "MIN_MAX_QUANTIZATION, L1_MIN_QUANTIZATION, L2_MIN_QUANTIZATION, "
+        "L2_MIN_QUANTIZATION_APPROX, KL_MIN_QUANTIZATION, P99_QUANTIZATION");
+  }
+  *method = found->method;
+  return Status::Ok();
+}
+
+Status DnnlowpOptions(bool is_weight, ChooseOptions* options) {
+  return Of("flags caffe2_dnnlowp_*: ", ToOptions(OfFlags(is_weight), options));
+}
+
+Status DnnlowpOptions(const caffe2::OperatorDef& definition, bool is_weight,
+                      ChooseOptions* options) {
+  const caffe2::ArgumentHelper arguments(definition);
+  const std::string what = is_weight ? "weight" : "activation";
+  Given given = OfFlags(is_weight);
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadArgument(
+      arguments, what + "_precision", "an integer", &given.precision));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadFlag(
+      arguments, "preserve_" + what + "_sparsity", &given.preserve_sparsity));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadFlag(
+      arguments, "force_scale_power_of_two", &given.force_scale_power_of_two));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadArgument(
+      arguments, what + "_quantization_kind", "a string", &given.kind));
+  return Of("arguments and flags caffe2_dnnlowp_*: ",
+            ToOptions(given, options));
+}
+
+bool IsInt8Engine(const std::string& engine) {
+  for (std::size_t begin = 0; begin <= engine.size();) {
+    for (const char* prefix : {"DNNLOWP", "ONEDNN"}) {
+      if (engine.compare(begin, std::string(prefix).size(), prefix) == 0) {
+        return true;
+      }
+    }
+    const std::size_t comma = engine.find(',', begin);
+    if (comma == std::string::npos) break;
+    begin = comma + 1;
+  }
+  return false;
+}
+
+void SetStaticParameters(int output_index, float scale, int32_t zero_point,
+                         caffe2::OperatorDef* definition) {
+  const std::string y =
+      output_index == 0 ? "Y" : "Y" + std::to_string(output_index + 1);
+  SetArgument(caffe2::MakeArgument<float>(y + "_scale", scale), definition);
+  SetArgument(caffe2::MakeArgument<int>(y + "_zero_point", zero_point),
+              definition);
+}
+
+}  // namespace caffe2_quantization
