@@ -1,0 +1,55 @@
+// Choosing scale and zero point in a net: of a tensor's values, or of counts
+// that stand for them (quantization/choose.h).
+//
+//   ChooseQuantizationParams        X, a float tensor
+//   ChooseStaticQuantizationParams  counts, an int64 tensor [n], of n bins of
+//                                   one width between the arguments min and max
+//     -> scale, float [1]; zero_point, int32 [1]; choice, optional: the Choice
+//        as JSON, a string [1]
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_CHOOSE_QUANTIZATION_PARAMS_OP_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_CHOOSE_QUANTIZATION_PARAMS_OP_H_
+
+#include "caffe2/core/operator.h"
+#include "quantization/choose.h"
+
+namespace caffe2_quantization {
+
+// Arguments: method, precision, is_signed, preserve_sparsity,
+// force_scale_power_of_two, reduced_range, percentile; the defaults are those
+// of ChooseOptions or, with flags "activation" or "weight", the host's
+// caffe2_dnnlowp_* flags. A choice's warning is logged.
+class ChooseQuantizationParamsOpBase
+    : public caffe2::Operator<caffe2::CPUContext> {
+ public:
+  ChooseQuantizationParamsOpBase(const caffe2::OperatorDef& definition,
+                                 caffe2::Workspace* workspace);
+
+ protected:
+  // A failed Status becomes the host's enforce error.
+  void Enforce(const Status& status) const;
+  void SetOutputs(const Choice& choice);
+
+  ChooseOptions options_;
+};
+
+class ChooseQuantizationParamsOp final : public ChooseQuantizationParamsOpBase {
+ public:
+  using ChooseQuantizationParamsOpBase::ChooseQuantizationParamsOpBase;
+  bool RunOnDevice() override;
+};
+
+class ChooseStaticQuantizationParamsOp final
+    : public ChooseQuantizationParamsOpBase {
+ public:
+  ChooseStaticQuantizationParamsOp(const caffe2::OperatorDef& definition,
+                                   caffe2::Workspace* workspace);
+  bool RunOnDevice() override;
+
+ private:
+  float min_;
+  float max_;
+};
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_CHOOSE_QUANTIZATION_PARAMS_OP_H_
