@@ -10,16 +10,18 @@ modules and functions make them easier to call from Python:
     calibrate     run a net over data, and keep what was measured as a profile
     profiles      read and merge profiles
     plot_profile  draw a profile: pictures and one HTML page
+    choose        scale and zero point for an array, counts or a range
     byte_weight   float weights to bytes and back, numpy in and numpy out
     qtensor       QTensors of numpy arrays, of blobs and of files
 
 ``caffe2_quantization.dnnlowp_pybind11``, to be imported by that name, has the
-observers' functions of Caffe2's own module, which no wheel has.
+functions of Caffe2's own module for observers and quantization parameters, which no
+wheel has.
 
 Importing this package touches neither Caffe2 nor the plugin; ``load()`` does.
 """
 
-from caffe2_quantization import byte_weight, observers, profiles, qtensor
+from caffe2_quantization import byte_weight, choose, observers, profiles, qtensor
 from caffe2_quantization._calibrate import calibrate
 from caffe2_quantization._library import LoadError, Plugin, isa, load, version
 from caffe2_quantization.plots import plot_profile
@@ -33,6 +35,7 @@ __all__ = [
     "__version__",
     "byte_weight",
     "calibrate",
+    "choose",
     "isa",
     "load",
     "observers",

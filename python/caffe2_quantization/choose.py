@@ -1,0 +1,104 @@
+"""Chooses scale and zero point for the values of a tensor.
+
+    choice = choose.from_array(x, method="L2")
+    q = np.clip(np.rint(x / choice.scale) + choice.zero_point, 0, 255)
+
+A method chooses the range to represent; values outside are clipped to its ends:
+
+    MIN_MAX    all of it
+    L2         the smallest sum of squared errors
+    L2_APPROX  nearly that, quickly
+    L1         the smallest sum of absolute errors
+    KL         the smallest Kullback-Leibler divergence
+    P99        so many percent of the values: "P99.9" too
+    MSE        symmetric: of the scales, the smallest sum of squared errors (weights)
+
+These are the plugin's operators ChooseQuantizationParams and
+ChooseStaticQuantizationParams, run in a workspace of their own. Errors are
+RuntimeErrors with the operator's message.
+"""
+
+import collections
+import json
+
+import numpy as np
+
+from caffe2_quantization import _operators
+from caffe2_quantization._library import host
+
+__all__ = ["Choice", "from_array", "from_counts", "from_range"]
+
+Choice = collections.namedtuple("Choice", [
+    "scale", "zero_point", "min", "max", "clipped_share", "objective", "warning"])
+Choice.__doc__ = """What was chosen.
+
+Attributes:
+    scale: x = scale * (q - zero_point); the value of a float32.
+    zero_point: the code of 0.
+    min: the range the method chose, before 0 was made a part of it.
+    max: its end.
+    clipped_share: the share of the values outside of it.
+    objective: the method's own sum at that range; 0 for MIN_MAX and P99.
+    warning: not empty when the choice is usable and suspect.
+"""
+
+
+def from_array(values, method="MIN_MAX", **options):
+    """Chooses for the values of an array.
+
+    Args:
+        values: finite numbers, of any shape; taken as float32.
+        method: see above.
+        **options: what the codes are and which scales there are.
+
+            precision: bits, 1 to 16 (8).
+            is_signed: codes of both signs (False).
+            preserve_sparsity: 0 is one end of the codes or their middle (False).
+            force_scale_power_of_two: the next larger one (False).
+            reduced_range: leaves one bit unused (False).
+            percentile: of the method P99, the share of the values (0.99).
+            flags: "activation" or "weight": other defaults, of the method too,
+                which is None then: those of the flags caffe2_dnnlowp_*.
+
+    Returns:
+        Choice: scale, zero point, and what they cost.
+    """
+    return _choose("ChooseQuantizationParams",
+                   np.ascontiguousarray(values, dtype=np.float32), method, options)
+
+
+def from_counts(counts, min, max, method="MIN_MAX", **options):
+    """Chooses for values that were counted, as ``numpy.histogram`` does.
+
+    Args:
+        counts: of bins of one width, integers.
+        min: the lower edge of the first one.
+        max: the upper edge of the last one.
+        method: as of ``from_array``.
+        **options: as of ``from_array``.
+    """
+    array = np.asarray(counts)
+    if array.size == 0:
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError("counts are of type %s, expected integers" % array.dtype)
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise ValueError("a count is %d, expected 2^63 - 1 at most" % array.max())
+    return _choose("ChooseStaticQuantizationParams", array.astype(np.int64), method,
+                   dict(options, min=float(min), max=float(max)))
+
+
+def from_range(min, max, **options):
+    """Chooses for all values between two limits; the others are as above."""
+    return from_counts([1], min, max, **options)
+
+
+def _choose(op_type, values, method, options):
+    arguments = {name: int(value) if isinstance(value, (bool, np.bool_)) else value
+                 for name, value in options.items()}
+    _, workspace = host()
+    own = workspace.C.Workspace()
+    own.create_blob("values").feed(values)
+    _operators.run(_operators.make(op_type, ["values"], ["scale", "zero_point", "choice"],
+                                   dict(arguments, method=method)), own)
+    return Choice(**json.loads(own.blobs["choice"].fetch()[0].decode("utf-8")))
