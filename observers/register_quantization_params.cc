@@ -78,17 +78,40 @@ Status LinesOfProfile(const NetInfo& info, bool histogram,
   return Status::Ok();
 }
 
+// Leaves bins without values out at both ends, and takes the edges of the
+// others: a file may have any number of such bins, and a range chosen from its
+// edges would represent what never came.
+Line Trimmed(HistogramLine&& read) {
+  Line line;
+  line.op_index = read.op_index;
+  line.op_type = std::move(read.op_type);
+  line.output_index = read.output_index;
+  line.tensor_name = std::move(read.tensor_name);
+  const auto counted = [](uint64_t count) { return count != 0; };
+  auto& counts = read.counts;
+  const auto begin = std::find_if(counts.begin(), counts.end(), counted);
+  if (begin == counts.end()) return line;
+  const auto end = std::find_if(counts.rbegin(), counts.rend(), counted).base();
+  // max - min may be no double.
+  const auto edge = [&](auto bin) {
+    const double share =
+        static_cast<double>(bin - counts.begin()) / counts.size();
+    return bin == counts.end() ? read.max
+                               : read.min * (1 - share) + read.max * share;
+  };
+  line.min = edge(begin);
+  line.max = edge(end);
+  line.counts.assign(begin, end);
+  return line;
+}
+
 Status LinesOfText(const std::string& text, bool histogram,
                    std::vector<Line>* lines) {
   if (histogram) {
     std::vector<HistogramLine> parsed;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseHistograms(text, &parsed));
-    for (HistogramLine& each : parsed) {
-      lines->push_back({each.op_index, std::move(each.op_type),
-                        each.output_index, std::move(each.tensor_name),
-                        each.min, each.max, std::move(each.counts),
-                        Histogram()});
-    }
+    for (HistogramLine& each : parsed)
+      lines->push_back(Trimmed(std::move(each)));
     return Status::Ok();
   }
   std::vector<MinMaxLine> parsed;
@@ -106,14 +129,8 @@ Status LinesOfText(const std::string& text, bool histogram,
   return Status::Ok();
 }
 
-Status ReadLines(const std::string& contents, bool histogram,
-                 std::vector<Line>* lines) {
-  const std::size_t first = contents.find_first_not_of(" \t\r\n");
-  const unsigned char begin =
-      first == std::string::npos ? '0' : contents[first];
-  const bool json = begin == '{';
-  // A line begins with a digit; a binary profile with the tag of its version.
-  if (!json && begin >= ' ') return LinesOfText(contents, histogram, lines);
+Status LinesOfProfile(const std::string& contents, bool json, bool histogram,
+                      std::vector<Line>* lines) {
   NetInfo info;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(json ? ProfileFromJson(contents, &info)
                                            : ProfileFromBytes(contents, &info));
@@ -136,8 +153,16 @@ Status ReadMeasured(const std::string& path, bool histogram,
   measured->path = path;
   measured->histogram = histogram;
   std::vector<Line> lines;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      InFile(path, ReadLines(contents, histogram, &lines)));
+  // A line begins with a digit; a binary profile with the tag of its version.
+  const std::size_t first = contents.find_first_not_of(" \t\r\n");
+  const bool json = first != std::string::npos && contents[first] == '{';
+  if (json || (first != std::string::npos && contents[first] == '\b')) {
+    const Status status = LinesOfProfile(contents, json, histogram, &lines);
+    if (!status.ok()) return Corruption(*measured, status.message());
+  } else {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        InFile(path, LinesOfText(contents, histogram, &lines)));
+  }
   std::set<std::tuple<std::string, int, int>> seen;
   for (Line& line : lines) {
     if (!seen.emplace(line.tensor_name, line.op_index, line.output_index)
@@ -189,11 +214,17 @@ std::string WithoutInt8(const std::string& op_type) {
   return op_type.compare(0, 4, "Int8") == 0 ? op_type.substr(4) : op_type;
 }
 
-// Whether its outputs are int8 tensors, which need parameters.
+bool IsQuantize(const caffe2::OperatorDef& definition) {
+  return WithoutInt8(definition.type()) == "Quantize" &&
+         definition.input_size() > 0;
+}
+
+// Whether its outputs are int8 tensors that a float net has under these names.
 bool NeedsParameters(const NetOperator& op) {
   const std::string type = WithoutInt8(op.definition->type());
-  return op.is_int8 && type != "Dequantize" && type != "FCPackWeight" &&
-         type != "ConvPackWeight" && !DequantizesOutput(*op.definition);
+  return op.is_int8 && type != "Quantize" && type != "Dequantize" &&
+         type != "FCPackWeight" && type != "ConvPackWeight" &&
+         !DequantizesOutput(*op.definition);
 }
 
 bool IsOfType(const Line& line, const caffe2::OperatorDef& definition) {
@@ -207,14 +238,17 @@ struct Write {
   const caffe2::OperatorDef* definition;
 };
 
+using Writes = std::map<std::string, std::vector<Write>>;
+
 // The line of a tensor that an operator writes: see the header. Null: none.
 Status FindLine(const Measured& measured, const std::string& tensor_name,
-                const Write& write, const std::vector<Write>& writes,
+                const Write& write, const Writes& all_writes,
                 const Line** line) {
   *line = nullptr;
   const auto found = measured.lines.find(tensor_name);
   if (found == measured.lines.end()) return Status::Ok();
   const std::vector<Line>& lines = found->second;
+  const std::vector<Write>& writes = all_writes.at(tensor_name);
   std::vector<const Line*> same_type;
   for (const Line& each : lines) {
     if (IsOfType(each, *write.definition)) same_type.push_back(&each);
@@ -251,6 +285,30 @@ Status FindLine(const Measured& measured, const std::string& tensor_name,
       " such operators that write it, expected as many, or a line of "
       "operator " +
       std::to_string(write.op_index));
+}
+
+// The line of what an operator reads as its first input.
+Status FindLineOfInput(const Measured& measured, const NetOperator& op,
+                       std::size_t op_index, const Writes& all_writes,
+                       const Line** line) {
+  const std::string& name = op.definition->input(0);
+  const auto writes = all_writes.find(name);
+  const Write* before = nullptr;
+  if (writes != all_writes.end()) {
+    for (const Write& each : writes->second) {
+      if (each.op_index < op_index) before = &each;
+    }
+  }
+  if (before != nullptr) {
+    return FindLine(measured, name, *before, all_writes, line);
+  }
+  // An input of the net, which the net that was measured made itself.
+  *line = nullptr;
+  const auto lines = measured.lines.find(name);
+  if (lines != measured.lines.end() && lines->second.size() == 1) {
+    *line = &lines->second.front();
+  }
+  return Status::Ok();
 }
 
 // Parameters of one output of a net.
@@ -295,7 +353,7 @@ Status ChooseAll(const Measured& measured,
                  bool every, std::vector<Chosen>* chosen, bool* fits,
                  std::vector<std::string>* missing) {
   *fits = false;
-  std::map<std::string, std::vector<Write>> writes;
+  Writes writes;
   for (std::size_t i = 0; i < operators.size(); ++i) {
     const auto& definition = *operators[i].definition;
     for (const std::string& name : definition.output()) {
@@ -309,12 +367,20 @@ Status ChooseAll(const Measured& measured,
     for (int j = 0; j < op.definition->output_size(); ++j) {
       const std::string& name = op.definition->output(j);
       const Line* line = nullptr;
-      const Status found =
-          FindLine(measured, name, {i, op.definition}, writes[name], &line);
+      Status found =
+          FindLine(measured, name, {i, op.definition}, writes, &line);
+      if (found.ok() && line == nullptr && IsQuantize(*op.definition)) {
+        found = FindLineOfInput(measured, op, i, writes, &line);
+      }
       // What is not needed need not be clear either.
       if (!found.ok() && needed) return found;
       if (line == nullptr) {
         if (needed) missing->push_back(name);
+        LOG_IF(WARNING, op.is_int8 && IsQuantize(*op.definition))
+            << "'" << measured.path << "' has no line of '" << name
+            << "' or of '" << op.definition->input(0)
+            << "', which is quantized to it: the operator chooses anew in "
+               "every run";
         continue;
       }
       *fits = *fits || needed;

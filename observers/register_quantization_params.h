@@ -18,6 +18,10 @@
 //      it, if there are as many, else the one of the operator's own index,
 //   3. with no line of that type, and only one operator in the net that writes
 //      the name, the last line: operators were fused.
+// Quantize, which a float net does not have, takes the line of its input where
+// its output has none; with neither it is left to choose in every run, and a
+// warning says so.
+//
 // Errors, each naming the tensor: no line; lines that do not tell which; two
 // lines for the same output of one operator; no histogram where one is asked
 // for; limits that are no floats. Not needed, but used if they are there, are
