@@ -41,8 +41,8 @@ std::vector<float> ColumnMaxima(caffe2::OperatorBase* op, int index) {
     return !std::isfinite(each);
   });
   CAFFE_ENFORCE(bad == maxima.end(), op->type(), ": column ",
-                bad - maxima.begin(), " of tensor '", name, "' holds a ",
-                std::isnan(*bad) ? "NaN" : "infinity",
+                bad - maxima.begin(), " of tensor '", name, "' holds ",
+                std::isnan(*bad) ? "a NaN" : "an infinity",
                 ", expected finite values");
   return maxima;
 }

@@ -46,6 +46,24 @@ def files():
      "observe_column_max_for_blobs, dump_freq=-1, bin_nums=16, mul_nets=False, "
      "delimiter=' ')"),
     ("DumpOutputColumnMaxHistogramFile", "(ob)"),
+    ("ChooseQuantizationParams", "(blob_name)"),
+    ("ChooseStaticQuantizationParams", "(min, max, bins, preserve_sparsity=True, "
+     "precision=8, quant_scheme='min_max', p99_threshold=0.99, is_weight=False)"),
+    ("RegisterQuantizationParams", "(min_max_file_name, is_weight=False, "
+     "qparams_output_file_name='')"),
+    ("RegisterQuantizationParamsWithHistogram", "(histogram_file_name, "
+     "is_weight=False, qparams_output_file_name='')"),
+    ("AddRegisterQuantizationParamsWithHistogramObserver", "(net_name, "
+     "histogram_file_name, is_weight=False, qparams_output_file_name='')"),
+    ("AddScaleZeroOffsetArgumentsWithHistogram",
+     "(net_def_bytes, histogram_file_name)"),
+    ("freeze_quantization_params", "(net_def_bytes)"),
+    ("CreateInt8QuantSchemeBlob", "(quant_scheme_blob_name, quantization_kind, "
+     "preserve_sparsity)"),
+    ("CreateInt8QuantParamsBlob", "(quant_param_blob_name, scale, zero_point)"),
+    ("ObserveInt8QuantParamsBlob", "(quant_params_blob_name)"),
+    ("ObserveInt8QuantSchemeBlob", "(quant_scheme_blob_name)"),
+    ("QueryTensorQparam", "(scale, zero_point, precision)"),
 ])
 def test_signatures(name, signature):
     assert str(inspect.signature(getattr(dnnlowp, name))) == signature
@@ -195,6 +213,11 @@ import importlib
 assert dnnlowp_pybind11 is ours
 assert caffe2.quantization.server.dnnlowp_pybind11 is ours
 assert importlib.import_module("caffe2.quantization.server.dnnlowp_pybind11") is ours
+from caffe2.python.fb import hardcode_scale_zp
+assert importlib.import_module("caffe2.python.fb.hardcode_scale_zp") is hardcode_scale_zp
+assert hardcode_scale_zp.QuantizationParam(2.0, 3) == (2.0, 3)
+import caffe2.quantization.server.utils as utils
+assert utils.choose_quantization_params(-1.0, 1.0, True).zero_point == 128
 print("same")
 """, CAFFE2_QUANTIZATION_PLUGIN=plugin_path)
     assert done.stdout == "same\n"
