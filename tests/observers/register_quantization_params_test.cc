@@ -95,8 +95,8 @@ std::string ParametersOf(caffe2::NetBase* net, int op,
 }
 
 TEST_F(RegisterQuantizationParamsTest, BothFormsOfMinMaxFiles) {
-  for (const char* text : {"0 Relu 0 y 0 25.5\n1 Relu 0 z -25.5 25.5\n",
-                           "0 0 y 0 25.5\n1 0 z -25.5 25.5\n"}) {
+  for (const char* text : {"0 Relu 0 y 0 25.5\n1 Relu 0 z -25.6 25.4\n",
+                           "0 0 y 0 25.5\n1 0 z -25.6 25.4\n"}) {
     caffe2::NetBase* net = Make(Definition());
     ASSERT_TRUE(Register(net, text).ok());
     EXPECT_EQ(ParametersOf(net, 0), "0.1 0");
@@ -106,8 +106,8 @@ TEST_F(RegisterQuantizationParamsTest, BothFormsOfMinMaxFiles) {
 
 TEST_F(RegisterQuantizationParamsTest, BothFormsOfHistogramFiles) {
   for (const char* text :
-       {"0 Relu 0 y 0 25.5 3 1 0 2\n1 Relu 0 z -25.5 25.5 2 5 6\n",
-        "0 0 y 0 25.5 3 1 0 2\n1 0 z -25.5 25.5 2 5 6\n"}) {
+       {"0 Relu 0 y 0 25.5 3 1 0 2\n1 Relu 0 z -25.6 25.4 2 5 6\n",
+        "0 0 y 0 25.5 3 1 0 2\n1 0 z -25.6 25.4 2 5 6\n"}) {
     caffe2::NetBase* net = Make(Definition());
     ASSERT_TRUE(Register(net, text, true).ok());
     EXPECT_EQ(ParametersOf(net, 0), "0.1 0");
@@ -119,7 +119,7 @@ TEST_F(RegisterQuantizationParamsTest, BinsWithoutValuesAtTheEndsAreLeftOut) {
   caffe2::NetBase* net = Make(Definition());
   ASSERT_TRUE(Register(net,
                        "0 Relu 0 y 0 51 4 1 1 0 0\n"
-                       "1 Relu 0 z -51 51 4 0 1 1 0\n",
+                       "1 Relu 0 z -51.1 50.9 4 0 1 1 0\n",
                        true)
                   .ok());
   EXPECT_EQ(ParametersOf(net, 0), "0.1 0");
@@ -194,7 +194,7 @@ TEST_F(RegisterQuantizationParamsTest, EveryOutputOfAnOperator) {
   definition.mutable_op(0)->set_engine("ONEDNN");
   caffe2::NetBase* net = Make(definition);
   ASSERT_TRUE(
-      Register(net, "0 Split 0 a 0 25.5\n0 Split 1 b -25.5 25.5\n").ok());
+      Register(net, "0 Split 0 a 0 25.5\n0 Split 1 b -25.6 25.4\n").ok());
   EXPECT_EQ(ParametersOf(net, 0), "0.1 0");
   EXPECT_EQ(ParametersOf(net, 0, "Y2"), "0.2 128");
 }
@@ -219,7 +219,7 @@ TEST_F(RegisterQuantizationParamsTest, OfOneNameTheTypeDecidesFirst) {
   for (auto& op : *definition.mutable_op()) op.set_engine("DNNLOWP");
   caffe2::NetBase* net = Make(definition);
   ASSERT_TRUE(
-      Register(net, "9 Relu 0 y 0 25.5\n3 Int8Conv 0 y -25.5 25.5\n").ok());
+      Register(net, "9 Relu 0 y 0 25.5\n3 Int8Conv 0 y -25.6 25.4\n").ok());
   EXPECT_EQ(ParametersOf(net, 0), "0.2 128");
   EXPECT_EQ(ParametersOf(net, 1), "0.1 0");
 }
@@ -230,7 +230,7 @@ TEST_F(RegisterQuantizationParamsTest, AFusedOperatorHasTheLastLine) {
   caffe2::NetDef definition = builder.Build();
   definition.mutable_op(0)->set_engine("DNNLOWP");
   caffe2::NetBase* net = Make(definition);
-  ASSERT_TRUE(Register(net, "1 Relu 0 y 0 25.5\n0 Conv 0 y -25.5 25.5\n").ok());
+  ASSERT_TRUE(Register(net, "1 Relu 0 y 0 25.5\n0 Conv 0 y -25.6 25.4\n").ok());
   EXPECT_EQ(ParametersOf(net, 0), "0.1 0");
 }
 

@@ -123,9 +123,12 @@ TEST_F(Int8QuantBlobsOpTest, TheHostsFcTakesOurParameters) {
 TEST_F(Int8QuantBlobsOpTest, MinMaxIsWhatTheHostChoosesForTheSameRange) {
   TestRandom random;
   for (int i = 0; i < 1000; ++i) {
-    const float magnitude = std::ldexp(1.0f, random.Integer(-130, 120));
-    float min = random.Float(-1, 1) * magnitude;
-    float max = random.OneIn(10) ? min : random.Float(-1, 1) * magnitude;
+    // Scales are normal floats.
+    const float magnitude = std::ldexp(1.0f, random.Integer(-110, 120));
+    float min = random.Float(0.01f, 1) * (random.OneIn(2) ? 1 : -1) * magnitude;
+    float max = random.OneIn(10) ? min
+                                 : random.Float(0.01f, 1) *
+                                       (random.OneIn(2) ? 1 : -1) * magnitude;
     if (random.OneIn(10)) min = 0;
     if (random.OneIn(10)) max = 0;
     if (min > max) std::swap(min, max);
