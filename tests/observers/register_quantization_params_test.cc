@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "caffe2/core/workspace.h"
 #include "observers/attachment.h"
@@ -428,6 +429,43 @@ TEST_F(RegisterQuantizationParamsTest, LaterNets) {
   EXPECT_EQ(ParametersOf(Make(Definition()), 0), "0.4 0");
   StopRegisteringQuantizationParams();
   EXPECT_EQ(ParametersOf(Make(Definition()), 0), "none");
+}
+
+TEST_F(RegisterQuantizationParamsTest, EnginesThatThePreferenceGave) {
+  caffe2::SetPerOpEnginePref({{caffe2::CPU, {{"Relu", {"DNNLOWP"}}}}});
+  caffe2::NetBase* net = Make(Definition(""));
+  caffe2::SetPerOpEnginePref({});
+  ASSERT_EQ(net->GetOperators()[0]->engine(), "DNNLOWP");
+  ASSERT_TRUE(Register(net, "0 Relu 0 y 0 25.5\n1 Relu 0 z 0 51\n").ok());
+  EXPECT_EQ(ParametersOf(net, 0), "0.1 0");
+  EXPECT_EQ(ParametersOf(net, 1), "0.2 0");
+}
+
+TEST_F(RegisterQuantizationParamsTest, LaterNetsOfManyThreads) {
+  RegisterOptions options;
+  options.path = Write("0 Relu 0 y 0 25.5\n1 Relu 0 z 0 51\n");
+  options.output_path = Path("out");
+  ASSERT_TRUE(RegisterQuantizationParamsOfLaterNets(options).ok());
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([this] {
+      caffe2::Workspace workspace;
+      FeedFloats(&workspace, "x", {0, 1});
+      for (int j = 0; j < 50; ++j) {
+        caffe2::NetBase* net = workspace.CreateNet(Definition(), true);
+        const std::string found = ParametersOf(net, 1);
+        EXPECT_TRUE(found == "0.2 0" || found == "none") << found;
+      }
+    });
+  }
+  for (int j = 0; j < 50; ++j) {
+    StopRegisteringQuantizationParams();
+    EXPECT_TRUE(RegisterQuantizationParamsOfLaterNets(options).ok());
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(ParametersOf(Make(Definition()), 1), "0.2 0");
+  EXPECT_EQ(Read("out"),
+            "0 Relu 0 y 0 25.5 0.1 0 8\n1 Relu 0 z 0 51 0.2 0 8\n");
 }
 
 TEST_F(RegisterQuantizationParamsTest,
