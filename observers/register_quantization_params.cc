@@ -110,8 +110,9 @@ Status LinesOfText(const std::string& text, bool histogram,
   if (histogram) {
     std::vector<HistogramLine> parsed;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseHistograms(text, &parsed));
-    for (HistogramLine& each : parsed)
+    for (HistogramLine& each : parsed) {
       lines->push_back(Trimmed(std::move(each)));
+    }
     return Status::Ok();
   }
   std::vector<MinMaxLine> parsed;
@@ -135,10 +136,6 @@ Status LinesOfProfile(const std::string& contents, bool json, bool histogram,
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(json ? ProfileFromJson(contents, &info)
                                            : ProfileFromBytes(contents, &info));
   return LinesOfProfile(info, histogram, lines);
-}
-
-bool FitsFloat(double value) {
-  return std::fabs(value) <= std::numeric_limits<float>::max();
 }
 
 Status ReadMeasured(const std::string& path, bool histogram,
@@ -172,12 +169,6 @@ Status ReadMeasured(const std::string& path, bool histogram,
                          "' has two lines for output " +
                          std::to_string(line.output_index) + " of operator " +
                          std::to_string(line.op_index) + ", expected one");
-    }
-    if (line.min <= line.max && !(FitsFloat(line.min) && FitsFloat(line.max))) {
-      return Corruption(*measured,
-                        "tensor '" + line.tensor_name + "' has the range [" +
-                            NumberText(line.min) + ", " + NumberText(line.max) +
-                            "], expected limits that are floats");
     }
     measured->lines[line.tensor_name].push_back(std::move(line));
   }
@@ -321,6 +312,10 @@ struct Chosen {
   Choice choice;
 };
 
+bool FitsFloat(double value) {
+  return std::fabs(value) <= std::numeric_limits<float>::max();
+}
+
 Status ChooseOf(const Line& line, bool histogram,
                 const caffe2::OperatorDef& definition, bool is_weight,
                 Chosen* chosen) {
@@ -332,6 +327,11 @@ Status ChooseOf(const Line& line, bool histogram,
     chosen->choice = Choice();
     chosen->choice.scale = 0.1f;
     return Status::Ok();
+  }
+  if (!FitsFloat(line.min) || !FitsFloat(line.max)) {
+    return Status::InvalidArgument("the range is [" + NumberText(line.min) +
+                                   ", " + NumberText(line.max) +
+                                   "], expected limits that are floats");
   }
   const auto min = static_cast<float>(line.min);
   const auto max = static_cast<float>(line.max);
@@ -346,8 +346,8 @@ Status ChooseOf(const Line& line, bool histogram,
 }
 
 // Fills *chosen with the outputs that have a line, of all operators with
-// `every`, else of the int8 ones. *fits becomes false when not one tensor that
-// needs a line has one, *missing lists those without.
+// `every`, else of the int8 ones. *fits: whether one tensor at least that needs
+// a line has one; *missing: those that have none.
 Status ChooseAll(const Measured& measured,
                  const std::vector<NetOperator>& operators, bool is_weight,
                  bool every, std::vector<Chosen>* chosen, bool* fits,
@@ -388,6 +388,7 @@ Status ChooseAll(const Measured& measured,
       const Status status =
           ChooseOf(*line, measured.histogram, *op.definition, is_weight, &each);
       if (!status.ok()) {
+        if (!op.is_int8) continue;  // nobody asks for them but the output file
         return Status::InvalidArgument("'" + measured.path + "': tensor '" +
                                        name + "': " + status.message());
       }
@@ -453,10 +454,15 @@ Status Register(const Measured& measured, const RegisterOptions& options,
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       ChooseAll(measured, operators, options.is_weight,
                 !options.output_path.empty(), &chosen, &fits, &missing));
-  if (or_none && !fits) {
-    LOG_IF(WARNING, !missing.empty())
-        << Missing(measured, net->Name(), missing).message()
-        << "; it has none, so the net is left alone";
+  if (or_none && !fits && !missing.empty()) {
+    LOG(WARNING) << Missing(measured, net->Name(), missing).message()
+                 << "; it has none, so the net is left alone";
+    return Status::Ok();
+  }
+  if (or_none &&
+      std::none_of(chosen.begin(), chosen.end(), [&](const Chosen& each) {
+        return operators[each.op_index].is_int8;
+      })) {
     return Status::Ok();
   }
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Missing(measured, net->Name(), missing));

@@ -360,8 +360,8 @@ TEST_F(RegisterQuantizationParamsTest, DamagedFilesAreNamed) {
   for (const Case& each : {
            Case{"0 Relu 0 y 0\nx\n", false, "line 1"},
            Case{"0 Relu 0 y nan 1\n", false, "'nan'"},
-           Case{"0 Relu 0 y 0 1e300\n", false,
-                "tensor 'y' has the range [0, 1e+300], expected limits that "
+           Case{"0 Relu 0 y 0 1e300\n1 Relu 0 z 0 1\n", false,
+                "tensor 'y': the range is [0, 1e+300], expected limits that "
                 "are floats"},
            Case{"0 Relu 0 y 0 1\n0 Relu 0 y 0 2\n", false,
                 "tensor 'y' has two lines for output 0 of operator 0"},
@@ -429,6 +429,36 @@ TEST_F(RegisterQuantizationParamsTest, LaterNets) {
   EXPECT_EQ(ParametersOf(Make(Definition()), 0), "0.4 0");
   StopRegisteringQuantizationParams();
   EXPECT_EQ(ParametersOf(Make(Definition()), 0), "none");
+}
+
+TEST_F(RegisterQuantizationParamsTest, LinesThatNobodyAsksForMayBeAnything) {
+  caffe2::NetDef definition = Definition();
+  definition.mutable_op(0)->set_engine("");
+  caffe2::NetBase* net = Make(definition);
+  RegisterOptions options;
+  options.path =
+      Write("0 Relu 0 y 0 1e300\n1 Relu 0 z 0 25.5\n2 Relu 0 a 0 1e300\n");
+  options.output_path = Path("out");
+  ASSERT_TRUE(RegisterQuantizationParams(net, options).ok());
+  EXPECT_EQ(Read("out"), "1 Relu 0 z 0 25.5 0.1 0 8\n");
+}
+
+TEST_F(RegisterQuantizationParamsTest, ALaterNetThatOnlyQuantizes) {
+  NetBuilder builder("q", "simple");
+  builder.Op("Relu", {"x"}, {"y"});
+  builder.Op("Quantize", {"y"}, {"y_q"});
+  caffe2::NetDef definition = builder.Build();
+  definition.mutable_op(1)->set_engine("DNNLOWP");
+  RegisterOptions options;
+  options.path = Write("0 Relu 0 y 0 25.5\n");
+  options.output_path = Path("out");
+  ASSERT_TRUE(RegisterQuantizationParamsOfLaterNets(options).ok());
+  EXPECT_EQ(ParametersOf(Make(definition), 1), "0.1 0");
+  fs::remove(options.output_path);
+  // And one without any int8 operator.
+  definition.mutable_op()->RemoveLast();
+  Make(definition);
+  EXPECT_FALSE(fs::exists(options.output_path));
 }
 
 TEST_F(RegisterQuantizationParamsTest, EnginesThatThePreferenceGave) {
