@@ -23,6 +23,7 @@ foreach(header IN ITEMS
     operators/byte_weight_dequant_op.h
     operators/byte_weight_parameters.h
     plugin/plugin.h
+    quantization/channel_layout.h
     quantization/export.h
     quantization/histogram.h
     quantization/kernels/byte_weight.h

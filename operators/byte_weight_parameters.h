@@ -8,18 +8,10 @@
 #include <vector>
 
 #include "caffe2/core/operator.h"
+#include "quantization/channel_layout.h"
 #include "quantization/kernels/byte_weight.h"
 
 namespace caffe2_quantization {
-
-// The channels of a row-major tensor as [outer, channels, inner]. A tensor
-// without channels is [1, 1, count].
-struct ChannelLayout {
-  int64_t outer = 1;
-  int64_t channels = 1;
-  int64_t inner = 1;
-  int64_t count() const { return outer * channels * inner; }
-};
 
 // The elements of `shape`; an enforce error that names `op` when a dimension is
 // negative or the product passes 2^62.

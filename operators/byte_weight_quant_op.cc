@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "operators/channel_ranges.h"
+#include "quantization/channel_ranges.h"
 #include "operators/registration.h"
 
 namespace caffe2_quantization {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "operators/byte_weight_parameters.h"
-#include "operators/channel_ranges.h"
+#include "quantization/channel_ranges.h"
 #include "operators/registration.h"
 #include "serialization/qtensor_codec.h"
 #include "serialization/qtensor_validation.h"

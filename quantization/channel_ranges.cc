@@ -1,4 +1,4 @@
-#include "operators/channel_ranges.h"
+#include "quantization/channel_ranges.h"
 
 #include <cstddef>
 

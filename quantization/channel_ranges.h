@@ -1,10 +1,10 @@
 // The smallest and largest value of each channel of a tensor.
-#ifndef CAFFE2_QUANTIZATION_OPERATORS_CHANNEL_RANGES_H_
-#define CAFFE2_QUANTIZATION_OPERATORS_CHANNEL_RANGES_H_
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_CHANNEL_RANGES_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_CHANNEL_RANGES_H_
 
 #include <vector>
 
-#include "operators/byte_weight_parameters.h"
+#include "quantization/channel_layout.h"
 #include "quantization/kernels/min_max.h"
 
 namespace caffe2_quantization {
@@ -23,4 +23,4 @@ ChannelRanges FindChannelRanges(const float* src, const ChannelLayout& layout);
 
 }  // namespace caffe2_quantization
 
-#endif  // CAFFE2_QUANTIZATION_OPERATORS_CHANNEL_RANGES_H_
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_CHANNEL_RANGES_H_
