@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "quantization/parameter_sets.h"
+#include "quantization/channel_order.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -205,21 +205,6 @@ void AddBin(double count, double a, double b, const Quantizer& quantizer,
   }
 }
 
-Status CheckQuantizer(QuantizedType type, float scale, int32_t zero_point) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(type.Validate());
-  if (!(scale > 0) || !std::isfinite(scale)) {
-    return Status::InvalidArgument("expected error: scale is " + Text(scale) +
-                                   ", expected a positive finite number");
-  }
-  if (zero_point < type.qmin() || zero_point > type.qmax()) {
-    return Status::InvalidArgument(
-        "expected error: zero point is " + std::to_string(zero_point) +
-        ", expected " + std::to_string(type.qmin()) + " to " +
-        std::to_string(type.qmax()) + " of " + type.Name());
-  }
-  return Status::Ok();
-}
-
 Status CheckLimits(float min, float max) {
   if (std::isfinite(min) && std::isfinite(max) && min <= max) {
     return Status::Ok();
@@ -286,38 +271,17 @@ Status MeasureQuantizationError(const float* values,
                                 const QuantizationParams& params,
                                 QuantizationError* all,
                                 std::vector<QuantizationError>* sets) {
-  ParameterSets layout;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParameterSets::Of(
-      shape, params.granularity, params.axis, params.block_size, &layout));
-  if (params.scales.size() != layout.size() ||
-      params.zero_points.size() != layout.size()) {
-    return Status::InvalidArgument(
-        "measured error: there are " + std::to_string(params.scales.size()) +
-        " scales and " + std::to_string(params.zero_points.size()) +
-        " zero points, expected " + std::to_string(layout.size()) +
-        " of each for the shape");
-  }
-  std::vector<Quantizer> quantizers;
-  quantizers.reserve(layout.size());
-  for (std::size_t i = 0; i < layout.size(); ++i) {
-    if (Status status = CheckQuantizer(params.type, params.scales[i],
-                                       params.zero_points[i]);
-        !status.ok()) {
-      return Status::InvalidArgument("measured error: of parameter set " +
-                                     std::to_string(i) + ", " +
-                                     status.message());
-    }
-    quantizers.emplace_back(params.type, params.scales[i],
-                            params.zero_points[i]);
-  }
+  ChannelOrder order;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChannelOrder::Of(shape, params, &order));
   std::vector<float> buffer;
-  const float* in_order = InChannelOrder(values, layout.layout(), &buffer);
+  const float* in_order = InChannelOrder(values, order.layout(), &buffer);
   QuantizationError total;
-  std::vector<QuantizationError> of_sets(sets == nullptr ? 0 : layout.size());
-  for (std::size_t i = 0; i < layout.size(); ++i) {
-    const ParameterSets::Run run = layout.RunOf(i);
-    const QuantizationError error =
-        MeasureRun(in_order + run.begin, run.size, quantizers[i]);
+  std::vector<QuantizationError> of_sets(sets == nullptr ? 0 : order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const ChannelOrder::Run run = order.RunOf(i);
+    const QuantizationError error = MeasureRun(
+        in_order + run.begin, run.size,
+        Quantizer(params.type, params.scales[i], params.zero_points[i]));
     total.Merge(error);
     if (sets != nullptr) of_sets[i] = error;
   }
@@ -329,7 +293,7 @@ Status MeasureQuantizationError(const float* values,
 Status ExpectQuantizationError(const BinCounts& counts, QuantizedType type,
                                float scale, int32_t zero_point,
                                QuantizationError* error) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckQuantizer(type, scale, zero_point));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckParameters(type, scale, zero_point));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckLimits(counts.min, counts.max));
   const std::size_t bins = counts.counts.size();
   if (bins == 0) {
@@ -360,7 +324,7 @@ Status ExpectQuantizationError(const BinCounts& counts, QuantizedType type,
 Status ExpectQuantizationError(const Histogram& histogram, float min, float max,
                                QuantizedType type, float scale,
                                int32_t zero_point, QuantizationError* error) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckQuantizer(type, scale, zero_point));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckParameters(type, scale, zero_point));
   QuantizationError result;
   if (histogram.empty()) {
     *error = result;

@@ -1,6 +1,8 @@
-#include "quantization/parameter_sets.h"
+#include "quantization/channel_order.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <string>
 
 namespace caffe2_quantization {
@@ -16,9 +18,26 @@ bool Multiply(int64_t factor, int64_t* product) {
 
 }  // namespace
 
-Status ParameterSets::Of(const std::vector<int64_t>& shape,
-                         Granularity granularity, int axis, int64_t block_size,
-                         ParameterSets* sets) {
+Status CheckParameters(QuantizedType type, float scale, int32_t zero_point) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(type.Validate());
+  if (!(scale > 0) || !std::isfinite(scale)) {
+    char text[32];
+    std::snprintf(text, sizeof(text), "%.9g", scale);
+    return Status::InvalidArgument("scale is " + std::string(text) +
+                                   ", expected a positive finite number");
+  }
+  if (zero_point < type.qmin() || zero_point > type.qmax()) {
+    return Status::InvalidArgument(
+        "zero point is " + std::to_string(zero_point) + ", expected " +
+        std::to_string(type.qmin()) + " to " + std::to_string(type.qmax()) +
+        " of " + type.Name());
+  }
+  return Status::Ok();
+}
+
+Status ChannelOrder::Of(const std::vector<int64_t>& shape,
+                        Granularity granularity, int axis, int64_t block_size,
+                        ChannelOrder* order) {
   const bool by_channel = granularity == Granularity::kChannel ||
                           granularity == Granularity::kChannelBlock;
   const bool by_block = granularity == Granularity::kBlock ||
@@ -34,7 +53,9 @@ Status ParameterSets::Of(const std::vector<int64_t>& shape,
                                    std::to_string(block_size) +
                                    ", expected 1 or more");
   }
-  ParameterSets result;
+  ChannelOrder result;
+  result.by_channel_ = by_channel;
+  result.by_block_ = by_block;
   // Without the zeros, so that no order of the dimensions hides an overflow.
   int64_t product = 1;
   for (int64_t i = 0; i < dimensions; ++i) {
@@ -57,11 +78,8 @@ Status ParameterSets::Of(const std::vector<int64_t>& shape,
       result.layout_.inner *= dimension;
     }
   }
-  if (result.layout_.channels == 0) {
-    return Status::InvalidArgument("parameter sets: dimension " +
-                                   std::to_string(axis) +
-                                   ", the axis, is 0, expected a channel");
-  }
+  // Dimensions beside a 0 say nothing about memory that is there.
+  if (result.layout_.count() == 0) result.layout_ = {1, 1, 0};
   result.values_per_channel_ =
       static_cast<std::size_t>(result.layout_.outer * result.layout_.inner);
   result.values_per_set_ = std::max<std::size_t>(result.values_per_channel_, 1);
@@ -74,11 +92,36 @@ Status ParameterSets::Of(const std::vector<int64_t>& shape,
       (result.values_per_channel_ + result.values_per_set_ - 1) /
           result.values_per_set_,
       1);
-  *sets = result;
+  *order = result;
   return Status::Ok();
 }
 
-ParameterSets::Run ParameterSets::RunOf(std::size_t set) const {
+Status ChannelOrder::Of(const std::vector<int64_t>& shape,
+                        const QuantizationParams& params, ChannelOrder* order) {
+  ChannelOrder result;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Of(shape, params.granularity, params.axis, params.block_size, &result));
+  if (params.scales.size() != result.size() ||
+      params.zero_points.size() != result.size()) {
+    return Status::InvalidArgument(
+        "parameter sets: there are " + std::to_string(params.scales.size()) +
+        " scales and " + std::to_string(params.zero_points.size()) +
+        " zero points, expected " + std::to_string(result.size()) +
+        " of each for the shape");
+  }
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const Status status =
+        CheckParameters(params.type, params.scales[i], params.zero_points[i]);
+    if (!status.ok()) {
+      return Status::InvalidArgument("parameter set " + std::to_string(i) +
+                                     ": " + status.message());
+    }
+  }
+  *order = result;
+  return Status::Ok();
+}
+
+ChannelOrder::Run ChannelOrder::RunOf(std::size_t set) const {
   const std::size_t first = set % sets_per_channel_ * values_per_set_;
   return {set / sets_per_channel_ * values_per_channel_ + first,
           std::min(values_per_set_, values_per_channel_ - first)};

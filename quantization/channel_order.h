@@ -1,4 +1,4 @@
-// ParameterSets: which values of a tensor share a scale and a zero point.
+// ChannelOrder: where the values of each parameter set of a tensor are.
 //
 // Sets are numbered as QuantizationParams numbers them: channel by channel,
 // block by block. In channel order (all values of channel 0 in memory order,
@@ -9,12 +9,11 @@
 //   kBlock         one channel of all values, cut into blocks
 //   kChannelBlock  each channel cut into blocks
 //
-// The last block of a channel may be shorter. A channel without values has one
-// set without values.
+// The last block of a channel may be shorter. An empty tensor has one set.
 //
 // Thread rule: a value; the functions are pure.
-#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_PARAMETER_SETS_H_
-#define CAFFE2_QUANTIZATION_QUANTIZATION_PARAMETER_SETS_H_
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_CHANNEL_ORDER_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_CHANNEL_ORDER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +25,7 @@
 
 namespace caffe2_quantization {
 
-class ParameterSets {
+class ChannelOrder {
  public:
   struct Run {
     std::size_t begin;
@@ -35,27 +34,40 @@ class ParameterSets {
 
   // axis counts for kChannel and kChannelBlock, block_size for kBlock and
   // kChannelBlock. An error names a negative dimension, an axis that the shape
-  // has not, an axis without channels, a block size below 1, or a shape of more
-  // than 2^62 values.
+  // has not, a block size below 1, or a shape of more than 2^62 values.
   static Status Of(const std::vector<int64_t>& shape, Granularity granularity,
-                   int axis, int64_t block_size, ParameterSets* sets);
+                   int axis, int64_t block_size, ChannelOrder* order);
+  // Of a tensor with these parameters; an error also when they have another
+  // number of sets, or one that no tensor can have.
+  static Status Of(const std::vector<int64_t>& shape,
+                   const QuantizationParams& params, ChannelOrder* order);
 
   const ChannelLayout& layout() const { return layout_; }
+  bool by_channel() const { return by_channel_; }
+  bool by_block() const { return by_block_; }
   std::size_t num_values() const {
     return static_cast<std::size_t>(layout_.count());
   }
-  std::size_t size() const {
+  std::size_t size() const {  // sets
     return static_cast<std::size_t>(layout_.channels) * sets_per_channel_;
   }
+  std::size_t sets_per_channel() const { return sets_per_channel_; }
+  // Of all but a channel's last one; 1 or more.
+  std::size_t values_per_set() const { return values_per_set_; }
   // Where the values of a set stand in channel order; set < size().
   Run RunOf(std::size_t set) const;
 
  private:
   ChannelLayout layout_;
+  bool by_channel_ = false;
+  bool by_block_ = false;
   std::size_t values_per_channel_ = 0;
-  std::size_t values_per_set_ = 1;  // of all but a channel's last
+  std::size_t values_per_set_ = 1;
   std::size_t sets_per_channel_ = 1;
 };
+
+// An error when no values can have these parameters: it names what is wrong.
+Status CheckParameters(QuantizedType type, float scale, int32_t zero_point);
 
 // The values in channel order: src itself if it is in that order, else a copy
 // in *buffer, which must outlive the use of what is returned. src holds
@@ -65,4 +77,4 @@ const float* InChannelOrder(const float* src, const ChannelLayout& layout,
 
 }  // namespace caffe2_quantization
 
-#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_PARAMETER_SETS_H_
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_CHANNEL_ORDER_H_

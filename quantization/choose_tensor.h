@@ -1,0 +1,59 @@
+// Choosing the QuantizationParams of a tensor whose values are at hand: of
+// weights, or of one batch of activations; for all of it, by channel, by block,
+// or by block within a channel.
+//
+// Each parameter set is chosen by itself, by ChooseFromArray. Clipping weights
+// is choosing them by another method than kMinMax; ClipToRepresented does to
+// the floats what the codes will do to them.
+//
+// Thread rule: pure functions; call from any thread.
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_TENSOR_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_TENSOR_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "quantization/choose.h"
+#include "quantization/quantization_params.h"
+#include "quantization/status.h"
+
+namespace caffe2_quantization {
+
+// What shares a parameter set; as in QuantizationParams.
+struct SetsOptions {
+  Granularity granularity = Granularity::kTensor;
+  int axis = 0;            // kChannel, kChannelBlock
+  int64_t block_size = 0;  // kBlock, kChannelBlock
+};
+
+struct TensorChoice {
+  // type is options.Codes(): in a reduced range a bit less than options.type,
+  // so that what saturates stays in that range. Symmetric if the options asked
+  // for it: preserve_sparsity, or kMse. min and max are those of the values; of
+  // no values, not set.
+  QuantizationParams params;
+  std::vector<Choice> sets;  // one a parameter set
+  // The sets' warnings, each after the set's name ("channel 3: …").
+  std::vector<std::string> warnings;
+};
+
+// values holds the product of shape, all finite; a set without values is the
+// range [0, 0]. Errors: those of ChannelOrder::Of and of ChooseFromArray, with
+// the set's name; then *choice is unchanged. kMinMax by channel is one pass
+// over memory on whichever axis; other methods copy the tensor if the channels
+// are not on the first one.
+Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
+                       const SetsOptions& sets, const ChooseOptions& options,
+                       TensorChoice* choice);
+
+// dst[i] = src[i], brought into what its set's codes represent,
+// [scale * (qmin - zero_point), scale * (qmax - zero_point)] rounded to float.
+// dst gets the same codes as src; NaN stays. dst may be src. Errors: params
+// that do not fit the shape.
+Status ClipToRepresented(const float* src, const std::vector<int64_t>& shape,
+                         const QuantizationParams& params, float* dst);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_TENSOR_H_
