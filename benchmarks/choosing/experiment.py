@@ -1,0 +1,324 @@
+#!/usr/bin/env python3
+"""Which method chooses the better quantization parameters? Measured on real nets.
+
+Run it from the top of the checkout, with the plugin built, in the project's virtual
+environment plus three packages, of which mtcnn and scikit-image are used for their
+data alone:
+
+    .deps/tools/bin/python -m pip --python .deps/venv/bin/python install \\
+        scikit-learn==1.6.1 'numpy<1.23'
+    .deps/tools/bin/python -m pip --python .deps/venv/bin/python install --no-deps \\
+        mtcnn==0.1.1 scikit-image==0.18.3
+    .deps/venv/bin/python benchmarks/choosing/experiment.py --json choosing.json
+
+The nets are those of nets.py. Each is computed by Caffe2 in float, operator by
+operator; what is quantized, weights before the run or an operator's output after it,
+is replaced by the floats that its codes stand for. Parameters come from calibration
+data, accuracy and SQNR from test data. SQNR compares the net's output (logits) with
+that of the float net, over the whole test set, in dB.
+
+Tables are printed as Markdown; --json has all figures. docs/choosing.md discusses
+them.
+"""
+
+import argparse
+import collections
+import json
+import os
+import sys
+
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CHECKOUT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(CHECKOUT, "python"))
+sys.path.insert(0, HERE)
+
+import caffe2_quantization  # noqa: E402
+from caffe2.python import workspace  # noqa: E402
+from caffe2_quantization import choose  # noqa: E402
+
+import nets as real_nets  # noqa: E402
+
+NETS = ["digits", "separable", "lstm", "tabular", "pnet", "rnet", "onet"]
+ACTIVATION_METHODS = ["MIN_MAX", "L2", "L2_APPROX", "L1", "KL", "P99.99", "P99.9", "P99"]
+BIN_METHODS = ["L2", "L1", "KL", "P99.9"]
+BINS = [64, 128, 256, 512, 1024, 2048, 4096]
+IMAGE_METHODS = ["MIN_MAX", "L2", "P99.9"]
+IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, None]  # None: all
+
+# Operators that pass values on: their outputs keep the parameters of their inputs.
+PASSING = {"MaxPool", "Flatten", "Reshape", "Split", "Transpose"}
+
+Result = collections.namedtuple("Result", "sqnr accuracy clipped")
+
+
+class Experiment(object):
+    """One net, its float results, and runs of it with something quantized."""
+
+    def __init__(self, net, seed=0):
+        self.net = net
+        order = np.random.RandomState(seed).permutation(len(net.calibration))
+        self.blobs = self.quantized_blobs()
+        # What activations are chosen from, in an order that mixes the classes.
+        self.values = self.compute(net.calibration[order], keep=self.blobs)
+        self.exact = self.outputs()
+        self.chosen = {}
+        self.counted = {}
+
+    def quantized_blobs(self):
+        """The activations that an int8 net keeps as codes: not those that pass values on,
+        not those that are only rectified next (one fused operator), not the output."""
+        readers = collections.defaultdict(set)
+        for op in self.net.ops:
+            for name in op.input:
+                readers[name].add(op.type)
+        blobs = [self.net.input]
+        for op in self.net.ops:
+            if op.type in PASSING or readers[op.output[0]] == {"Relu"}:
+                continue
+            blobs.append(op.output[0])
+        blobs.remove(self.net.output)
+        return blobs
+
+    def compute(self, images, keep, weights=None, activations=None):
+        """Runs the net; returns {name: value} of the blobs `keep`.
+
+        weights: {name: float array} in place of the net's own.
+        activations: {name: Choice and bits}: the blobs that are quantized.
+        """
+        workspace.ResetWorkspace()
+        for name, value in dict(self.net.parameters, **(weights or {})).items():
+            workspace.FeedBlob(name, value)
+        activations = activations or {}
+        kept = {}
+
+        def finish(name):
+            if name in activations:
+                choice, bits = activations[name]
+                workspace.FeedBlob(name, represented(workspace.FetchBlob(name), choice,
+                                                     0, 2 ** bits - 1))
+            if name in keep:
+                kept[name] = workspace.FetchBlob(name)
+
+        workspace.FeedBlob(self.net.input, images)
+        finish(self.net.input)
+        for op in self.net.ops:
+            workspace.RunOperatorOnce(op)
+            for name in op.output:
+                finish(name)
+        return kept
+
+    def outputs(self, weights=None, activations=None):
+        """The logits of the test data, [N, classes]."""
+        name = self.net.output
+        values = self.compute(self.net.test, [name], weights, activations)[name]
+        return values.reshape(len(values), -1)
+
+    def result(self, weights=None, activations=None):
+        output = self.outputs(weights, activations)
+        accuracy = np.mean(np.argmax(output, axis=1) == self.net.labels)
+        clipped = [choice.clipped_share for choice, _ in (activations or {}).values()]
+        return Result(sqnr(self.exact, output), float(accuracy), max(clipped or [0.0]))
+
+    def activations(self, method, bits=8, bins=None, images=None):
+        """{blob: (Choice, bits)} for all activations."""
+        return {name: (self.choose_activation(name, method, bits, bins, images), bits)
+                for name in self.blobs}
+
+    def choose_activation(self, name, method, bits, bins, images):
+        key = (name, method, bits, bins, images)
+        if key not in self.chosen:
+            values = self.values[name] if images is None else self.values[name][:images]
+            if bins is None:
+                choice = choose.from_array(values, method=method, precision=bits)
+            else:
+                counts, low, high = self.count(name, values, bins, images)
+                choice = choose.from_counts(counts, low, high, method=method, precision=bits)
+            self.chosen[key] = choice
+        return self.chosen[key]
+
+    def count(self, name, values, bins, images):
+        key = (name, bins, images)
+        if key not in self.counted:
+            low, high = float(values.min()), float(values.max())
+            self.counted[key] = np.histogram(values, bins, (low, high))[0], low, high
+        return self.counted[key]
+
+    def weights(self, method, bits, by_channel, symmetric):
+        """{name: what the quantized weights stand for}."""
+        changed = {}
+        for name, axis in self.net.weights.items():
+            weight = self.net.parameters[name]
+            channels = np.moveaxis(weight, axis, 0) if by_channel else weight[np.newaxis]
+            quantized = []
+            for channel in channels:
+                choice = choose.from_array(
+                    channel, method=method, precision=bits, is_signed=True,
+                    preserve_sparsity=symmetric)
+                quantized.append(represented(channel, choice, -2 ** (bits - 1),
+                                             2 ** (bits - 1) - 1))
+            changed[name] = (np.moveaxis(np.stack(quantized), 0, axis) if by_channel
+                             else quantized[0])
+        return changed
+
+
+def represented(values, choice, qmin, qmax):
+    """What the codes of the values stand for."""
+    codes = np.rint(values.astype(np.float64) / choice.scale) + choice.zero_point
+    codes = np.clip(codes, qmin, qmax)
+    return ((codes - choice.zero_point) * choice.scale).astype(np.float32)
+
+
+def sqnr(exact, quantized):
+    exact, quantized = exact.astype(np.float64), quantized.astype(np.float64)
+    error = np.sum((exact - quantized) ** 2)
+    return float(10 * np.log10(np.sum(exact ** 2) / error)) if error else float("inf")
+
+
+# --- Tables -------------------------------------------------------------------
+
+
+class Report(object):
+    """Tables with a row a setting and a column a net; prints as it goes."""
+
+    def __init__(self, experiments):
+        self.experiments = experiments
+        self.figures = []
+
+    def table(self, title, settings, run):
+        """settings: [(label, arguments)]; run(experiment, *arguments) -> Result."""
+        rows = []
+        for label, arguments in settings:
+            results = []
+            for i, experiment in enumerate(self.experiments):
+                progress("%s, %s, %s" % (title, label, experiment.net.name))
+                results.append(run(experiment, *arguments))
+            rows.append((label, results))
+            self.figures.append({
+                "table": title, "setting": label,
+                "nets": {e.net.name: r._asdict() for e, r in zip(self.experiments, results)}})
+        progress(None)
+        names = [e.net.name for e in self.experiments]
+        print("\n### %s: SQNR of the output, dB\n" % title)
+        head([""] + names + ["mean", "worst"])
+        for label, results in rows:
+            figures = [r.sqnr for r in results]
+            line([label] + ["%.1f" % x for x in figures + [np.mean(figures), min(figures)]])
+        print("\n### %s: accuracy, %%\n" % title)
+        head([""] + names + ["mean", "largest share clipped"])
+        float_row = [100 * np.mean(np.argmax(e.exact, 1) == e.net.labels)
+                     for e in self.experiments]
+        line(["float"] + ["%.1f" % x for x in float_row + [np.mean(float_row)]] + [""])
+        for label, results in rows:
+            figures = [100 * r.accuracy for r in results]
+            line([label] + ["%.1f" % x for x in figures + [np.mean(figures)]] +
+                 ["%.2g" % max(r.clipped for r in results)])
+        sys.stdout.flush()
+
+
+def head(cells):
+    line(cells)
+    line(["---"] + ["---:"] * (len(cells) - 1))
+
+
+def line(cells):
+    print("| %s |" % " | ".join(cells))
+
+
+def progress(text):
+    """One line on a terminal, overwritten each time (None removes it); else nothing."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K" + (text or ""))
+        sys.stderr.flush()
+
+
+# --- The experiments ----------------------------------------------------------
+
+
+def compare_activations(report, bits):
+    report.table("Activations in %d bits, weights in float" % bits,
+                 [(method, (method,)) for method in ACTIVATION_METHODS],
+                 lambda e, method: e.result(activations=e.activations(method, bits)))
+
+
+def compare_weights(report, bits):
+    settings = []
+    for by_channel in (False, True):
+        for method, symmetric in (("MIN_MAX", False), ("MIN_MAX", True), ("L2", True),
+                                  ("L1", True), ("KL", True), ("MSE", True)):
+            settings.append(("%s, %s, %s" % ("channel" if by_channel else "tensor", method,
+                                             "symmetric" if symmetric else "asymmetric"),
+                             (method, by_channel, symmetric)))
+    report.table("Weights in %d bits, activations in float" % bits, settings,
+                 lambda e, method, by_channel, symmetric: e.result(
+                     weights=e.weights(method, bits, by_channel, symmetric)))
+
+
+def compare_bins(report, bits):
+    report.table("Bins, activations in %d bits" % bits,
+                 [("%s, %d" % (method, bins), (method, bins))
+                  for method in BIN_METHODS for bins in BINS],
+                 lambda e, method, bins: e.result(
+                     activations=e.activations(method, bits, bins=bins)))
+
+
+def compare_images(report, bits):
+    report.table("Calibration images, activations in %d bits" % bits,
+                 [("%s, %s" % (method, images or "all"), (method, images))
+                  for method in IMAGE_METHODS for images in IMAGES],
+                 lambda e, method, images: e.result(
+                     activations=e.activations(method, bits, images=images)))
+
+
+def compare_both(report, bits):
+    settings = [
+        ("%s; %s %s" % (activation, "channel" if by_channel else "tensor", weight),
+         (activation, weight, by_channel))
+        for activation, weight, by_channel in (
+            ("MIN_MAX", "MIN_MAX", False), ("MIN_MAX", "MIN_MAX", True),
+            ("L2", "MIN_MAX", True), ("L2", "MSE", True), ("L2_APPROX", "MSE", True),
+            ("MIN_MAX", "MSE", True), ("L1", "MSE", True), ("KL", "MSE", True),
+            ("P99.99", "MSE", True), ("P99", "MSE", True))]
+    report.table("Both in %d bits (activations; symmetric weights)" % bits, settings,
+                 lambda e, activation, weight, by_channel: e.result(
+                     weights=e.weights(weight, bits, by_channel, True),
+                     activations=e.activations(activation, bits)))
+
+
+EXPERIMENTS = collections.OrderedDict([
+    ("activations", compare_activations), ("weights", compare_weights),
+    ("both", compare_both), ("bins", compare_bins), ("images", compare_images)])
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description="Compare methods of choosing quantization parameters on real nets.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--nets", nargs="+", default=NETS, choices=NETS, metavar="NET",
+                        help="of %s" % ", ".join(NETS))
+    parser.add_argument("--experiments", nargs="+", default=list(EXPERIMENTS),
+                        choices=list(EXPERIMENTS), metavar="NAME",
+                        help="of %s" % ", ".join(EXPERIMENTS))
+    parser.add_argument("--bits", nargs="+", type=int, default=[8, 4], metavar="N")
+    parser.add_argument("--cache", default=os.path.join(CHECKOUT, "build", "choosing"),
+                        help="folder of the nets trained here")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--plugin", metavar="FILE", help="another libcaffe2_quantization.so")
+    args = parser.parse_args()
+
+    # One thread, so that sums are always formed in the same order.
+    workspace.GlobalInit(["experiment.py", "--caffe2_log_level=3",
+                          "--caffe2_omp_num_threads=1", "--caffe2_mkl_num_threads=1"])
+    caffe2_quantization.load(args.plugin)
+    report = Report([Experiment(net) for net in real_nets.load(args.nets, args.cache)])
+    for name in args.experiments:
+        for bits in args.bits:
+            EXPERIMENTS[name](report, bits)
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump(report.figures, f, indent=1)
+
+
+if __name__ == "__main__":
+    main()
