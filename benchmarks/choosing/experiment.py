@@ -50,7 +50,7 @@ IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, None]  # None: all
 # Operators that pass values on: their outputs keep the parameters of their inputs.
 PASSING = {"MaxPool", "Flatten", "Reshape", "Split", "Transpose"}
 
-Result = collections.namedtuple("Result", "sqnr accuracy clipped")
+Result = collections.namedtuple("Result", "sqnr accuracy")
 
 
 class Experiment(object):
@@ -117,9 +117,10 @@ class Experiment(object):
 
     def result(self, weights=None, activations=None):
         output = self.outputs(weights, activations)
-        accuracy = np.mean(np.argmax(output, axis=1) == self.net.labels)
-        clipped = [choice.clipped_share for choice, _ in (activations or {}).values()]
-        return Result(sqnr(self.exact, output), float(accuracy), max(clipped or [0.0]))
+        return Result(sqnr(self.exact, output), self.accuracy(output))
+
+    def accuracy(self, output):
+        return float(np.mean(np.argmax(output, axis=1) == self.net.labels))
 
     def activations(self, method, bits=8, bins=None, images=None):
         """{blob: (Choice, bits)} for all activations."""
@@ -180,41 +181,61 @@ def sqnr(exact, quantized):
 
 
 class Report(object):
-    """Tables with a row a setting and a column a net; prints as it goes."""
+    """Runs settings on every net and prints tables of the results, as it goes."""
 
     def __init__(self, experiments):
         self.experiments = experiments
         self.figures = []
 
     def table(self, title, settings, run):
-        """settings: [(label, arguments)]; run(experiment, *arguments) -> Result."""
-        rows = []
-        for label, arguments in settings:
-            results = []
-            for i, experiment in enumerate(self.experiments):
-                progress("%s, %s, %s" % (title, label, experiment.net.name))
-                results.append(run(experiment, *arguments))
-            rows.append((label, results))
-            self.figures.append({
-                "table": title, "setting": label,
-                "nets": {e.net.name: r._asdict() for e, r in zip(self.experiments, results)}})
-        progress(None)
+        """A row a setting, a column a net.
+
+        settings: [(label, arguments)]; run(experiment, *arguments) -> Result.
+        """
         names = [e.net.name for e in self.experiments]
+        rows = [(label, self.results(title, label, run, arguments))
+                for label, arguments in settings]
         print("\n### %s: SQNR of the output, dB\n" % title)
         head([""] + names + ["mean", "worst"])
         for label, results in rows:
             figures = [r.sqnr for r in results]
             line([label] + ["%.1f" % x for x in figures + [np.mean(figures), min(figures)]])
         print("\n### %s: accuracy, %%\n" % title)
-        head([""] + names + ["mean", "largest share clipped"])
-        float_row = [100 * np.mean(np.argmax(e.exact, 1) == e.net.labels)
-                     for e in self.experiments]
-        line(["float"] + ["%.1f" % x for x in float_row + [np.mean(float_row)]] + [""])
-        for label, results in rows:
-            figures = [100 * r.accuracy for r in results]
-            line([label] + ["%.1f" % x for x in figures + [np.mean(figures)]] +
-                 ["%.2g" % max(r.clipped for r in results)])
+        head([""] + names + ["mean"])
+        floats = [e.accuracy(e.exact) for e in self.experiments]
+        for label, figures in [("float", floats)] + [
+                (label, [r.accuracy for r in results]) for label, results in rows]:
+            line([label] + ["%.1f" % (100 * x) for x in figures + [np.mean(figures)]])
         sys.stdout.flush()
+
+    def grid(self, title, columns, rows, run):
+        """A row a method and a column a number; means over the nets, and the worst net.
+
+        run(experiment, row, column) -> Result.
+        """
+        print("\n### %s: mean SQNR, dB (of the worst net); mean accuracy, %%\n" % title)
+        head([""] + [str(column or "all") for column in columns])
+        for row in rows:
+            cells = []
+            for column in columns:
+                results = self.results(title, "%s, %s" % (row, column or "all"), run,
+                                       (row, column))
+                figures = [r.sqnr for r in results]
+                cells.append("%.1f (%.1f); %.1f" % (
+                    np.mean(figures), min(figures), 100 * np.mean([r.accuracy for r in results])))
+            line([row] + cells)
+        sys.stdout.flush()
+
+    def results(self, title, label, run, arguments):
+        results = []
+        for experiment in self.experiments:
+            progress("%s, %s, %s" % (title, label, experiment.net.name))
+            results.append(run(experiment, *arguments))
+        progress(None)
+        self.figures.append({
+            "table": title, "setting": label,
+            "nets": {e.net.name: r._asdict() for e, r in zip(self.experiments, results)}})
+        return results
 
 
 def head(cells):
@@ -256,19 +277,15 @@ def compare_weights(report, bits):
 
 
 def compare_bins(report, bits):
-    report.table("Bins, activations in %d bits" % bits,
-                 [("%s, %d" % (method, bins), (method, bins))
-                  for method in BIN_METHODS for bins in BINS],
-                 lambda e, method, bins: e.result(
-                     activations=e.activations(method, bits, bins=bins)))
+    report.grid("Bins, activations in %d bits" % bits, BINS, BIN_METHODS,
+                lambda e, method, bins: e.result(
+                    activations=e.activations(method, bits, bins=bins)))
 
 
 def compare_images(report, bits):
-    report.table("Calibration images, activations in %d bits" % bits,
-                 [("%s, %s" % (method, images or "all"), (method, images))
-                  for method in IMAGE_METHODS for images in IMAGES],
-                 lambda e, method, images: e.result(
-                     activations=e.activations(method, bits, images=images)))
+    report.grid("Calibration images, activations in %d bits" % bits, IMAGES, IMAGE_METHODS,
+                lambda e, method, images: e.result(
+                    activations=e.activations(method, bits, images=images)))
 
 
 def compare_both(report, bits):
