@@ -55,12 +55,15 @@ double NextPowerOfTwo(double value) {
   return std::ldexp(1.0, fraction == 0.5 ? exponent - 1 : exponent);
 }
 
-// 0 and what has no reciprocal become 0.1; then the options hold.
-double UsableScale(double scale, const ChooseOptions& options) {
-  if (static_cast<float>(scale) == 0 ||
-      std::isinf(1 / static_cast<float>(scale))) {
-    scale = 0.1;
-  }
+// 0 and what has no reciprocal become 0.1.
+double InvertibleScale(double scale) {
+  return static_cast<float>(scale) == 0 ||
+                 std::isinf(1 / static_cast<float>(scale))
+             ? 0.1
+             : scale;
+}
+
+double ScaleByOptions(double scale, const ChooseOptions& options) {
   if (!options.force_scale_power_of_two) {
     return std::max<double>(scale, options.smallest_scale);
   }
@@ -532,8 +535,9 @@ Status ChooseFromRange(float min, float max, const ChooseOptions& options,
   min = std::min(min, 0.0f);
   max = std::max(max, 0.0f);
 
-  const double exact_scale = (double{max} - min) / (qmax - qmin);
-  const double scale = static_cast<float>(UsableScale(exact_scale, options));
+  const double exact_scale =
+      InvertibleScale((double{max} - min) / (qmax - qmin));
+  const double scale = static_cast<float>(ScaleByOptions(exact_scale, options));
   if (exact_scale < options.smallest_scale) {
     const float widening =
         static_cast<float>(scale) / static_cast<float>(exact_scale);
@@ -626,7 +630,8 @@ Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
       ChooseFromRange(range.min, range.max, final_options, &result));
   if (options.method == ChooseMethod::kMse) {
     // Of a symmetric range the scale follows from its larger side.
-    result.scale = UsableScale(range.scale, options);
+    result.scale = static_cast<float>(
+        ScaleByOptions(InvertibleScale(range.scale), options));
     result.zero_point = range.zero_point;
   }
   result.objective = range.objective;
