@@ -23,6 +23,8 @@ typedef struct BenchmarkCase {
   void* (*set_up)(const struct BenchmarkCase*);
   void (*run)(void* state);
   void (*tear_down)(void* state);
+  /* Repetitions that are made at most; 0: as many as are asked for. */
+  int most_repetitions;
   /* For the case's own use. */
   const void* parameter;
 } BenchmarkCase;

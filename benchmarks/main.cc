@@ -105,7 +105,9 @@ void AddRun(const BenchmarkCase* each, double min_time, int repetitions) {
       })
       ->UseRealTime()
       ->MinTime(min_time)
-      ->Repetitions(repetitions);
+      ->Repetitions(each->most_repetitions == 0
+                        ? repetitions
+                        : std::min(repetitions, each->most_repetitions));
 }
 
 int Usage() {

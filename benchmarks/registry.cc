@@ -40,11 +40,12 @@ void TearDown(void* state) {
 void AddBenchmark(const std::string& group, const std::string& variant,
                   std::size_t bytes,
                   std::function<std::unique_ptr<BenchmarkRun>()> make,
-                  const std::string& target) {
+                  const std::string& target, int most_repetitions) {
   g_entries.push_back({group, variant, std::move(make), target});
   const Entry& entry = g_entries.back();
   g_cases.push_back({entry.group.c_str(), entry.variant.c_str(), bytes, SetUp,
-                     caffe2_quantization::Run, TearDown, &entry});
+                     caffe2_quantization::Run, TearDown, most_repetitions,
+                     &entry});
 }
 
 }  // namespace caffe2_quantization
@@ -59,6 +60,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddQTensorFCBenchmarks();
     AddQTensorLoadBenchmarks();
     AddQTensorQuantizeBenchmarks();
+    AddChooseBenchmarks();
     AddHistogramBenchmarks();
     AddMinMaxBenchmarks();
     AddObserverBenchmarks();

@@ -18,11 +18,12 @@ class BenchmarkRun {
 };
 
 // Adds a case. `target` forces the kernels of ours to one target of
-// kernels::SupportedTargetNames() while it runs; empty: the best.
+// kernels::SupportedTargetNames() while it runs; empty: the best. However many
+// repetitions are asked for, most_repetitions are made; 0: no limit.
 void AddBenchmark(const std::string& group, const std::string& variant,
                   std::size_t bytes,
                   std::function<std::unique_ptr<BenchmarkRun>()> make,
-                  const std::string& target = "");
+                  const std::string& target = "", int most_repetitions = 0);
 
 // A BenchmarkRun of a lambda and the state that it captures.
 template <typename Body>
@@ -40,6 +41,7 @@ std::unique_ptr<BenchmarkRun> MakeRun(Body body) {
 
 // One function a benchmark file; registry.cc calls them all.
 void AddByteWeightDequantBenchmarks();
+void AddChooseBenchmarks();
 void AddHistogramBenchmarks();
 void AddMinMaxBenchmarks();
 void AddObserverBenchmarks();
