@@ -1,11 +1,11 @@
 // QuantizationParams: how a tensor's integers stand for real numbers.
 //
-//   x = scale * (q - zero_point)      q = round(x / scale) + zero_point
+//   dequantize   x = scale * (q - zero_point)
+//   quantize     q = round(x / scale + zero_point), saturated to the type
 //
-// q is rounded half to even and saturated to [qmin, qmax] of the type; this is
-// the only rounding rule, of every kernel and operator of the project.
 // (Jacob et al. 2018, "Quantization and Training of Neural Networks for
-// Efficient Integer-Arithmetic-Only Inference", equation 1.)
+// Efficient Integer-Arithmetic-Only Inference", equation 1.) Rounding is half
+// to even, everywhere; quantization/quantize.h says what is rounded when.
 //
 // One pair (scale, zero point) holds for a parameter set: the whole tensor, a
 // channel (an index of `axis`), a block of block_size consecutive values in
@@ -17,13 +17,13 @@
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_QUANTIZATION_PARAMS_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_QUANTIZATION_PARAMS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <iosfwd>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "quantization/export.h"
 #include "quantization/quantized_type.h"
 #include "quantization/status.h"
 
@@ -32,14 +32,45 @@ namespace caffe2_quantization {
 enum class Symmetry { kSymmetric, kAsymmetric };
 enum class Granularity { kTensor, kChannel, kBlock, kChannelBlock };
 
+// "symmetric"; "tensor", "channel", "block", "channel_block".
+const char* Name(Symmetry symmetry);
+const char* Name(Granularity granularity);
+
+// Which parameter set each value of a tensor has. Values lie in memory as
+// [outer, channels, inner]; of a tensor without channels, channels is 1.
+struct ParameterSets {
+  int64_t outer = 1;
+  int64_t channels = 1;
+  int64_t inner = 1;
+  int64_t block_size = 0;  // 0: a channel is not cut
+  int64_t blocks = 1;      // of one channel
+
+  int64_t num_values() const { return outer * channels * inner; }
+  int64_t num_sets() const { return channels * blocks; }
+  // Of a value by its place in memory, below num_values().
+  int64_t SetOf(int64_t index) const;
+
+  friend bool operator==(const ParameterSets& a, const ParameterSets& b) {
+    return a.outer == b.outer && a.channels == b.channels &&
+           a.inner == b.inner && a.block_size == b.block_size &&
+           a.blocks == b.blocks;
+  }
+};
+
 class QuantizationParams {
  public:
-  // Wire forms: proto/quantization_params.proto and ToJson.
+  // Of the wire forms: quantization_params_json.h, and
+  // serialization/quantization_params_proto.h.
   static constexpr int kFormatVersion = 1;
+  // Scales from 2^-126 to 2^126: they and their reciprocals are normal floats,
+  // also where a processor takes denormals for zeros.
+  static constexpr float kSmallestScale = 0x1p-126f;
+  static constexpr float kLargestScale = 0x1p126f;
 
   // uint8, asymmetric, one set, scale 1, zero point 0.
   QuantizationParams() = default;
-  // One set for the tensor. Not validated: call Validate().
+  // One set for the tensor; symmetric when the type is signed and zero_point 0.
+  // Not validated: call Validate().
   QuantizationParams(QuantizedType type, float scale, int32_t zero_point);
   // int8, zero point 0, scale 1.
   static QuantizationParams Int8Symmetric();
@@ -47,31 +78,99 @@ class QuantizationParams {
   static QuantizationParams UInt8Asymmetric();
   // int4, zero point 0, scale 1.
   static QuantizationParams Int4Symmetric();
-  // Scales 1, zero points 0, one for each channel of axis.
+  // Scales 1, zero points 0, one for each channel of axis. Symmetric when the
+  // type is signed. No channels: Validate() refuses it.
   static QuantizationParams ChannelWise(int num_channels, QuantizedType type,
                                         int axis = 0);
-  // Scale 1, zero point 0, one set until num_blocks is told.
+  // The same for each block of block_size values.
   static QuantizationParams BlockWise(int64_t block_size, QuantizedType type,
                                       int num_blocks = 1);
+
+  // Sets all scales and zero points, min and max from observed extremes: one
+  // range for every set, or a range for each, of which there must be
+  // NumParameterSets(). The range is widened to hold 0, a symmetric one to both
+  // sides of it, so that 0 is the middle code; scales as ChooseFromRange of
+  // quantization/choose.h chooses them, down to kSmallestScale.
+  // Errors, nothing changes then: a range that is not finite or ends before it
+  // begins, numbers that differ, and what Validate() refuses.
+  Status FromStatistics(float observed_min, float observed_max);
+  Status FromStatistics(const std::vector<float>& observed_min,
+                        const std::vector<float>& observed_max);
+
+  // Ok when the members agree with each other:
+  //   - the type is one that exists; axis is not negative, block_size is
+  //     positive, and both are 0 where the granularity has none;
+  //   - there are as many scales as zero points, one of a tensor, one or more
+  //     otherwise;
+  //   - scales are finite, positive and in [kSmallestScale, kLargestScale];
+  //   - zero points are codes of the type. Symmetric: the middle code (0, or
+  //     2^(precision-1) if unsigned), or the first or the last code, as DNNLOWP
+  //     chooses them for ranges that 0 ends;
+  //   - what the codes stand for is finite;
+  //   - min and max are both absent, or both finite and in order.
+  // Each has its own message, which names the member, its index and value.
+  Status Validate() const;
+  // And with a tensor of this shape: axis is one of its dimensions, and it
+  // needs as many sets as there are.
+  Status ValidateFor(const std::vector<int64_t>& shape) const;
+
+  // Pairs of scale and zero point that are held.
+  std::size_t NumParameterSets() const { return scales.size(); }
+  // Pairs that a tensor of this shape needs; an empty tensor needs one too,
+  // which it does not use. Errors: a negative dimension, more than 2^63 - 1
+  // values, no dimension `axis`.
+  Status NumParameterSetsFor(const std::vector<int64_t>& shape,
+                             int64_t* count) const;
+  Status SetsFor(const std::vector<int64_t>& shape, ParameterSets* sets) const;
+  // Does a channel have parameters of its own?
+  bool IsPerChannel() const {
+    return granularity == Granularity::kChannel ||
+           granularity == Granularity::kChannelBlock;
+  }
+
+  // The real numbers that the first and the last code of a set stand for.
+  float RepresentedMin(std::size_t set) const;
+  float RepresentedMax(std::size_t set) const;
+
+  // No value within [RepresentedMin, RepresentedMax] moves farther than this
+  // when it is quantized and dequantized: half a scale, and the roundings of
+  // float arithmetic on the way. With u = 2^-24, and in units of scale,
+  //   1/2 + u * (3 * max|q - zero_point| + max|q|)
+  // (the reciprocal of scale, the multiply-add, the product that dequantizes,
+  // the range's end); of int32, whose arithmetic is of double, u counts for the
+  // product and the end alone. Of one set, or the largest of all sets.
+  // Precondition: valid.
+  float QuantizationErrorBound(std::size_t set) const;
+  float QuantizationErrorBound() const;
+
+  // Bytes of num_values floats / bytes of as many stored integers (4 bits and
+  // fewer: two a byte) with their parameters (8 bytes a set). 0 for no values.
+  double CompressionRatio(int64_t num_values) const;
+
+  // One line: "int8 symmetric channel, axis 0, 2 sets: 0.5 (0), 0.25 (0)",
+  // scales and (zero points) of the first sets, then min and max if known.
+  std::string ToString() const;
 
   QuantizedType type;
   Symmetry symmetry = Symmetry::kAsymmetric;
   Granularity granularity = Granularity::kTensor;
   std::vector<float> scales = {1.0f};
   std::vector<int32_t> zero_points = {0};
-  int axis = 0;            // kChannel, kChannelBlock
+  int axis = 0;            // kChannel, kChannelBlock; else 0
   int64_t block_size = 0;  // kBlock, kChannelBlock; else 0
   // Observed extremes of all values; absent: not observed.
   std::optional<float> min;
   std::optional<float> max;
-  // … see the design notes for the functions:
-  // Status FromStatistics(float min, float max);   sets scale(s) and zero
-  // point(s) Status Validate() const; Status ValidateFor(shape) const; size_t
-  // NumParameterSets() const; bool IsPerChannel() const; float
-  // QuantizationErrorBound(size_t set) const; … over all sets double
-  // CompressionRatio(int64_t num_values) const; std::string ToString() const;
-  // operator<<; ==
 };
+
+// Member by member; a NaN equals nothing.
+bool operator==(const QuantizationParams& a, const QuantizationParams& b);
+inline bool operator!=(const QuantizationParams& a,
+                       const QuantizationParams& b) {
+  return !(a == b);
+}
+std::ostream& operator<<(std::ostream& stream,
+                         const QuantizationParams& params);
 
 }  // namespace caffe2_quantization
 
