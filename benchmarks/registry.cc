@@ -63,6 +63,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddChooseBenchmarks();
     AddHistogramBenchmarks();
     AddMinMaxBenchmarks();
+    AddQuantizeBenchmarks();
     AddObserverBenchmarks();
   }
   *count = g_cases.size();

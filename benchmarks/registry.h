@@ -49,6 +49,7 @@ void AddQTensorCodecBenchmarks();
 void AddQTensorFCBenchmarks();
 void AddQTensorLoadBenchmarks();
 void AddQTensorQuantizeBenchmarks();
+void AddQuantizeBenchmarks();
 
 }  // namespace caffe2_quantization
 

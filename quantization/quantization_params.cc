@@ -34,10 +34,12 @@ bool HasBlocks(Granularity granularity) {
          granularity == Granularity::kChannelBlock;
 }
 
+int32_t MiddleCode(QuantizedType type) {
+  return type.is_signed ? 0 : int32_t{1} << (type.precision - 1);
+}
+
 bool IsSymmetricZeroPoint(QuantizedType type, int32_t zero_point) {
-  const int64_t middle =
-      type.is_signed ? 0 : int64_t{1} << (type.precision - 1);
-  return zero_point == middle || zero_point == type.qmin() ||
+  return zero_point == MiddleCode(type) || zero_point == type.qmin() ||
          zero_point == type.qmax();
 }
 
@@ -69,6 +71,74 @@ Status Multiply(int64_t factor, int64_t* product) {
 
 int64_t CeilDivide(int64_t count, int64_t size) {
   return count / size + (count % size != 0 ? 1 : 0);
+}
+
+Status ValidateSet(const QuantizationParams& params, std::size_t i) {
+  constexpr float kSmallestScale = QuantizationParams::kSmallestScale;
+  constexpr float kLargestScale = QuantizationParams::kLargestScale;
+  const float scale = params.scales[i];
+  if (!std::isfinite(scale)) {
+    return Wrong(Element("scales", i) + " is " + Text(scale) +
+                 ", expected a finite number");
+  }
+  if (!(scale > 0)) {
+    return Wrong(Element("scales", i) + " is " + Text(scale) +
+                 ", expected a positive number");
+  }
+  if (scale < kSmallestScale || scale > kLargestScale) {
+    return Wrong(Element("scales", i) + " is " + Text(scale) + ", expected " +
+                 Text(kSmallestScale) + " to " + Text(kLargestScale) +
+                 ": it and its reciprocal are normal floats");
+  }
+  const int32_t zero_point = params.zero_points[i];
+  if (zero_point < params.type.qmin() || zero_point > params.type.qmax()) {
+    return Wrong(Element("zero_points", i) + " is " +
+                 std::to_string(zero_point) + ", expected a value of " +
+                 params.type.Name() + ", " +
+                 std::to_string(params.type.qmin()) + " to " +
+                 std::to_string(params.type.qmax()));
+  }
+  if (params.symmetry == Symmetry::kSymmetric &&
+      !IsSymmetricZeroPoint(params.type, zero_point)) {
+    return Wrong(Element("zero_points", i) + " is " +
+                 std::to_string(zero_point) + " and symmetric, expected " +
+                 std::to_string(MiddleCode(params.type)) + ", or an end of " +
+                 params.type.Name());
+  }
+  if (std::isinf(params.RepresentedMin(i)) ||
+      std::isinf(params.RepresentedMax(i))) {
+    return Wrong(Element("scales", i) + " is " + Text(scale) +
+                 " with zero point " + std::to_string(zero_point) +
+                 ", so that values of " + params.type.Name() +
+                 " stand for infinities, expected a smaller scale");
+  }
+  return Status::Ok();
+}
+
+// A quick look at all sets, in loops that become vectors: true when none can be
+// at fault. There may be a set for every few values.
+bool EverySetIsPlain(const QuantizationParams& params) {
+  const QuantizedType type = params.type;
+  const double codes = double{1} * type.qmax() - type.qmin();
+  const float largest = static_cast<float>(
+      std::min<double>(QuantizationParams::kLargestScale,
+                       std::numeric_limits<float>::max() / (2 * codes)));
+  int plain = 1;
+  for (const float scale : params.scales) {
+    plain &= (scale >= QuantizationParams::kSmallestScale) & (scale <= largest);
+  }
+  const int32_t qmin = type.qmin(), qmax = type.qmax();
+  if (params.symmetry == Symmetry::kAsymmetric) {
+    for (const int32_t each : params.zero_points) {
+      plain &= (each >= qmin) & (each <= qmax);
+    }
+  } else {
+    const int32_t middle = MiddleCode(type);
+    for (const int32_t each : params.zero_points) {
+      plain &= (each == middle) | (each == qmin) | (each == qmax);
+    }
+  }
+  return plain != 0;
 }
 
 }  // namespace
@@ -216,42 +286,9 @@ Status QuantizationParams::Validate() const {
         std::to_string(scales.size()) + " scales with " + sets + ", expected " +
         (granularity == Granularity::kTensor ? "one" : "at least one"));
   }
-  for (std::size_t i = 0; i < scales.size(); ++i) {
-    const float scale = scales[i];
-    if (!std::isfinite(scale)) {
-      return Wrong(Element("scales", i) + " is " + Text(scale) +
-                   ", expected a finite number");
-    }
-    if (!(scale > 0)) {
-      return Wrong(Element("scales", i) + " is " + Text(scale) +
-                   ", expected a positive number");
-    }
-    if (scale < kSmallestScale || scale > kLargestScale) {
-      return Wrong(Element("scales", i) + " is " + Text(scale) + ", expected " +
-                   Text(kSmallestScale) + " to " + Text(kLargestScale) +
-                   ": it and its reciprocal are normal floats");
-    }
-    const int32_t zero_point = zero_points[i];
-    if (zero_point < type.qmin() || zero_point > type.qmax()) {
-      return Wrong(Element("zero_points", i) + " is " +
-                   std::to_string(zero_point) + ", expected a value of " +
-                   type.Name() + ", " + std::to_string(type.qmin()) + " to " +
-                   std::to_string(type.qmax()));
-    }
-    if (symmetry == Symmetry::kSymmetric &&
-        !IsSymmetricZeroPoint(type, zero_point)) {
-      return Wrong(Element("zero_points", i) + " is " +
-                   std::to_string(zero_point) + " and symmetric, expected " +
-                   (type.is_signed
-                        ? std::string("0")
-                        : std::to_string(int64_t{1} << (type.precision - 1))) +
-                   ", or an end of " + type.Name());
-    }
-    if (std::isinf(RepresentedMin(i)) || std::isinf(RepresentedMax(i))) {
-      return Wrong(Element("scales", i) + " is " + Text(scale) +
-                   " with zero point " + std::to_string(zero_point) +
-                   ", so that values of " + type.Name() +
-                   " stand for infinities, expected a smaller scale");
+  if (!EverySetIsPlain(*this)) {
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateSet(*this, i));
     }
   }
   if (min.has_value() != max.has_value()) {

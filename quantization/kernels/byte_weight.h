@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "quantization/kernels/store_hint.h"
+
 namespace caffe2_quantization {
 namespace kernels {
 
@@ -21,11 +23,8 @@ namespace kernels {
 //              integral |offset| < 2^23, so one rounding)
 enum class ByteWeightFormula { kAffine, kCentered };
 
-// Where the stores of a large output go. kAuto streams past the cache when the
+// dst[i] = f(src[i]) for i < count. kAuto streams past the cache when the
 // output is larger than half of the last cache level.
-enum class StoreHint { kAuto, kCached, kStreaming };
-
-// dst[i] = f(src[i]) for i < count.
 void DequantizeByteWeights(ByteWeightFormula formula, const uint8_t* src,
                            std::size_t count, float scale, float offset,
                            float* dst, StoreHint hint = StoreHint::kAuto);
