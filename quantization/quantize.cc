@@ -9,6 +9,7 @@
 #include "quantization/kernels/isa.h"
 #include "quantization/kernels/nibbles.h"
 #include "quantization/kernels/quantize.h"
+#include "quantization/storage.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -17,21 +18,6 @@ using kernels::kCacheLine;
 using kernels::StoreHint;
 
 constexpr int kMostPackedBits = 4;
-
-template <typename T>
-Status CheckStorage(QuantizedType type) {
-  const int bits = type.precision <= 8 ? 8 : type.precision <= 16 ? 16 : 32;
-  if (type.is_signed == std::is_signed_v<T> && bits == 8 * sizeof(T)) {
-    return Status::Ok();
-  }
-  const auto name = [](int width, bool is_signed) {
-    return QuantizedType{width, is_signed}.Name() + "_t";
-  };
-  return Status::InvalidArgument("quantization: values of " + type.Name() +
-                                 " in an array of " +
-                                 name(8 * sizeof(T), std::is_signed_v<T>) +
-                                 ", expected " + name(bits, type.is_signed));
-}
 
 Status CheckPacked(QuantizedType type) {
   if (type.precision <= kMostPackedBits) return Status::Ok();

@@ -1,0 +1,62 @@
+// Sums of 32 bits, as matrix products and convolutions make them, to codes:
+//
+//   q = round(sum * multiplier) + zero_point, saturated to the type
+//
+// where the multiplier is scale_of_a * scale_of_b / scale_of_result, and the
+// sum is free of the zero points of a and b. In float, rounded half to even; or
+// in fixed point, rounded half upwards, which needs integers alone.
+// kernels/requantize.h has the equations.
+//
+// Thread rule: pure functions; call from any thread.
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_REQUANTIZE_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_REQUANTIZE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "quantization/quantized_type.h"
+#include "quantization/status.h"
+
+namespace caffe2_quantization {
+
+// What sums become.
+struct Requantization {
+  QuantizedType type = QuantizedType::UInt8();
+  int32_t zero_point = 0;
+  // One for all, or one for each index of `axis`.
+  std::vector<float> multipliers = {1.0f};
+  int axis = 0;
+
+  // Ok when multipliers are positive and finite, one or as many as the shape
+  // has channels, and zero_point is a code of the type.
+  Status ValidateFor(const std::vector<int64_t>& shape) const;
+};
+
+// multiplier / 2^right_shift, for arithmetic in integers.
+struct FixedPointMultiplier {
+  int32_t multiplier = 0;
+  int32_t right_shift = 1;
+};
+
+// The nearest to a real multiplier, with multiplier in [2^30, 2^31) where
+// right_shift is below 62, as FBGEMM chooses it
+// (ChooseRequantizationMultiplier); below 2^-32 right_shift stays 62 and
+// multiplier becomes smaller: every sum is rounded to 0 there. An error: not
+// positive, not finite, or 2^30 or more.
+Status ChooseFixedPointMultiplier(float real, FixedPointMultiplier* fixed);
+
+// src and dst are row major, of `shape`. T is int8_t or uint8_t up to 8 bits,
+// int16_t or uint16_t up to 16, int32_t. Errors, with nothing written: what
+// ValidateFor() or ChooseFixedPointMultiplier() refuses, a T that is not the
+// type's.
+template <typename T>
+Status Requantize(const int32_t* src, const std::vector<int64_t>& shape,
+                  const Requantization& requantization, T* dst);
+template <typename T>
+Status RequantizeFixedPoint(const int32_t* src,
+                            const std::vector<int64_t>& shape,
+                            const Requantization& requantization, T* dst);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_REQUANTIZE_H_
