@@ -11,6 +11,15 @@ install(EXPORT caffe2_quantization_targets
   NAMESPACE caffe2_quantization::
   DESTINATION ${package_dir})
 
+# The mathematics, for programs that compute with it: caffe2_quantization::quantization,
+# an archive that needs neither the plugin nor the host.
+install(TARGETS caffe2_quantization_quantization
+  EXPORT caffe2_quantization_math_targets
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT caffe2_quantization_math_targets
+  NAMESPACE caffe2_quantization::
+  DESTINATION ${package_dir})
+
 # The public headers and what they include, in the folders that they name.
 foreach(header IN ITEMS
     observers/attachment.h
@@ -24,9 +33,16 @@ foreach(header IN ITEMS
     operators/byte_weight_parameters.h
     plugin/plugin.h
     quantization/channel_layout.h
+    quantization/choose.h
     quantization/export.h
     quantization/histogram.h
     quantization/kernels/byte_weight.h
+    quantization/kernels/store_hint.h
+    quantization/quantization_params.h
+    quantization/quantization_params_json.h
+    quantization/quantize.h
+    quantization/quantized_type.h
+    quantization/requantize.h
     quantization/status.h
     serialization/per_channel_qtensor.h
     serialization/qtensor_codec.h

@@ -17,8 +17,8 @@ namespace caffe2_quantization {
 inline constexpr std::size_t kPieceValues = 2048;
 
 // A piece: values [offset, offset + count), in runs of run_length that share a
-// pair; run r has a[r] and b[r]. The next piece begins `ahead` further on; 0:
-// where this one ends.
+// pair; run r has a[r] and b[r]. As many values that are read next, or soon,
+// stand `ahead` further on; 0: none do.
 template <typename A, typename B>
 struct Piece {
   std::size_t offset, count, run_length;
@@ -73,6 +73,18 @@ class RunWalker {
  private:
   static constexpr std::size_t kShort = kernels::kShortestFastRun;
 
+  // What follows a piece in memory is what follows in time, unless told.
+  void Emit(std::size_t offset, std::size_t count, std::size_t run_length,
+            const A* a, const B* b) {
+    Emit(offset, count, run_length, a, b, count);
+  }
+  void Emit(std::size_t offset, std::size_t count, std::size_t run_length,
+            const A* a, const B* b, std::size_t ahead) {
+    const std::size_t values = sets_.num_values();
+    if (offset + ahead + count > values) ahead = 0;
+    body_(Piece<A, B>{offset, count, run_length, a, b, ahead});
+  }
+
   // Runs of consecutive sets.
   void Runs(std::size_t offset, std::size_t count, std::size_t run_length,
             const A* a, const B* b) {
@@ -81,7 +93,7 @@ class RunWalker {
         const std::size_t run_end = offset + std::min(run_length, end - offset);
         while (offset < run_end) {
           const std::size_t n = std::min(kPieceValues, run_end - offset);
-          body_(Piece<A, B>{offset, n, n, a, b});
+          Emit(offset, n, n, a, b);
           offset += n;
         }
       }
@@ -90,8 +102,8 @@ class RunWalker {
     const std::size_t runs = kPieceValues / run_length;
     const std::size_t step = runs * run_length;
     for (std::size_t i = 0; i * step < count; ++i) {
-      body_(Piece<A, B>{offset + i * step, std::min(step, count - i * step),
-                        run_length, a + i * runs, b + i * runs});
+      Emit(offset + i * step, std::min(step, count - i * step), run_length,
+           a + i * runs, b + i * runs);
     }
   }
 
@@ -111,8 +123,7 @@ class RunWalker {
     const std::size_t step = std::min(count, kPieceValues / row * row);
     Spread(0, step);
     for (std::size_t done = 0; done < count; done += step) {
-      body_(Piece<A, B>{done, std::min(step, count - done), 1, spread_a_,
-                        spread_b_});
+      Emit(done, std::min(step, count - done), 1, spread_a_, spread_b_);
     }
   }
 
@@ -123,8 +134,7 @@ class RunWalker {
       const std::size_t count = std::min(kPieceValues, row - first);
       Spread(first, count);
       for (std::size_t o = 0; o < outer; ++o) {
-        body_(Piece<A, B>{o * row + first, count, 1, spread_a_, spread_b_,
-                          o + 1 < outer ? row : 0});
+        Emit(o * row + first, count, 1, spread_a_, spread_b_, row);
       }
     }
   }
@@ -149,14 +159,14 @@ class RunWalker {
           at += n;
           filled += n;
           if (filled < kPieceValues) continue;
-          body_(Piece<A, B>{offset, filled, 1, spread_a_, spread_b_});
+          Emit(offset, filled, 1, spread_a_, spread_b_);
           offset += filled;
           filled = 0;
         }
       }
     }
     if (filled > 0) {
-      body_(Piece<A, B>{offset, filled, 1, spread_a_, spread_b_});
+      Emit(offset, filled, 1, spread_a_, spread_b_);
     }
   }
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "benchmarks/quantization/plain_read.h"
@@ -17,13 +18,18 @@ namespace {
 
 constexpr std::size_t kCount = std::size_t{16} << 20;
 
-// Memory as a tensor has it: aligned to a cache line.
+// Memory as a tensor has it: aligned to a cache line; with values that are
+// neither all 0 nor become it.
 template <typename T>
 std::shared_ptr<T> Allocate(std::size_t count) {
   const std::size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
   std::shared_ptr<T> memory(static_cast<T*>(std::aligned_alloc(64, bytes)),
                             [](T* each) { std::free(each); });
-  std::fill_n(reinterpret_cast<char*>(memory.get()), bytes, 1);
+  for (std::size_t i = 0; i < count; ++i) {
+    memory.get()[i] = static_cast<T>(std::is_same_v<T, float>
+                                         ? 0.01f * static_cast<float>(i % 200)
+                                         : static_cast<float>(i % 100 + 2));
+  }
   return memory;
 }
 

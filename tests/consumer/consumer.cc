@@ -5,12 +5,18 @@
 #include <caffe2_quantization/observers/profile.h>
 #include <caffe2_quantization/operators/byte_weight_dequant_op.h>
 #include <caffe2_quantization/plugin/plugin.h>
+#include <caffe2_quantization/quantization/quantization_params.h>
+#include <caffe2_quantization/quantization/quantization_params_json.h>
+#include <caffe2_quantization/quantization/quantize.h>
+#include <caffe2_quantization/quantization/requantize.h>
 #include <caffe2_quantization/serialization/qtensor_codec.h>
 #include <caffe2_quantization/serialization/qtensor_serializer.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "caffe2/core/init.h"
 #include "caffe2/core/workspace.h"
@@ -101,6 +107,31 @@ void MoveAQTensor(const std::string& path) {
   Check(blob.IsType<cq::QTensorCPU>(), "deserializer");
 }
 
+void Quantize() {
+  auto params = cq::QuantizationParams::UInt8Asymmetric();
+  Check(params.FromStatistics(-1, 1).ok(), "FromStatistics");
+  const std::vector<float> values = {-1, 0, 0.5f};
+  std::vector<uint8_t> codes(3);
+  std::vector<float> back(3);
+  Check(cq::Quantize(values.data(), {3}, params, codes.data()).ok() &&
+            cq::Dequantize(codes.data(), {3}, params, back.data()).ok(),
+        "Quantize");
+  for (int i = 0; i < 3; ++i) {
+    Check(std::abs(values[i] - back[i]) <= 2 * params.QuantizationErrorBound(),
+          "error bound");
+  }
+  std::string json;
+  cq::QuantizationParams read;
+  Check(cq::QuantizationParamsToJson(params, &json).ok() &&
+            cq::QuantizationParamsFromJson(json, &read).ok() && read == params,
+        "parameters as JSON");
+  const int32_t sum = 300;
+  cq::Requantization half;
+  half.multipliers = {0.5f};
+  Check(cq::Requantize(&sum, {1}, half, codes.data()).ok() && codes[0] == 150,
+        "Requantize");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -119,5 +150,6 @@ int main(int argc, char** argv) {
         "merge of nothing");
   ObserveANet(&workspace, folder + "/net.minmax");
   MoveAQTensor(folder + "/q.blob");
+  Quantize();
   std::printf("consumer: ok, plugin %s\n", caffe2_quantization_version());
 }
