@@ -152,14 +152,16 @@ struct Padding {
   float width = 0;
 };
 
-// With preserve_sparsity: for each number of bins the range around zero_bin;
-// where all values lie on one side of 0, the range from 0 on. There are
-// num_bins bins, and `below` and `above` empty ones more between them and 0.
+// With preserve_sparsity: for each number of bins, up to `most`, the range
+// around zero_bin; where all values lie on one side of 0, the range from 0 on.
+// There are num_bins bins, and `below` and `above` empty ones more between them
+// and 0.
 std::vector<BinRange> RangesAroundZero(const Bins& bins, int64_t num_bins,
-                                       int64_t zero_bin, int64_t below,
-                                       int64_t above) {
+                                       int64_t zero_bin, int64_t most,
+                                       int64_t below, int64_t above) {
+  const bool one_sided = bins.min >= 0 || bins.max <= 0;
   std::vector<BinRange> ranges;
-  for (int64_t n = 1; n <= num_bins; ++n) {
+  for (int64_t n = 1; n <= (one_sided ? num_bins : most); ++n) {
     if (bins.min >= 0) {
       ranges.push_back({-below, below + n});
     } else if (bins.max <= 0) {
@@ -188,12 +190,14 @@ ChosenRange MinimizeNorm(const Bins& bins, ErrorNorm norm,
   if (!options.preserve_sparsity) {
     best = MinimizeError(counts, norm, Levels(options));
   } else {
+    const auto num_bins = static_cast<int64_t>(counts.size());
     const auto zero_bin =
         static_cast<int64_t>(std::round(-padding.min / padding.width));
-    best = MinimizeError(
-        counts, norm, Levels(options),
-        RangesAroundZero(bins, static_cast<int64_t>(counts.size()), zero_bin,
-                         skipped, padding.above - above));
+    // To the value that is farthest from 0, on both sides.
+    const int64_t most = 2 * std::max(zero_bin, num_bins - zero_bin) + 1;
+    best = MinimizeError(counts, norm, Levels(options),
+                         RangesAroundZero(bins, num_bins, zero_bin, most,
+                                          skipped, padding.above - above));
   }
   ChosenRange range;
   const double unit = norm == ErrorNorm::kL2
@@ -218,10 +222,10 @@ ChosenRange MinimizeKl(const Bins& bins, const ChooseOptions& options) {
   } else {
     const auto zero_bin =
         static_cast<int64_t>(std::round(double{-bins.min} / bins.width));
+    const auto num_bins = static_cast<int64_t>(bins.counts.size());
     best = MinimizeDivergence(
         bins.counts, Levels(options),
-        RangesAroundZero(bins, static_cast<int64_t>(bins.counts.size()),
-                         zero_bin, 0, 0));
+        RangesAroundZero(bins, num_bins, zero_bin, num_bins, 0, 0));
   }
   ChosenRange range;
   range.objective = RangeDivergence(bins.counts, Levels(options), best);
@@ -635,10 +639,15 @@ Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
     result.zero_point = range.zero_point;
   }
   result.objective = range.objective;
-  result.clipped_share = bins.ShareOutside(result.min, result.max);
+  const double half_step = result.scale / 2.0;
+  result.clipped_share =
+      bins.ShareOutside(result.RepresentedMin(options.Codes()) - half_step,
+                        result.RepresentedMax(options.Codes()) + half_step);
   if (result.clipped_share > options.clipped_share_limit) {
-    result.warning = Name(options.method) + " clips " +
-                     Text(100 * result.clipped_share) +
+    const std::string name = options.method == ChooseMethod::kPercentile
+                                 ? "P" + Text(100 * options.percentile)
+                                 : Name(options.method);
+    result.warning = name + " clips " + Text(100 * result.clipped_share) +
                      " % of the values, more than " +
                      Text(100 * options.clipped_share_limit) + " %: [" +
                      Text(result.min) + ", " + Text(result.max) + "] of [" +

@@ -22,8 +22,11 @@
 // is the same. norm_minimization.h and kl_minimization.h have the equations.
 //
 // With preserve_sparsity a method that searches looks at ranges around 0 alone;
-// from 0 on, where all values lie on one side of it. For kKl the zero point
-// still follows the range, as DNNLOWP's does: it may lie next to the middle.
+// from 0 on, where all values lie on one side of it. DNNLOWP's are no wider
+// than the values' own range, so that what lies far off on one side is always
+// clipped; those of kL2 and kL1 here are as wide as it takes. For kKl they are
+// DNNLOWP's, and the zero point still follows the range: it may lie next to the
+// middle.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_H_
@@ -87,8 +90,8 @@ struct Choice {
   // the zero point was rounded.
   float min = 0;
   float max = 0;
-  // Share of the counted values outside [min, max], 0 to 1. Of a bin that the
-  // range cuts, the part outside.
+  // Share of the counted values, 0 to 1, that lie more than half a scale beyond
+  // what the codes represent; of a bin that is cut, the part beyond.
   double clipped_share = 0;
   // The method's own sum over all values, at [min, max]; 0 for kMinMax and
   // kPercentile. Squares and absolute values in the values' own unit,

@@ -127,7 +127,11 @@ double Objective(const std::vector<float>& values, const ChooseOptions& options,
   const auto num_bins = static_cast<int64_t>(counts.size());
   const auto zero_bin = static_cast<int64_t>(std::round(-*min / width));
   double least = std::numeric_limits<double>::infinity();
-  for (int64_t size = 1; size <= num_bins; ++size) {
+  // Symmetric ranges of ours may be wider than all bins.
+  const int64_t most = options.preserve_sparsity && *min < 0
+                           ? 2 * std::max(zero_bin, num_bins - zero_bin) + 1
+                           : num_bins;
+  for (int64_t size = 1; size <= most; ++size) {
     int64_t first = 0;
     int64_t last = num_bins - size;
     if (options.preserve_sparsity) {

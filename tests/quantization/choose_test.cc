@@ -333,6 +333,20 @@ TEST(ChooseFromArrayTest, MseOfSignedTypesIsSymmetric) {
   }
 }
 
+TEST(ChooseFromArrayTest, SymmetricSearchesReachTheFarSide) {
+  TestRandom random;
+  std::vector<float> values(5000);
+  for (float& x : values) x = random.Float(-0.1f, 0.5f);
+  for (const ChooseMethod method : {ChooseMethod::kL2, ChooseMethod::kL2Approx,
+                                    ChooseMethod::kL1, ChooseMethod::kMse}) {
+    ChooseOptions options;
+    options.method = method;
+    options.preserve_sparsity = true;
+    EXPECT_NEAR(Choose(values, options).RepresentedMax(options.type), 0.5, 0.02)
+        << Name(method);
+  }
+}
+
 TEST(ChooseFromArrayTest, ReducedRangeUsesHalfTheCodes) {
   const std::vector<float> values = {-1, 0.5f, 1};
   for (const bool is_signed : {false, true}) {

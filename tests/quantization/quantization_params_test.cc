@@ -286,10 +286,10 @@ TEST(QuantizationParams, FromStatistics) {
   EXPECT_FLOAT_EQ(params.scales[0], 1e-10f / 255);
 
   params = QuantizationParams::ChannelWise(2, QuantizedType::UInt8());
-  ASSERT_TRUE(params.FromStatistics({0.0f, -1.0f}, {2.55f, 1.0f}).ok());
+  ASSERT_TRUE(params.FromStatistics({0.0f, -1.0f}, {2.55f, 1.55f}).ok());
   EXPECT_FLOAT_EQ(params.scales[0], 0.01f);
-  EXPECT_FLOAT_EQ(params.scales[1], 2.0f / 255);
-  EXPECT_EQ(params.zero_points, (std::vector<int32_t>{0, 128}));
+  EXPECT_FLOAT_EQ(params.scales[1], 0.01f);
+  EXPECT_EQ(params.zero_points, (std::vector<int32_t>{0, 100}));
   EXPECT_EQ(params.min, -1.0f);
   EXPECT_EQ(params.max, 2.55f);
   ASSERT_TRUE(params.FromStatistics(0.0f, 1.0f).ok());
