@@ -63,8 +63,10 @@ class Experiment(object):
         # What activations are chosen from, in an order that mixes the classes.
         self.values = self.compute(net.calibration[order], keep=self.blobs)
         self.exact = self.outputs()
+        # Kept: what was chosen, counted, and quantized.
         self.chosen = {}
         self.counted = {}
+        self.changed = {}
 
     def quantized_blobs(self):
         """The activations that an int8 net keeps as codes: not those that pass values on,
@@ -146,8 +148,34 @@ class Experiment(object):
             self.counted[key] = np.histogram(values, bins, (low, high))[0], low, high
         return self.counted[key]
 
-    def weights(self, method, bits, by_channel, symmetric):
-        """{name: what the quantized weights stand for}."""
+    def weights(self, method, bits, by_channel, symmetric, centred=False):
+        """{name: what the quantized weights stand for}.
+
+        centred: of each output channel, less the mean of its errors. No code can stand for
+        that, but a net whose bias takes it up computes nearly so.
+        """
+        if centred:
+            quantized = self.weights(method, bits, by_channel, symmetric)
+            return {name: value + self.mean_error(name, value)
+                    for name, value in quantized.items()}
+        key = (method, bits, by_channel, symmetric)
+        if key not in self.changed:
+            self.changed[key] = self.quantize_weights(*key)
+        return self.changed[key]
+
+    def mean_error(self, name, value):
+        """Of each output channel, in a shape to be added to the weights."""
+        axis = self.net.weights[name]
+        others = tuple(i for i in range(value.ndim) if i != axis)
+        error = self.net.parameters[name].astype(np.float64) - value
+        return error.mean(axis=others, keepdims=True).astype(np.float32)
+
+    def weights_sqnr(self, values):
+        """Of all weights of the net together."""
+        return sqnr(*[np.concatenate([source[name].ravel() for name in sorted(values)])
+                      for source in (self.net.parameters, values)])
+
+    def quantize_weights(self, method, bits, by_channel, symmetric):
         changed = {}
         for name, axis in self.net.weights.items():
             weight = self.net.parameters[name]
@@ -208,6 +236,18 @@ class Report(object):
             line([label] + ["%.1f" % (100 * x) for x in figures + [np.mean(figures)]])
         sys.stdout.flush()
 
+    def own_table(self, title, settings, figure):
+        """The same for any figure: figure(experiment, *arguments)."""
+        print("\n### %s\n" % title)
+        head([""] + [e.net.name for e in self.experiments] + ["mean"])
+        for label, arguments in settings:
+            figures = [figure(e, *arguments) for e in self.experiments]
+            self.figures.append({
+                "table": title, "setting": label,
+                "nets": {e.net.name: x for e, x in zip(self.experiments, figures)}})
+            line([label] + ["%.1f" % x for x in figures + [np.mean(figures)]])
+        sys.stdout.flush()
+
     def grid(self, title, columns, rows, run):
         """A row a method and a column a number; means over the nets, and the worst net.
 
@@ -266,14 +306,23 @@ def compare_activations(report, bits):
 def compare_weights(report, bits):
     settings = []
     for by_channel in (False, True):
+        granularity = "channel" if by_channel else "tensor"
         for method, symmetric in (("MIN_MAX", False), ("MIN_MAX", True), ("L2", True),
                                   ("L1", True), ("KL", True), ("MSE", True)):
-            settings.append(("%s, %s, %s" % ("channel" if by_channel else "tensor", method,
+            settings.append(("%s, %s, %s" % (granularity, method,
                                              "symmetric" if symmetric else "asymmetric"),
-                             (method, by_channel, symmetric)))
-    report.table("Weights in %d bits, activations in float" % bits, settings,
-                 lambda e, method, by_channel, symmetric: e.result(
-                     weights=e.weights(method, bits, by_channel, symmetric)))
+                             (method, by_channel, symmetric, False)))
+    settings += [("channel, %s, symmetric, centred" % method, (method, True, True, True))
+                 for method in ("MIN_MAX", "MSE")]
+
+    def weights(e, method, by_channel, symmetric, centred):
+        return e.weights(method, bits, by_channel, symmetric, centred)
+
+    title = "Weights in %d bits" % bits
+    report.table(title + ", activations in float", settings,
+                 lambda e, *setting: e.result(weights=weights(e, *setting)))
+    report.own_table(title + ": SQNR of the weights themselves, dB", settings,
+                     lambda e, *setting: e.weights_sqnr(weights(e, *setting)))
 
 
 def compare_bins(report, bits):
