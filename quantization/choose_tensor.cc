@@ -11,12 +11,13 @@
 namespace caffe2_quantization {
 namespace {
 
-std::string SetName(const ChannelOrder& order, Granularity granularity,
-                    std::size_t set) {
-  const std::string channel =
-      "channel " + std::to_string(set / order.sets_per_channel());
-  const std::string block =
-      "block " + std::to_string(set % order.sets_per_channel());
+// So many empty channels may have parameters: they are no values' memory.
+constexpr int64_t kMostEmptySets = int64_t{1} << 20;
+
+std::string SetName(const ParameterSets& sets, Granularity granularity,
+                    int64_t set) {
+  const std::string channel = "channel " + std::to_string(set / sets.blocks);
+  const std::string block = "block " + std::to_string(set % sets.blocks);
   switch (granularity) {
     case Granularity::kTensor:
       return "tensor";
@@ -38,108 +39,122 @@ Status NotFinite(const kernels::FloatExtremes<float>& found,
       std::to_string(count) + " values, expected finite values");
 }
 
+// What a symmetric tensor's zero points may be: the middle code, or an end of
+// the codes where all values are on one side of 0.
+bool IsSymmetric(int32_t zero_point, QuantizedType type) {
+  return zero_point == (type.is_signed ? 0 : (type.qmax() + 1) / 2) ||
+         zero_point == type.qmin() || zero_point == type.qmax();
+}
+
 }  // namespace
 
 Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
                        const SetsOptions& sets, const ChooseOptions& options,
                        TensorChoice* choice) {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
-  ChannelOrder order;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChannelOrder::Of(
-      shape, sets.granularity, sets.axis, sets.block_size, &order));
   TensorChoice result;
-  result.sets.resize(order.size());
-  const auto name = [&](std::size_t set) {
-    return SetName(order, sets.granularity, set);
-  };
+  QuantizationParams& params = result.params;
+  params.type = options.Codes();
+  params.granularity = sets.granularity;
+  if (sets.granularity == Granularity::kChannel ||
+      sets.granularity == Granularity::kChannelBlock) {
+    params.axis = sets.axis;
+  }
+  if (sets.granularity == Granularity::kBlock ||
+      sets.granularity == Granularity::kChannelBlock) {
+    params.block_size = sets.block_size;
+  }
+  ParameterSets layout;
+  int64_t num_sets = 0;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.SetsFor(shape, &layout));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      params.NumParameterSetsFor(shape, &num_sets));
+  const auto num_values = static_cast<std::size_t>(layout.num_values());
+  if (num_values == 0 && num_sets > kMostEmptySets) {
+    return Status::OutOfRange(
+        "choosing parameters: a tensor without values has " +
+        std::to_string(num_sets) + " parameter sets, expected " +
+        std::to_string(kMostEmptySets) + " at most");
+  }
+  result.sets.resize(static_cast<std::size_t>(num_sets));
+
   kernels::FloatExtremes<float> extremes;
-  if (options.method == ChooseMethod::kMinMax &&
-      sets.granularity == Granularity::kChannel && order.num_values() != 0) {
-    const ChannelRanges found = FindChannelRanges(values, order.layout());
-    extremes = found.all;
-    if (extremes.left_out() != 0) {
-      return NotFinite(extremes, order.num_values());
+  if (num_values == 0) {
+    for (Choice& set : result.sets) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseFromRange(0, 0, options, &set));
     }
-    for (std::size_t i = 0; i < order.size(); ++i) {
+  } else if (options.method == ChooseMethod::kMinMax &&
+             sets.granularity == Granularity::kChannel) {
+    const ChannelRanges found = FindChannelRanges(
+        values, {layout.outer, layout.channels, layout.inner});
+    extremes = found.all;
+    if (extremes.left_out() != 0) return NotFinite(extremes, num_values);
+    for (std::size_t i = 0; i < result.sets.size(); ++i) {
       CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseFromRange(
           found.mins[i], found.maxs[i], options, &result.sets[i]));
     }
   } else {
     std::vector<float> buffer;
-    const float* in_order = InChannelOrder(values, order.layout(), &buffer);
-    extremes = kernels::MinMax(in_order, order.num_values());
-    if (extremes.left_out() != 0) {
-      return NotFinite(extremes, order.num_values());
-    }
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      const ChannelOrder::Run run = order.RunOf(i);
-      const Status status = ChooseFromArray(in_order + run.begin, run.size,
-                                            options, &result.sets[i]);
-      if (!status.ok()) {
-        return Status::InvalidArgument(name(i) + ": " + status.message());
-      }
+    const float* in_order = InChannelOrder(values, layout, &buffer);
+    extremes = kernels::MinMax(in_order, num_values);
+    if (extremes.left_out() != 0) return NotFinite(extremes, num_values);
+    for (int64_t i = 0; i < num_sets; ++i) {
+      const SetRun run = RunOfSet(layout, i);
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+          ChooseFromArray(in_order + run.begin, run.size, options,
+                          &result.sets[static_cast<std::size_t>(i)]));
     }
   }
 
-  QuantizationParams& params = result.params;
-  params.type = options.Codes();
-  params.granularity = sets.granularity;
-  params.axis = order.by_channel() ? sets.axis : 0;
-  params.block_size = order.by_block() ? sets.block_size : 0;
+  bool symmetric =
+      options.preserve_sparsity || options.method == ChooseMethod::kMse;
   params.scales.clear();
   params.zero_points.clear();
-  params.symmetry =
-      options.preserve_sparsity || options.method == ChooseMethod::kMse
-          ? Symmetry::kSymmetric
-          : Symmetry::kAsymmetric;
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    const Choice& set = result.sets[i];
+  for (int64_t i = 0; i < num_sets; ++i) {
+    const Choice& set = result.sets[static_cast<std::size_t>(i)];
     params.scales.push_back(set.scale);
     params.zero_points.push_back(set.zero_point);
+    symmetric = symmetric && IsSymmetric(set.zero_point, params.type);
     if (!set.warning.empty()) {
-      result.warnings.push_back(name(i) + ": " + set.warning);
+      result.warnings.push_back(SetName(layout, sets.granularity, i) + ": " +
+                                set.warning);
     }
   }
-  if (order.num_values() != 0) {
+  params.symmetry = symmetric ? Symmetry::kSymmetric : Symmetry::kAsymmetric;
+  if (num_values != 0) {
     params.min = extremes.min;
     params.max = extremes.max;
   }
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.ValidateFor(shape));
   *choice = std::move(result);
   return Status::Ok();
 }
 
 Status ClipToRepresented(const float* src, const std::vector<int64_t>& shape,
                          const QuantizationParams& params, float* dst) {
-  ChannelOrder order;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChannelOrder::Of(shape, params, &order));
-  std::vector<float> lowest, highest;
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    const double scale = params.scales[i];
-    const double zero_point = params.zero_points[i];
-    lowest.push_back(
-        static_cast<float>(scale * (params.type.qmin() - zero_point)));
-    highest.push_back(
-        static_cast<float>(scale * (params.type.qmax() - zero_point)));
-  }
-  const ChannelLayout& layout = order.layout();
-  const auto inner = static_cast<std::size_t>(layout.inner);
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.ValidateFor(shape));
+  ParameterSets layout;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.SetsFor(shape, &layout));
+  if (layout.num_values() == 0) return Status::Ok();
   for (int64_t o = 0; o < layout.outer; ++o) {
     for (int64_t c = 0; c < layout.channels; ++c) {
       // Within the channel these are the values from `at` on.
-      std::size_t at = static_cast<std::size_t>(o) * inner;
-      const std::size_t end = at + inner;
+      const int64_t end = (o + 1) * layout.inner;
+      int64_t at = end - layout.inner;
       while (at < end) {
-        const std::size_t block = at / order.values_per_set();
-        const std::size_t size =
-            std::min(end, (block + 1) * order.values_per_set()) - at;
-        const std::size_t set =
-            static_cast<std::size_t>(c) * order.sets_per_channel() + block;
-        for (std::size_t i = 0; i < size; ++i) {
+        const int64_t block =
+            layout.block_size == 0 ? 0 : at / layout.block_size;
+        const int64_t size =
+            layout.block_size == 0
+                ? end - at
+                : std::min(end, (block + 1) * layout.block_size) - at;
+        const auto set = static_cast<std::size_t>(c * layout.blocks + block);
+        const float lowest = params.RepresentedMin(set);
+        const float highest = params.RepresentedMax(set);
+        for (int64_t i = 0; i < size; ++i) {
           // A NaN fails both comparisons.
           const float x = src[i];
-          dst[i] = x < lowest[set]    ? lowest[set]
-                   : x > highest[set] ? highest[set]
-                                      : x;
+          dst[i] = x < lowest ? lowest : x > highest ? highest : x;
         }
         src += size;
         dst += size;

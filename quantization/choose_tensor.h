@@ -29,20 +29,21 @@ struct SetsOptions {
 
 struct TensorChoice {
   // type is options.Codes(): in a reduced range a bit less than options.type,
-  // so that what saturates stays in that range. Symmetric if the options asked
-  // for it: preserve_sparsity, or kMse. min and max are those of the values; of
-  // no values, not set.
+  // so that what saturates stays in that range. Symmetric when the options
+  // asked for it (preserve_sparsity, kMse) and every zero point is one that
+  // QuantizationParams allows then. min and max are those of the values; of no
+  // values, not set.
   QuantizationParams params;
   std::vector<Choice> sets;  // one a parameter set
   // The sets' warnings, each after the set's name ("channel 3: …").
   std::vector<std::string> warnings;
 };
 
-// values holds the product of shape, all finite; a set without values is the
-// range [0, 0]. Errors: those of ChannelOrder::Of and of ChooseFromArray, with
-// the set's name; then *choice is unchanged. kMinMax by channel is one pass
-// over memory on whichever axis; other methods copy the tensor if the channels
-// are not on the first one.
+// values holds the product of shape, all finite; the sets of an empty tensor
+// are of the range [0, 0]. kMinMax by channel is one pass over memory on
+// whichever axis; other methods copy the tensor if the channels are not on its
+// first axis. Errors, *choice is unchanged then: those of ChooseFromArray, and
+// of QuantizationParams::ValidateFor for sets and shape.
 Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
                        const SetsOptions& sets, const ChooseOptions& options,
                        TensorChoice* choice);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "quantization/channel_order.h"
+#include "quantization/kernels/quantize.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -39,19 +40,6 @@ struct Quantizer {
   double lowest;
   double highest;
 };
-
-// What each of a block's values stands for; of a NaN, any number.
-void Represent(const float* x, std::size_t count, const Quantizer& quantizer,
-               float* y) {
-  // Adding and subtracting 3 * 2^51 rounds to whole numbers, half to even, what
-  // is below 2^51; the compiler makes vectors of it and not of nearbyint.
-  constexpr double kRounder = 6755399441055744.0;
-  for (std::size_t i = 0; i < count; ++i) {
-    const double code = std::min(
-        std::max(x[i] / quantizer.scale, quantizer.lowest), quantizer.highest);
-    y[i] = static_cast<float>(((code + kRounder) - kRounder) * quantizer.scale);
-  }
-}
 
 constexpr std::size_t kLanes = 8;
 
@@ -131,13 +119,39 @@ class BlockSums {
 // So that no sum has many more terms than another.
 constexpr std::size_t kBlock = 1024;
 
+// What Quantize and Dequantize make of a block. Code: a type that holds the
+// codes; which one makes no difference.
+template <typename Code>
+void Represent(const float* x, std::size_t count, QuantizedType type,
+               float scale, int32_t zero_point, float* y) {
+  Code codes[kBlock];
+  float inverse, float_zero_point;
+  kernels::PrepareRuns(&scale, &zero_point, 1, &inverse, &float_zero_point);
+  kernels::QuantizeRuns(x, count, count, &inverse, &float_zero_point,
+                        type.qmin(), type.qmax(), codes);
+  kernels::DequantizeRuns(codes, count, count, &scale, &float_zero_point, y);
+}
+
+template <>
+void Represent<int32_t>(const float* x, std::size_t count, QuantizedType,
+                        float scale, int32_t zero_point, float* y) {
+  int32_t codes[kBlock];
+  kernels::QuantizeRuns(x, count, count, &scale, &zero_point, codes);
+  kernels::DequantizeRuns(codes, count, count, &scale, &zero_point, y);
+}
+
 QuantizationError MeasureRun(const float* values, std::size_t count,
-                             const Quantizer& quantizer) {
+                             QuantizedType type, float scale,
+                             int32_t zero_point) {
+  const Quantizer quantizer(type, scale, zero_point);
+  const auto represent = type.precision == 32 ? Represent<int32_t>
+                         : type.is_signed     ? Represent<int16_t>
+                                              : Represent<uint16_t>;
   QuantizationError error;
   float represented[kBlock];
   for (std::size_t done = 0; done < count; done += kBlock) {
     const std::size_t size = std::min(kBlock, count - done);
-    Represent(values + done, size, quantizer, represented);
+    represent(values + done, size, type, scale, zero_point, represented);
     BlockSums sums;
     sums.Add(values + done, represented, size, quantizer.LowerLimit(),
              quantizer.UpperLimit());
@@ -271,19 +285,23 @@ Status MeasureQuantizationError(const float* values,
                                 const QuantizationParams& params,
                                 QuantizationError* all,
                                 std::vector<QuantizationError>* sets) {
-  ChannelOrder order;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChannelOrder::Of(shape, params, &order));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.ValidateFor(shape));
+  ParameterSets layout;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.SetsFor(shape, &layout));
   std::vector<float> buffer;
-  const float* in_order = InChannelOrder(values, order.layout(), &buffer);
+  const float* in_order = InChannelOrder(values, layout, &buffer);
+  // An empty tensor may have a set more than its shape.
+  std::vector<QuantizationError> of_sets(
+      sets == nullptr ? 0 : params.scales.size());
   QuantizationError total;
-  std::vector<QuantizationError> of_sets(sets == nullptr ? 0 : order.size());
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    const ChannelOrder::Run run = order.RunOf(i);
-    const QuantizationError error = MeasureRun(
-        in_order + run.begin, run.size,
-        Quantizer(params.type, params.scales[i], params.zero_points[i]));
+  for (int64_t i = 0; i < layout.num_sets(); ++i) {
+    const auto set = static_cast<std::size_t>(i);
+    const SetRun run = RunOfSet(layout, i);
+    const QuantizationError error =
+        MeasureRun(in_order + run.begin, run.size, params.type,
+                   params.scales[set], params.zero_points[set]);
     total.Merge(error);
-    if (sets != nullptr) of_sets[i] = error;
+    if (sets != nullptr) of_sets[set] = error;
   }
   *all = total;
   if (sets != nullptr) *sets = std::move(of_sets);
@@ -293,7 +311,8 @@ Status MeasureQuantizationError(const float* values,
 Status ExpectQuantizationError(const BinCounts& counts, QuantizedType type,
                                float scale, int32_t zero_point,
                                QuantizationError* error) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckParameters(type, scale, zero_point));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      QuantizationParams(type, scale, zero_point).Validate());
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckLimits(counts.min, counts.max));
   const std::size_t bins = counts.counts.size();
   if (bins == 0) {
@@ -324,7 +343,8 @@ Status ExpectQuantizationError(const BinCounts& counts, QuantizedType type,
 Status ExpectQuantizationError(const Histogram& histogram, float min, float max,
                                QuantizedType type, float scale,
                                int32_t zero_point, QuantizationError* error) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckParameters(type, scale, zero_point));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      QuantizationParams(type, scale, zero_point).Validate());
   QuantizationError result;
   if (histogram.empty()) {
     *error = result;

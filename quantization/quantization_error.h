@@ -62,9 +62,9 @@ QuantizationError MeasureDifference(const float* exact,
                                     const float* approximate,
                                     std::size_t count);
 
-// Of quantizing the values of a tensor and dequantizing them, by the rule of
-// quantization_params.h; y is rounded to float. `sets`, if given, becomes the
-// error of each parameter set. One pass; deterministic as above.
+// Of the values of a tensor: y is what kernels/quantize.h makes of x and back,
+// bit for bit. `sets`, if given, becomes the error of each parameter set. One
+// pass; deterministic as above.
 //
 // values holds the product of shape. An error, and nothing is written, when
 // params are inconsistent or have another number of sets than the shape asks

@@ -153,12 +153,40 @@ TEST(ChooseForTensor, AnEmptyTensorIsTheRangeOfZero) {
   ASSERT_TRUE(ChooseForTensor(nullptr, {3, 0, 4}, {Granularity::kChannel, 0, 0},
                               ChooseOptions(), &choice)
                   .ok());
-  EXPECT_EQ(choice.params.scales.size(), 1u);
+  EXPECT_EQ(choice.params.scales.size(), 3u);
   EXPECT_FALSE(choice.params.min.has_value());
   EXPECT_FALSE(choice.params.max.has_value());
 }
 
-TEST(ChooseForTensor, RefusesWithTheSetsName) {
+TEST(ChooseForTensor, RefusesMoreEmptyChannelsThanAnyoneHas) {
+  TensorChoice choice;
+  const Status status =
+      ChooseForTensor(nullptr, {int64_t{1} << 40, 0},
+                      {Granularity::kChannel, 0, 0}, ChooseOptions(), &choice);
+  EXPECT_EQ(status.message(),
+            "choosing parameters: a tensor without values has 1099511627776 "
+            "parameter sets, expected 1048576 at most");
+}
+
+TEST(ChooseForTensor, NamesTheSetOfAWarning) {
+  std::vector<float> values(2 * 1000);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(i % 1000) / 1000;
+  }
+  ChooseOptions options;
+  options.method = ChooseMethod::kPercentile;
+  options.percentile = 0.9;
+  TensorChoice choice;
+  ASSERT_TRUE(ChooseForTensor(values.data(), {2, 1000},
+                              {Granularity::kChannelBlock, 0, 500}, options,
+                              &choice)
+                  .ok());
+  ASSERT_EQ(choice.warnings.size(), 4u);
+  EXPECT_EQ(choice.warnings[2].rfind("channel 1, block 0: ", 0), 0u)
+      << choice.warnings[2];
+}
+
+TEST(ChooseForTensor, RefusesBadOptionsAndValues) {
   std::vector<float> values(12, 1.0f);
   TensorChoice choice;
   choice.warnings = {"untouched"};
@@ -170,11 +198,11 @@ TEST(ChooseForTensor, RefusesWithTheSetsName) {
     EXPECT_EQ(choice.warnings, std::vector<std::string>{"untouched"});
     return status.message();
   };
-  EXPECT_EQ(message({Granularity::kChannel, -1, 0}, ChooseOptions()),
-            "parameter sets: axis is -1, but there are 2 dimensions, expected "
-            "one of them");
+  EXPECT_EQ(
+      message({Granularity::kChannel, -1, 0}, ChooseOptions()),
+      "quantization parameters: axis is -1, expected one of 2 dimensions");
   EXPECT_EQ(message({Granularity::kBlock, 0, 0}, ChooseOptions()),
-            "parameter sets: block_size is 0, expected 1 or more");
+            "quantization parameters: block_size is 0, expected 1 or more");
   ChooseOptions bad;
   bad.percentile = 2;
   EXPECT_EQ(message({}, bad),
@@ -198,8 +226,11 @@ TEST(ClipToRepresented, BringsEachValueIntoItsSetsRange) {
     QuantizationParams params;
     params.type = kTypes[random.Integer(0, 2)];
     params.granularity = tensor.sets.granularity;
-    params.axis = tensor.sets.axis;
-    params.block_size = tensor.sets.block_size;
+    if (params.IsPerChannel()) params.axis = tensor.sets.axis;
+    if (params.granularity == Granularity::kBlock ||
+        params.granularity == Granularity::kChannelBlock) {
+      params.block_size = tensor.sets.block_size;
+    }
     params.scales.clear();
     params.zero_points.clear();
     for (std::size_t i = 0; i < tensor.num_sets; ++i) {
@@ -261,8 +292,8 @@ TEST(ClipToRepresented, RefusesParamsOfAnotherShape) {
   const Status status =
       ClipToRepresented(values.data(), {3, 4}, params, clipped.data());
   EXPECT_EQ(status.message(),
-            "parameter sets: there are 1 scales and 1 zero points, expected 3 "
-            "of each for the shape");
+            "quantization parameters: 1 sets with granularity channel, "
+            "expected 3 for a tensor of shape [3, 4]");
   EXPECT_EQ(clipped, std::vector<float>(12, 7.0f));
 }
 

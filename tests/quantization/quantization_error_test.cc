@@ -26,6 +26,16 @@ Real Code(Real x, QuantizedType type, Real scale, int32_t zero_point) {
                         Real{1} * type.qmax() - zero_point);
 }
 
+// What a float stands for, as kernels/quantize.h defines it.
+float Represented(float x, QuantizedType type, float scale,
+                  int32_t zero_point) {
+  const float zero = static_cast<float>(zero_point);
+  const float code = std::nearbyint(std::fma(x, 1 / scale, zero));
+  return scale * (std::min(std::max(code, static_cast<float>(type.qmin())),
+                           static_cast<float>(type.qmax())) -
+                  zero);
+}
+
 bool IsClipped(Real x, QuantizedType type, Real scale, int32_t zero_point) {
   return x < scale * (type.qmin() - zero_point - 0.5L) ||
          x > scale * (type.qmax() - zero_point + 0.5L);
@@ -170,9 +180,14 @@ TEST(MeasureQuantizationError, EqualsAPlainLoopForEverySet) {
       shape.push_back(random.Integer(1, 9));
     }
     if (random.OneIn(4)) shape.back() *= 300;
-    params.axis = static_cast<int>(
-        random.Integer(0, static_cast<int64_t>(shape.size()) - 1));
-    params.block_size = random.Integer(1, 70);
+    if (params.IsPerChannel()) {
+      params.axis = static_cast<int>(
+          random.Integer(0, static_cast<int64_t>(shape.size()) - 1));
+    }
+    if (params.granularity == Granularity::kBlock ||
+        params.granularity == Granularity::kChannelBlock) {
+      params.block_size = random.Integer(1, 70);
+    }
     const std::vector<std::size_t> sets = SetOfEachValue(shape, params);
     const std::size_t num_sets =
         *std::max_element(sets.begin(), sets.end()) + 1;
@@ -198,8 +213,7 @@ TEST(MeasureQuantizationError, EqualsAPlainLoopForEverySet) {
       const float scale = params.scales[set];
       const int32_t zero_point = params.zero_points[set];
       x[set].push_back(values[i]);
-      y[set].push_back(static_cast<float>(
-          Code(values[i], params.type, scale, zero_point) * scale));
+      y[set].push_back(Represented(values[i], params.type, scale, zero_point));
       clipped[set] += std::isfinite(values[i]) &&
                       IsClipped(values[i], params.type, scale, zero_point);
     }
@@ -245,25 +259,31 @@ TEST(MeasureQuantizationError, RefusesWhatDoesNotFitTheShape) {
   params.granularity = Granularity::kChannel;
   params.axis = 2;
   EXPECT_EQ(message(params, {3, 4}),
-            "parameter sets: axis is 2, but there are 2 dimensions, expected "
-            "one of them");
+            "quantization parameters: axis is 2, expected one of 2 dimensions");
   params.axis = 1;
   EXPECT_EQ(message(params, {3, 4}),
-            "parameter sets: there are 1 scales and 1 zero points, expected 4 "
-            "of each for the shape");
-  params.granularity = Granularity::kBlock;
-  EXPECT_EQ(message(params, {3, 4}),
-            "parameter sets: block_size is 0, expected 1 or more");
+            "quantization parameters: 1 sets with granularity channel, "
+            "expected 4 for a tensor of shape [3, 4]");
   EXPECT_EQ(message(QuantizationParams(), {3, -4}),
-            "parameter sets: dimension 1 is -4, expected 0 or more");
-  EXPECT_EQ(message(QuantizationParams(), {0, int64_t{1} << 40, 1 << 30}),
-            "parameter sets: the shape has more than 2^62 values, expected "
-            "fewer");
-  QuantizationParams bad;
-  bad.scales = {0};
-  EXPECT_EQ(message(bad, {12}),
-            "parameter set 0: scale is 0, "
-            "expected a positive finite number");
+            "quantization parameters: dimension 1 of the shape is -4, expected "
+            "0 or more");
+  params.axis = 0;
+  params.scales = {1, 0, 1};
+  params.zero_points = {0, 0, 0};
+  EXPECT_NE(message(params, {3, 4}).find("scales[1] is 0"), std::string::npos);
+}
+
+TEST(MeasureQuantizationError, OfAnEmptyTensorIsNone) {
+  QuantizationParams params;
+  params.granularity = Granularity::kChannel;
+  params.scales = {1, 1, 1};
+  params.zero_points = {0, 0, 0};
+  QuantizationError all;
+  std::vector<QuantizationError> sets;
+  ASSERT_TRUE(
+      MeasureQuantizationError(nullptr, {3, 0}, params, &all, &sets).ok());
+  EXPECT_EQ(all.count, 0u);
+  EXPECT_EQ(sets.size(), 3u);
 }
 
 // The expectation by Simpson's rule, exact for parabolas, between all values at
@@ -455,12 +475,15 @@ TEST(ExpectQuantizationError, RefusesWhatHasNoMeaning) {
         .message();
   };
   const BinCounts one = {0, 1, {5}};
-  EXPECT_EQ(message(one, QuantizedType::Int8(), -1, 0),
-            "scale is -1, expected a positive finite number");
-  EXPECT_EQ(message(one, QuantizedType::Int8(), kNan, 0),
-            "scale is nan, expected a positive finite number");
+  EXPECT_EQ(
+      message(one, QuantizedType::Int8(), -1, 0),
+      "quantization parameters: scales[0] is -1, expected a positive number");
+  EXPECT_EQ(
+      message(one, QuantizedType::Int8(), kNan, 0),
+      "quantization parameters: scales[0] is nan, expected a finite number");
   EXPECT_EQ(message(one, QuantizedType::Int8(), 1, 128),
-            "zero point is 128, expected -128 to 127 of int8");
+            "quantization parameters: zero_points[0] is 128, expected a value "
+            "of int8, -128 to 127");
   EXPECT_EQ(message({1, 0, {5}}, QuantizedType::Int8(), 1, 0),
             "expected error: the range is [1, 0], expected two finite numbers, "
             "the smaller one first");
