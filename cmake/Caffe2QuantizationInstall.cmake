@@ -34,10 +34,12 @@ foreach(header IN ITEMS
     plugin/plugin.h
     quantization/channel_layout.h
     quantization/choose.h
+    quantization/choose_tensor.h
     quantization/export.h
     quantization/histogram.h
     quantization/kernels/byte_weight.h
     quantization/kernels/store_hint.h
+    quantization/quantization_error.h
     quantization/quantization_params.h
     quantization/quantization_params_json.h
     quantization/quantize.h

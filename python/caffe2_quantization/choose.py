@@ -37,7 +37,7 @@ Attributes:
     zero_point: the code of 0.
     min: the range the method chose, before 0 was made a part of it.
     max: its end.
-    clipped_share: the share of the values outside of it.
+    clipped_share: the share of the values more than half a scale beyond the codes.
     objective: the method's own sum at that range; 0 for MIN_MAX and P99.
     warning: not empty when the choice is usable and suspect.
 """
