@@ -152,23 +152,25 @@ struct Padding {
   float width = 0;
 };
 
-// With preserve_sparsity: for each number of bins, up to `most`, the range
-// around zero_bin; where all values lie on one side of 0, the range from 0 on.
-// There are num_bins bins, and `below` and `above` empty ones more between them
-// and 0.
-std::vector<BinRange> RangesAroundZero(const Bins& bins, int64_t num_bins,
-                                       int64_t zero_bin, int64_t most,
-                                       int64_t below, int64_t above) {
-  const bool one_sided = bins.min >= 0 || bins.max <= 0;
+// With preserve_sparsity: for each number of bins from `first` to `last` the
+// range around zero_bin.
+std::vector<BinRange> RangesAround(int64_t zero_bin, int64_t first,
+                                   int64_t last) {
   std::vector<BinRange> ranges;
-  for (int64_t n = 1; n <= (one_sided ? num_bins : most); ++n) {
-    if (bins.min >= 0) {
-      ranges.push_back({-below, below + n});
-    } else if (bins.max <= 0) {
-      ranges.push_back({num_bins - n, n + above});
-    } else {
-      ranges.push_back({zero_bin - n / 2, n});
-    }
+  for (int64_t n = first; n <= last; ++n) {
+    ranges.push_back({zero_bin - n / 2, n});
+  }
+  return ranges;
+}
+
+// The same of values on one side of 0, which lies `below` bins below bin 0 or
+// `above` bins above the last: the ranges from 0 on.
+std::vector<BinRange> RangesFromZero(bool is_positive, int64_t num_bins,
+                                     int64_t below, int64_t above) {
+  std::vector<BinRange> ranges;
+  for (int64_t n = 1; n <= num_bins; ++n) {
+    ranges.push_back(is_positive ? BinRange{-below, below + n}
+                                 : BinRange{num_bins - n, n + above});
   }
   return ranges;
 }
@@ -186,26 +188,38 @@ ChosenRange MinimizeNorm(const Bins& bins, ErrorNorm norm,
   counts.resize(counts.size() + above);
   const int64_t skipped = padding.below - below;
 
+  const int levels = Levels(options);
+  const auto num_bins = static_cast<int64_t>(counts.size());
+  const auto error = [&](BinRange range) {
+    return RangeError(counts, norm, levels, static_cast<double>(range.start),
+                      static_cast<double>(range.size));
+  };
   BinRange best;
   if (!options.preserve_sparsity) {
-    best = MinimizeError(counts, norm, Levels(options));
+    best = MinimizeError(counts, norm, levels);
+  } else if (bins.min >= 0 || bins.max <= 0) {
+    best = MinimizeError(counts, norm, levels,
+                         RangesFromZero(bins.min >= 0, num_bins, skipped,
+                                        padding.above - above));
   } else {
-    const auto num_bins = static_cast<int64_t>(counts.size());
     const auto zero_bin =
         static_cast<int64_t>(std::round(-padding.min / padding.width));
-    // To the value that is farthest from 0, on both sides.
+    best = MinimizeError(counts, norm, levels,
+                         RangesAround(zero_bin, 1, num_bins));
+    // DNNLOWP ends here. Wider ones reach the value that is farthest from 0.
     const int64_t most = 2 * std::max(zero_bin, num_bins - zero_bin) + 1;
-    best = MinimizeError(counts, norm, Levels(options),
-                         RangesAroundZero(bins, num_bins, zero_bin, most,
-                                          skipped, padding.above - above));
+    if (most > num_bins) {
+      constexpr double kWorthwhile = 0.99;
+      const BinRange wider = MinimizeError(
+          counts, norm, levels, RangesAround(zero_bin, num_bins + 1, most));
+      if (error(wider) < kWorthwhile * error(best)) best = wider;
+    }
   }
   ChosenRange range;
   const double unit = norm == ErrorNorm::kL2
                           ? double{padding.width} * padding.width
                           : double{padding.width};
-  range.objective = unit * RangeError(counts, norm, Levels(options),
-                                      static_cast<double>(best.start),
-                                      static_cast<double>(best.size));
+  range.objective = unit * error(best);
   const int64_t start = best.start + skipped;
   range.max =
       padding.min + padding.width * static_cast<float>(start + best.size);
@@ -220,12 +234,13 @@ ChosenRange MinimizeKl(const Bins& bins, const ChooseOptions& options) {
   if (!options.preserve_sparsity) {
     best = MinimizeDivergence(bins.counts, Levels(options));
   } else {
+    const auto num_bins = static_cast<int64_t>(bins.counts.size());
     const auto zero_bin =
         static_cast<int64_t>(std::round(double{-bins.min} / bins.width));
-    const auto num_bins = static_cast<int64_t>(bins.counts.size());
-    best = MinimizeDivergence(
-        bins.counts, Levels(options),
-        RangesAroundZero(bins, num_bins, zero_bin, num_bins, 0, 0));
+    best =
+        MinimizeDivergence(bins.counts, Levels(options),
+                           bins.min >= 0 ? RangesFromZero(true, num_bins, 0, 0)
+                                         : RangesAround(zero_bin, 1, num_bins));
   }
   ChosenRange range;
   range.objective = RangeDivergence(bins.counts, Levels(options), best);

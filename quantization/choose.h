@@ -24,9 +24,9 @@
 // With preserve_sparsity a method that searches looks at ranges around 0 alone;
 // from 0 on, where all values lie on one side of it. DNNLOWP's are no wider
 // than the values' own range, so that what lies far off on one side is always
-// clipped; those of kL2 and kL1 here are as wide as it takes. For kKl they are
-// DNNLOWP's, and the zero point still follows the range: it may lie next to the
-// middle.
+// clipped; kL2 and kL1 here take a wider one that has less than 99 % of the
+// error. For kKl they are DNNLOWP's, and the zero point still follows the
+// range: it may lie next to the middle.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_H_

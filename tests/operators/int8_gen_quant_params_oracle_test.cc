@@ -163,6 +163,14 @@ double Objective(const std::vector<float>& values, const ChooseOptions& options,
   return least;
 }
 
+// How many empty bins the host adds between the values and 0; each costs it
+// time, and memory.
+double PaddingBins(const std::vector<float>& values) {
+  const auto [min, max] = std::minmax_element(values.begin(), values.end());
+  const double nearest = std::max({0.0f, *min, -*max});
+  return nearest == 0 || *min == *max ? 0 : nearest / (*max - *min) * 2048;
+}
+
 class Comparison {
  public:
   ~Comparison() {
@@ -203,7 +211,7 @@ class Comparison {
       return;
     }
     const auto [min, max] = std::minmax_element(values.begin(), values.end());
-    if (options.method != ChooseMethod::kMinMax && (*min > 0 || *max < 0)) {
+    if (options.method != ChooseMethod::kMinMax && (*min > 0 || *max <= 0)) {
       // Symmetric, the host then looks at ranges up to half of the values; its
       // descent's floats overflow beyond about 2^40.
       EXPECT_GE(SquaredError(values, host), SquaredError(values, choice));
@@ -251,9 +259,11 @@ int SlowTensors() {
 TEST(Int8GenQuantParamsOracle, SameChoiceOver1000Tensors) {
   TestRandom random;
   Comparison comparison;
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 1000;) {
     std::string what;
     const auto values = RandomTensor(&random, &what);
+    if (PaddingBins(values) > 1e6) continue;
+    ++i;
     SCOPED_TRACE(what);
     for (const char* kind : {"MIN_MAX", "P99", "L2_APPROX"}) {
       comparison.Compare(values, kind, false);
@@ -274,6 +284,7 @@ TEST(Int8GenQuantParamsOracle, SameSymmetricSearches) {
     const auto values = RandomTensor(&random, &what);
     SCOPED_TRACE(what);
     const auto [min, max] = std::minmax_element(values.begin(), values.end());
+    if (PaddingBins(values) > 4096) continue;
     for (const char* kind : {"L2", "L2_APPROX", "L1", "KL"}) {
       // KL is not defined for what lies on one side of 0, and L1 would make the
       // host search for minutes.
