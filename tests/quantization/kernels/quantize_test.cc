@@ -164,7 +164,9 @@ TEST(QuantizeKernels, NibblesAreThePackedCodes) {
                                        runs.zero_points.data(), got, streaming);
         FlushStream();
         ASSERT_LE(done, runs.count);
-        ASSERT_EQ(std::memcmp(got, wanted.data(), done * sizeof(float)), 0);
+        // memcmp takes no null, which an empty vector has.
+        ASSERT_TRUE(done == 0 ||
+                    std::memcmp(got, wanted.data(), done * sizeof(float)) == 0);
       }
     }
   });
