@@ -7,6 +7,9 @@ namespace caffe2_quantization {
 #define OPERATOR(name) void Register##name();
 #include "operators/operator_list.inc"
 #undef OPERATOR
+#define OPERATOR(name) void RegisterOnednn##name();
+#include "operators/int8/operator_list.inc"
+#undef OPERATOR
 
 caffe2::OpSchema& NewSchema(const char* name, const char* file, int line) {
   return caffe2::OpSchemaRegistry::NewSchema(name, file, line);
@@ -26,6 +29,9 @@ void RegisterNoGradient(const char* name) {
 void RegisterOperators() {
 #define OPERATOR(name) Register##name();
 #include "operators/operator_list.inc"
+#undef OPERATOR
+#define OPERATOR(name) RegisterOnednn##name();
+#include "operators/int8/operator_list.inc"
 #undef OPERATOR
 }
 

@@ -35,7 +35,7 @@ caffe2::OpSchema& NewSchema(const char* name, const char* file, int line);
 // that names it.
 void RegisterNoGradient(const char* name);
 
-// Every operator of operator_list.inc.
+// Every operator of operator_list.inc and int8/operator_list.inc.
 void RegisterOperators();
 
 }  // namespace caffe2_quantization

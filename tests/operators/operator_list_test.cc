@@ -23,6 +23,30 @@ TEST(OperatorList, EachHasACreatorAndASchema) {
   }
 }
 
+const char* const kOnednnOperators[] = {
+#define OPERATOR(name) #name,
+#include "operators/int8/operator_list.inc"
+#undef OPERATOR
+};
+
+TEST(OperatorList, OnednnHasEachUnderEverySuffixOfDnnlowp) {
+  auto* registry = caffe2::CPUOperatorRegistry();
+  const std::string engine = "_ENGINE_";
+  for (const std::string name : kOnednnOperators) {
+    EXPECT_NE(caffe2::OpSchemaRegistry::Schema(name), nullptr) << name;
+    int found = 0;
+    const std::string dnnlowp = name + engine + "DNNLOWP";
+    for (const std::string& key : registry->Keys()) {
+      if (key.compare(0, dnnlowp.size(), dnnlowp) != 0) continue;
+      ++found;
+      const std::string ours =
+          name + engine + "ONEDNN" + key.substr(dnnlowp.size());
+      EXPECT_TRUE(registry->Has(ours)) << ours;
+    }
+    EXPECT_GT(found, 0) << name;
+  }
+}
+
 TEST(OperatorList, EachHasARowInTheDocumentation) {
   const char* root = std::getenv("CAFFE2_QUANTIZATION_SOURCE_DIR");
   ASSERT_NE(root, nullptr) << "run by ctest";
@@ -30,10 +54,11 @@ TEST(OperatorList, EachHasARowInTheDocumentation) {
   ASSERT_TRUE(stream);
   std::ostringstream text;
   text << stream.rdbuf();
-  for (const char* name : kOperators) {
-    EXPECT_NE(text.str().find("`" + std::string(name) + "`"), std::string::npos)
-        << name;
-  }
+  const auto expect_row = [&](const std::string& name) {
+    EXPECT_NE(text.str().find("`" + name + "`"), std::string::npos) << name;
+  };
+  for (const char* name : kOperators) expect_row(name);
+  for (const char* name : kOnednnOperators) expect_row(name);
 }
 
 }  // namespace
