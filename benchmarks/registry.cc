@@ -56,6 +56,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
   using namespace caffe2_quantization;
   if (g_cases.empty()) {
     AddByteWeightDequantBenchmarks();
+    AddInt8QuantizeBenchmarks();
     AddQTensorCodecBenchmarks();
     AddQTensorFCBenchmarks();
     AddQTensorLoadBenchmarks();

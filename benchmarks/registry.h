@@ -43,6 +43,7 @@ std::unique_ptr<BenchmarkRun> MakeRun(Body body) {
 void AddByteWeightDequantBenchmarks();
 void AddChooseBenchmarks();
 void AddHistogramBenchmarks();
+void AddInt8QuantizeBenchmarks();
 void AddMinMaxBenchmarks();
 void AddObserverBenchmarks();
 void AddQTensorCodecBenchmarks();
