@@ -20,17 +20,20 @@ B = np.array([0, 1], np.float32)
 Y = X.dot(W.T) + B
 
 
-
-def run_upstream(name, folder):
+def run_upstream(name, folder, *options):
     """Runs a file of the wheel's; returns what it printed."""
+    done = start_upstream(name, folder, *options)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def start_upstream(name, folder, *options):
     runner = os.path.join(conftest.CHECKOUT, "tests", "upstream", "run.py")
     env = dict(os.environ, PYTHONPATH=conftest.PYTHON_FOLDER,
                CAFFE2_QUANTIZATION_PLUGIN=conftest.PLUGIN)
-    done = subprocess.run(
-        [sys.executable, runner, name], cwd=str(folder), env=env,
+    return subprocess.run(
+        [sys.executable, runner] + list(options) + [name], cwd=str(folder), env=env,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
 
 
 @pytest.mark.parametrize("name, tests", [
@@ -43,6 +46,27 @@ def run_upstream(name, folder):
 ])
 def test_that_checks_itself(name, tests, tmp_path):
     assert "\nRan %d test" % tests in run_upstream(name, tmp_path)
+
+
+@pytest.mark.parametrize("name, tests", [
+    ("dequantize_dnnlowp_op_test.py", 1),
+    ("quantize_dnnlowp_op_test.py", 1),
+])
+def test_that_checks_our_engine(name, tests, tmp_path):
+    printed = run_upstream(name, tmp_path, "--engine", "ONEDNN")
+    assert "\nRan %d test" % tests in printed
+
+
+def test_an_operator_that_an_engine_lacks_is_an_error(tmp_path):
+    done = start_upstream("quantize_dnnlowp_op_test.py", tmp_path, "--engine", "NONE")
+    assert done.returncode != 0
+    assert "there is no operator Quantize_ENGINE_NONE" in done.stdout
+
+
+def test_a_file_without_an_engine_is_an_error(tmp_path):
+    done = start_upstream("observer_test.py", tmp_path, "--engine", "ONEDNN")
+    assert done.returncode != 0
+    assert "names no DNNLOWP engine" in done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,121 @@
 """Runs a file of the installed caffe2/quantization/server with our modules in place.
 
     run.py observer_test.py
+    run.py --engine ONEDNN quantize_dnnlowp_op_test.py
 
 The wheel has the file, but not the module dnnlowp_pybind11 that it imports. A file
 that only defines test cases has them run; the process fails if one does.
+
+With --engine, engine names in the file and in the modules of its folder become ours:
+each string that is DNNLOWP, with or without a suffix, gets the other name before the
+suffix. An operator of that engine that does not exist is an error, where the host
+would take its own without a word.
 """
 
+import argparse
+import ast
+import importlib.abc
+import importlib.machinery
 import os
-import runpy
+import re
 import sys
+import types
 import unittest
 
 import caffe2_quantization
-from caffe2.python import workspace
+from caffe2.python import core, workspace
 
-if __name__ == "__main__":
+UPSTREAM_ENGINE = re.compile(r"DNNLOWP(?=_|$)")
+
+
+class RenameEngines(ast.NodeTransformer):
+    """Renames engines in a syntax tree, and counts them."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.count = 0
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, str) and UPSTREAM_ENGINE.match(node.value):
+            self.count += 1
+            value = UPSTREAM_ENGINE.sub(self.engine, node.value, 1)
+            return ast.copy_location(ast.Constant(value=value, kind=None), node)
+        return node
+
+
+class Loader(importlib.machinery.SourceFileLoader):
+    """Compiles a module's source with its engines renamed."""
+
+    engine = None
+
+    def get_code(self, fullname):
+        # Never from the cache of compiled files, which has the names as they were.
+        path = self.get_filename(fullname)
+        tree, _ = renamed(self.get_data(path), path, self.engine)
+        return compile(tree, path, "exec")
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Finds the modules in one folder of one package for Loader."""
+
+    def __init__(self, package):
+        self.prefix = package.__name__ + "."
+        self.path = list(package.__path__)
+
+    def find_spec(self, fullname, path=None, target=None):
+        if not fullname.startswith(self.prefix):
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, self.path)
+        if spec is None or not isinstance(spec.loader,
+                                          importlib.machinery.SourceFileLoader):
+            return spec
+        spec.loader = Loader(fullname, spec.origin)
+        return spec
+
+
+def renamed(source, path, engine):
+    """Returns the tree of a source, and how many engine names changed in it."""
+    tree = ast.parse(source, path)
+    rename = RenameEngines(engine)
+    return ast.fix_missing_locations(rename.visit(tree)), rename.count
+
+
+def refuse_missing_operators(engine):
+    """Makes core.CreateOperator fail where the host would choose another engine."""
+    registered = set(workspace.RegisteredOperators())
+    create = core.CreateOperator
+
+    def checked(operator_type, *args, **kwargs):
+        op = create(operator_type, *args, **kwargs)
+        key = "%s_ENGINE_%s" % (op.type, op.engine)
+        if op.engine.startswith(engine) and key not in registered:
+            raise NotImplementedError("there is no operator " + key)
+        return op
+
+    core.CreateOperator = checked
+
+
+def run_file(path, engine):
+    """Runs a file as a program does; returns its names."""
+    with open(path, "rb") as stream:
+        source = stream.read()
+    code = source
+    if engine is not None:
+        code, count = renamed(source, path, engine)
+        if count == 0:
+            sys.exit("%s names no DNNLOWP engine" % path)
+    module = types.ModuleType("__main__")
+    module.__file__ = path
+    sys.modules["__main__"] = module
+    exec(compile(code, path, "exec"), module.__dict__)
+    return module
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file")
+    parser.add_argument("--engine", help="for DNNLOWP in engine names, such as ONEDNN")
+    arguments, rest = parser.parse_known_args()
     workspace.GlobalInit(["upstream", "--caffe2_log_level=3"])
     caffe2_quantization.load()
 
@@ -22,11 +123,20 @@ if __name__ == "__main__":
     from caffe2_quantization import dnnlowp_pybind11
 
     dnnlowp_pybind11.install()
-    path = os.path.join(os.path.dirname(server.__file__), sys.argv[1])
-    sys.argv[:] = [path] + sys.argv[2:]
-    cases = [each for each in runpy.run_path(path, run_name="__main__").values()
+    if arguments.engine is not None:
+        Loader.engine = arguments.engine
+        sys.meta_path.insert(0, Finder(server))
+        refuse_missing_operators(arguments.engine)
+    path = os.path.join(os.path.dirname(server.__file__), arguments.file)
+    sys.argv[:] = [path] + rest
+    module = run_file(path, arguments.engine)
+    cases = [each for each in vars(module).values()
              if isinstance(each, type) and issubclass(each, unittest.TestCase)]
     if cases:
         load = unittest.defaultTestLoader.loadTestsFromTestCase
         suite = unittest.TestSuite(load(case) for case in cases)
         sys.exit(not unittest.TextTestRunner().run(suite).wasSuccessful())
+
+
+if __name__ == "__main__":
+    main()
