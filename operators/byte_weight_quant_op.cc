@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "quantization/channel_ranges.h"
 #include "operators/registration.h"
+#include "quantization/channel_ranges.h"
 
 namespace caffe2_quantization {
 

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "operators/byte_weight_parameters.h"
-#include "quantization/channel_ranges.h"
 #include "operators/registration.h"
+#include "quantization/channel_ranges.h"
 #include "serialization/qtensor_codec.h"
 #include "serialization/qtensor_validation.h"
 
