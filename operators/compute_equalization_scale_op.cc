@@ -36,7 +36,9 @@ std::vector<float> ColumnMaxima(caffe2::OperatorBase* op, int index) {
     }
   }
   std::vector<float> maxima(columns);
-  std::memcpy(maxima.data(), bits.data(), columns * sizeof(float));
+  if (columns > 0) {
+    std::memcpy(maxima.data(), bits.data(), columns * sizeof(float));
+  }
   const auto bad = std::find_if(maxima.begin(), maxima.end(), [](float each) {
     return !std::isfinite(each);
   });
