@@ -279,7 +279,7 @@ TEST(Int8GenQuantParamsOracle, SameChoiceOver1000Tensors) {
 TEST(Int8GenQuantParamsOracle, SameSymmetricSearches) {
   TestRandom random;
   Comparison comparison;
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < 60 * SlowTensors(); ++i) {
     std::string what;
     const auto values = RandomTensor(&random, &what);
     SCOPED_TRACE(what);
