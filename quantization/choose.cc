@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <limits>
 
@@ -10,6 +9,7 @@
 #include "quantization/kernels/min_max.h"
 #include "quantization/kl_minimization.h"
 #include "quantization/norm_minimization.h"
+#include "quantization/number_text.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -34,12 +34,6 @@ std::string Upper(std::string text) {
   for (char& each : text) {
     if (each >= 'a' && each <= 'z') each = static_cast<char>(each - 'a' + 'A');
   }
-  return text;
-}
-
-std::string Text(double value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.9g", value);
   return text;
 }
 
@@ -77,7 +71,7 @@ double ScaleByOptions(double scale, const ChooseOptions& options) {
 struct Bins {
   explicit Bins(const BinCounts& given) : counts(given.counts) {
     min = given.min;
-    float max = given.max;
+    max = given.max;
     const std::size_t merged = (counts.size() + kMostBins - 1) / kMostBins;
     if (merged > 1) {
       const float given_width = (max - min) / counts.size();
@@ -90,7 +84,6 @@ struct Bins {
     }
     width = (max - min) / counts.size();
     for (const uint64_t count : counts) total += static_cast<double>(count);
-    this->max = max;
   }
 
   double ShareOutside(double low, double high) const {
@@ -207,11 +200,11 @@ ChosenRange MinimizeNorm(const Bins& bins, ErrorNorm norm,
     best = MinimizeError(counts, norm, levels,
                          RangesAround(zero_bin, 1, num_bins));
     // DNNLOWP ends here. Wider ones reach the value that is farthest from 0.
-    const int64_t most = 2 * std::max(zero_bin, num_bins - zero_bin) + 1;
-    if (most > num_bins) {
+    const int64_t widest = 2 * std::max(zero_bin, num_bins - zero_bin) + 1;
+    if (widest > num_bins) {
       constexpr double kWorthwhile = 0.99;
       const BinRange wider = MinimizeError(
-          counts, norm, levels, RangesAround(zero_bin, num_bins + 1, most));
+          counts, norm, levels, RangesAround(zero_bin, num_bins + 1, widest));
       if (error(wider) < kWorthwhile * error(best)) best = wider;
     }
   }
@@ -398,7 +391,7 @@ ChosenRange Percentile(const Bins& bins, double percentile) {
   return range;
 }
 
-// Scales up to the one that clips nothing: as many as there are bins, then
+// Scales up to the one that clips nothing, at even distances, then more closely
 // between the neighbours of the best.
 ChosenRange MinimizeMse(const Bins& bins, const ChooseOptions& options) {
   const QuantizedType codes = options.Codes();
@@ -498,18 +491,18 @@ Status ChooseOptions::Validate() const {
   }
   if (!(percentile > 0 && percentile <= 1)) {
     return Status::InvalidArgument("choosing parameters: percentile is " +
-                                   Text(percentile) +
+                                   NineDigits(percentile) +
                                    ", expected a share above 0 and up to 1");
   }
   if (!(smallest_scale >= 0) || std::isinf(smallest_scale)) {
     return Status::InvalidArgument("choosing parameters: smallest_scale is " +
-                                   Text(smallest_scale) +
+                                   NineDigits(smallest_scale) +
                                    ", expected 0 or a positive number");
   }
   if (!(clipped_share_limit >= 0 && clipped_share_limit <= 1)) {
     return Status::InvalidArgument(
         "choosing parameters: clipped_share_limit is " +
-        Text(clipped_share_limit) + ", expected a share, 0 to 1");
+        NineDigits(clipped_share_limit) + ", expected a share, 0 to 1");
   }
   return Status::Ok();
 }
@@ -527,7 +520,8 @@ Status ChooseFromRange(float min, float max, const ChooseOptions& options,
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
   if (!std::isfinite(min) || !std::isfinite(max) || min > max) {
     return Status::InvalidArgument(
-        "choosing parameters: the range is [" + Text(min) + ", " + Text(max) +
+        "choosing parameters: the range is [" + NineDigits(min) + ", " +
+        NineDigits(max) +
         "], expected two finite numbers, the smaller one first");
   }
   const QuantizedType codes = options.Codes();
@@ -601,17 +595,15 @@ Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
     return Status::Ok();
   }
   const Bins bins(counts);
+  const bool has_bins =
+      bins.total > 0 && bins.width > 0 && !std::isinf(bins.width);
   // Where the smallest scale represents everything, clipping gains nothing.
   const bool is_norm = options.method != ChooseMethod::kKl &&
                        options.method != ChooseMethod::kPercentile;
   const double extent =
       std::max(double{counts.max}, 0.0) - std::min(double{counts.min}, 0.0);
-  if (is_norm &&
-      extent / (Levels(options) - 1) < double{options.smallest_scale}) {
-    *choice = whole;
-    return Status::Ok();
-  }
-  if (bins.total == 0 || !(bins.width > 0) || std::isinf(bins.width)) {
+  const bool is_fine = extent / (Levels(options) - 1) < options.smallest_scale;
+  if (!has_bins || (is_norm && is_fine)) {
     *choice = whole;
     return Status::Ok();
   }
@@ -660,13 +652,14 @@ Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
                         result.RepresentedMax(options.Codes()) + half_step);
   if (result.clipped_share > options.clipped_share_limit) {
     const std::string name = options.method == ChooseMethod::kPercentile
-                                 ? "P" + Text(100 * options.percentile)
+                                 ? "P" + NineDigits(100 * options.percentile)
                                  : Name(options.method);
-    result.warning = name + " clips " + Text(100 * result.clipped_share) +
+    result.warning = name + " clips " + NineDigits(100 * result.clipped_share) +
                      " % of the values, more than " +
-                     Text(100 * options.clipped_share_limit) + " %: [" +
-                     Text(result.min) + ", " + Text(result.max) + "] of [" +
-                     Text(counts.min) + ", " + Text(counts.max) + "]";
+                     NineDigits(100 * options.clipped_share_limit) + " %: [" +
+                     NineDigits(result.min) + ", " + NineDigits(result.max) +
+                     "] of [" + NineDigits(counts.min) + ", " +
+                     NineDigits(counts.max) + "]";
   }
   *choice = std::move(result);
   return Status::Ok();

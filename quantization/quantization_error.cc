@@ -2,24 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <string>
 #include <utility>
 
 #include "quantization/channel_order.h"
 #include "quantization/kernels/quantize.h"
+#include "quantization/number_text.h"
 
 namespace caffe2_quantization {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-std::string Text(double value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.9g", value);
-  return text;
-}
 
 // One pair of scale and zero point, in double, where scale * code is exact.
 struct Quantizer {
@@ -224,7 +218,8 @@ Status CheckLimits(float min, float max) {
     return Status::Ok();
   }
   return Status::InvalidArgument(
-      "expected error: the range is [" + Text(min) + ", " + Text(max) +
+      "expected error: the range is [" + NineDigits(min) + ", " +
+      NineDigits(max) +
       "], expected two finite numbers, the smaller one first");
 }
 
@@ -356,9 +351,9 @@ Status ExpectQuantizationError(const Histogram& histogram, float min, float max,
   const double upper = histogram.upper_edge();
   if (min > lower + width || max < upper - width) {
     return Status::InvalidArgument(
-        "expected error: the values' range is [" + Text(min) + ", " +
-        Text(max) + "], but the histogram's outermost bins end at " +
-        Text(lower) + " and " + Text(upper) +
+        "expected error: the values' range is [" + NineDigits(min) + ", " +
+        NineDigits(max) + "], but the histogram's outermost bins end at " +
+        NineDigits(lower) + " and " + NineDigits(upper) +
         ", expected limits inside of these bins");
   }
   const Quantizer quantizer(type, scale, zero_point);

@@ -9,17 +9,12 @@
 #include <utility>
 
 #include "quantization/choose.h"
+#include "quantization/number_text.h"
 
 namespace caffe2_quantization {
 namespace {
 
 constexpr int64_t kLargestCount = std::numeric_limits<int64_t>::max();
-
-// The fewest digits that read back as the same float.
-std::string Text(float value) {
-  char text[32];
-  return std::string(text, std::to_chars(text, std::end(text), value).ptr);
-}
 
 Status Wrong(const std::string& what) {
   return Status::InvalidArgument("quantization parameters: " + what);
@@ -78,16 +73,17 @@ Status ValidateSet(const QuantizationParams& params, std::size_t i) {
   constexpr float kLargestScale = QuantizationParams::kLargestScale;
   const float scale = params.scales[i];
   if (!std::isfinite(scale)) {
-    return Wrong(Element("scales", i) + " is " + Text(scale) +
+    return Wrong(Element("scales", i) + " is " + ShortestText(scale) +
                  ", expected a finite number");
   }
   if (!(scale > 0)) {
-    return Wrong(Element("scales", i) + " is " + Text(scale) +
+    return Wrong(Element("scales", i) + " is " + ShortestText(scale) +
                  ", expected a positive number");
   }
   if (scale < kSmallestScale || scale > kLargestScale) {
-    return Wrong(Element("scales", i) + " is " + Text(scale) + ", expected " +
-                 Text(kSmallestScale) + " to " + Text(kLargestScale) +
+    return Wrong(Element("scales", i) + " is " + ShortestText(scale) +
+                 ", expected " + ShortestText(kSmallestScale) + " to " +
+                 ShortestText(kLargestScale) +
                  ": it and its reciprocal are normal floats");
   }
   const int32_t zero_point = params.zero_points[i];
@@ -107,7 +103,7 @@ Status ValidateSet(const QuantizationParams& params, std::size_t i) {
   }
   if (std::isinf(params.RepresentedMin(i)) ||
       std::isinf(params.RepresentedMax(i))) {
-    return Wrong(Element("scales", i) + " is " + Text(scale) +
+    return Wrong(Element("scales", i) + " is " + ShortestText(scale) +
                  " with zero point " + std::to_string(zero_point) +
                  ", so that values of " + params.type.Name() +
                  " stand for infinities, expected a smaller scale");
@@ -300,12 +296,12 @@ Status QuantizationParams::Validate() const {
   for (const auto& [name, value] :
        {std::pair<const char*, float>("min", *min), {"max", *max}}) {
     if (std::isfinite(value)) continue;
-    return Wrong(std::string("observed ") + name + " is " + Text(value) +
-                 ", expected a finite number");
+    return Wrong(std::string("observed ") + name + " is " +
+                 ShortestText(value) + ", expected a finite number");
   }
   if (*min > *max) {
-    return Wrong("observed min is " + Text(*min) + ", expected max at most, " +
-                 Text(*max));
+    return Wrong("observed min is " + ShortestText(*min) +
+                 ", expected max at most, " + ShortestText(*max));
   }
   return Status::Ok();
 }
@@ -434,14 +430,14 @@ std::string QuantizationParams::ToString() const {
   const std::size_t count = std::max(scales.size(), zero_points.size());
   for (std::size_t i = 0; i < std::min(count, kShown); ++i) {
     text += i == 0 ? " " : ", ";
-    text += i < scales.size() ? Text(scales[i]) : "?";
+    text += i < scales.size() ? ShortestText(scales[i]) : "?";
     text += " (";
     text += i < zero_points.size() ? std::to_string(zero_points[i]) : "?";
     text += ")";
   }
   if (count > kShown) text += ", ...";
-  if (min.has_value()) text += ", min " + Text(*min);
-  if (max.has_value()) text += ", max " + Text(*max);
+  if (min.has_value()) text += ", min " + ShortestText(*min);
+  if (max.has_value()) text += ", max " + ShortestText(*max);
   return text;
 }
 

@@ -7,15 +7,11 @@
 
 #include "quantization/for_each_run.h"
 #include "quantization/kernels/requantize.h"
+#include "quantization/number_text.h"
 #include "quantization/storage.h"
 
 namespace caffe2_quantization {
 namespace {
-
-std::string Text(float value) {
-  char text[32];
-  return std::string(text, std::to_chars(text, std::end(text), value).ptr);
-}
 
 Status Wrong(const std::string& what) {
   return Status::InvalidArgument("requantization: " + what);
@@ -50,7 +46,7 @@ Status Requantization::ValidateFor(const std::vector<int64_t>& shape) const {
   for (std::size_t i = 0; i < multipliers.size(); ++i) {
     if (multipliers[i] > 0 && std::isfinite(multipliers[i])) continue;
     return Wrong("multipliers[" + std::to_string(i) + "] is " +
-                 Text(multipliers[i]) + ", expected a positive number");
+                 ShortestText(multipliers[i]) + ", expected a positive number");
   }
   ParameterSets sets;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(SetsFor(*this, shape, &sets));
@@ -65,7 +61,7 @@ Status Requantization::ValidateFor(const std::vector<int64_t>& shape) const {
 
 Status ChooseFixedPointMultiplier(float real, FixedPointMultiplier* fixed) {
   if (!(real > 0) || real >= 0x1p30f) {
-    return Wrong("multiplier is " + Text(real) +
+    return Wrong("multiplier is " + ShortestText(real) +
                  ", expected a positive number below 2^30");
   }
   int exponent = 0;
