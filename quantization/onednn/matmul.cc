@@ -1,0 +1,333 @@
+#include "quantization/onednn/matmul.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <list>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "quantization/kernels/isa.h"
+#include "quantization/onednn/runtime.h"
+
+namespace caffe2_quantization {
+namespace onednn {
+namespace {
+
+constexpr int64_t kLargestSize = std::numeric_limits<int32_t>::max();
+constexpr int kLargestCode = 255;
+// 2 * 255 * 64 fits into 16 bits.
+constexpr int kLargestUnsaturatedWeight = 64;
+
+Status CheckSize(const char* name, int64_t size, int64_t smallest) {
+  if (size >= smallest && size <= kLargestSize) return Status::Ok();
+  return Status::InvalidArgument(std::string("matrix product: ") + name +
+                                 " is " + std::to_string(size) + ", expected " +
+                                 std::to_string(smallest) + " to " +
+                                 std::to_string(kLargestSize));
+}
+
+Status Desc(int64_t rows, int64_t columns, dnnl_data_type_t type,
+            dnnl_format_tag_t tag, dnnl_memory_desc_t* desc) {
+  const dnnl_dims_t dims = {rows, columns};
+  return Check(dnnl_memory_desc_init_by_tag(desc, 2, dims, type, tag),
+               "dnnl_memory_desc_init_by_tag");
+}
+
+// The best implementation for weights in this form, which may be any.
+Status Choose(int64_t m, int64_t k, int64_t n,
+              const dnnl_memory_desc_t& weights, PrimitiveDesc* result) {
+  dnnl_engine_t engine;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
+  dnnl_memory_desc_t a, c;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Desc(m, k, dnnl_u8, dnnl_ab, &a));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Desc(m, n, dnnl_s32, dnnl_ab, &c));
+  dnnl_matmul_desc_t product;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_matmul_desc_init(&product, &a, &weights, nullptr, &c),
+            "dnnl_matmul_desc_init"));
+  dnnl_primitive_attr_t made = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_primitive_attr_create(&made), "dnnl_primitive_attr_create"));
+  const Attributes attributes(made);
+  // oneDNN's own intermediate memory is not for several threads at once.
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Check(
+      dnnl_primitive_attr_set_scratchpad_mode(made, dnnl_scratchpad_mode_user),
+      "dnnl_primitive_attr_set_scratchpad_mode"));
+  dnnl_primitive_desc_t chosen = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Check(
+      dnnl_primitive_desc_create(&chosen, &product, made, engine, nullptr),
+      "dnnl_primitive_desc_create (matmul)"));
+  result->reset(chosen);
+  return Status::Ok();
+}
+
+// What it takes to multiply matrices of one size.
+struct Plan {
+  Primitive primitive;
+  dnnl_memory_desc_t a, c, scratch;
+};
+
+using PlanKey = std::array<int64_t, 3>;  // M, K, N
+
+// The plans of the process, least recently used last.
+class PlanCache {
+ public:
+  std::shared_ptr<const Plan> Find(const PlanKey& key) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = places_.find(key);
+    if (found == places_.end()) return nullptr;
+    plans_.splice(plans_.begin(), plans_, found->second);
+    return found->second->second;
+  }
+
+  void Add(const PlanKey& key, std::shared_ptr<const Plan> plan) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (places_.count(key) > 0) return;  // another thread was faster
+    if (plans_.size() == kMostPlans) {
+      places_.erase(plans_.back().first);
+      plans_.pop_back();
+    }
+    plans_.emplace_front(key, std::move(plan));
+    places_[key] = plans_.begin();
+  }
+
+  std::size_t Size() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return plans_.size();
+  }
+
+ private:
+  using Entry = std::pair<PlanKey, std::shared_ptr<const Plan>>;
+
+  std::mutex mutex_;
+  std::list<Entry> plans_;
+  std::map<PlanKey, std::list<Entry>::iterator> places_;
+};
+
+PlanCache& ThePlans() {
+  // Never destroyed: nets may still run while the process exits.
+  static auto* const plans = new PlanCache;
+  return *plans;
+}
+
+Status MakePlan(const PlanKey& key, const dnnl_memory_desc_t& weights,
+                std::shared_ptr<const Plan>* result) {
+  PrimitiveDesc chosen;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Choose(key[0], key[1], key[2], weights, &chosen));
+  auto plan = std::make_shared<Plan>();
+  dnnl_primitive_t made = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_primitive_create(&made, chosen.get()),
+            "dnnl_primitive_create (matmul)"));
+  plan->primitive.reset(made);
+  const auto desc = [&](dnnl_query_t what) {
+    return *dnnl_primitive_desc_query_md(chosen.get(), what, 0);
+  };
+  plan->a = desc(dnnl_query_src_md);
+  plan->c = desc(dnnl_query_dst_md);
+  plan->scratch = desc(dnnl_query_scratchpad_md);
+  *result = std::move(plan);
+  return Status::Ok();
+}
+
+Status FindPlan(const PlanKey& key, const dnnl_memory_desc_t& weights,
+                std::shared_ptr<const Plan>* plan) {
+  *plan = ThePlans().Find(key);
+  if (*plan != nullptr) return Status::Ok();
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MakePlan(key, weights, plan));
+  ThePlans().Add(key, *plan);
+  return Status::Ok();
+}
+
+Status Execute(const Plan& plan, const uint8_t* a, dnnl_memory_t w,
+               int32_t* c) {
+  dnnl_stream_t stream;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetStream(&stream));
+  void* scratch = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      GetScratch(dnnl_memory_desc_get_size(&plan.scratch), &scratch));
+  Memory a_memory, c_memory, scratch_memory;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Wrap(plan.a, a, &a_memory));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Wrap(plan.c, c, &c_memory));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Wrap(plan.scratch, scratch, &scratch_memory));
+  const dnnl_exec_arg_t arguments[] = {
+      {DNNL_ARG_SRC, a_memory.get()},
+      {DNNL_ARG_WEIGHTS, w},
+      {DNNL_ARG_DST, c_memory.get()},
+      {DNNL_ARG_SCRATCHPAD, scratch_memory.get()}};
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_primitive_execute(plan.primitive.get(), stream, 4, arguments),
+            "dnnl_primitive_execute (matmul)"));
+  return Check(dnnl_stream_wait(stream), "dnnl_stream_wait");
+}
+
+}  // namespace
+
+struct PackedMatrix::Packed {
+  dnnl_memory_desc_t desc;
+  AlignedBytes data;
+  // Made once: making one clears what pads the packed form, which others may
+  // be reading.
+  Memory memory;
+};
+
+PackedMatrix::PackedMatrix(int64_t k, int64_t n, Order order)
+    : k_(k), n_(n), order_(order), column_sums_(n) {}
+
+PackedMatrix::~PackedMatrix() = default;
+
+Status PackedMatrix::SumColumns(const int8_t* src) {
+  constexpr int64_t kSmallest = std::numeric_limits<int32_t>::min();
+  constexpr int64_t kLargest = std::numeric_limits<int32_t>::max();
+  std::vector<int64_t> positive(n_), negative(n_);
+  for (int64_t i = 0; i < k_ * n_; ++i) {
+    const int64_t column = order_ == Order::kRowsOfK ? i % n_ : i / k_;
+    (src[i] > 0 ? positive : negative)[column] += src[i];
+  }
+  for (int64_t j = 0; j < n_; ++j) {
+    if (kLargestCode * positive[j] > kLargest ||
+        kLargestCode * negative[j] < kSmallest) {
+      return Status::OutOfRange(
+          "matrix product: weights of output " + std::to_string(j) +
+          " sum up to " + std::to_string(positive[j]) + " and " +
+          std::to_string(negative[j]) + " over K = " + std::to_string(k_) +
+          ", expected sums whose product with 255 fits into 32 bits");
+    }
+    column_sums_[j] = static_cast<int32_t>(positive[j] + negative[j]);
+  }
+  return Status::Ok();
+}
+
+Status PackedMatrix::AddPart(const int8_t* src) {
+  Packed part;
+  PrimitiveDesc chosen;
+  dnnl_memory_desc_t any, plain;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Desc(k_, n_, dnnl_s8, dnnl_format_tag_any, &any));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Desc(
+      k_, n_, dnnl_s8, order_ == Order::kRowsOfK ? dnnl_ab : dnnl_ba, &plain));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Choose(1, k_, n_, any, &chosen));
+  part.desc =
+      *dnnl_primitive_desc_query_md(chosen.get(), dnnl_query_weights_md, 0);
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Allocate(dnnl_memory_desc_get_size(&part.desc), &part.data));
+
+  dnnl_engine_t engine;
+  dnnl_stream_t stream;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetStream(&stream));
+  dnnl_primitive_desc_t reorder_desc = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_reorder_primitive_desc_create(&reorder_desc, &plain, engine,
+                                               &part.desc, engine, nullptr),
+            "dnnl_reorder_primitive_desc_create"));
+  const PrimitiveDesc owned_desc(reorder_desc);
+  dnnl_primitive_t reorder = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_primitive_create(&reorder, reorder_desc),
+            "dnnl_primitive_create (reorder)"));
+  const Primitive owned(reorder);
+  Memory from;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Wrap(plain, src, &from));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Wrap(part.desc, part.data.get(), &part.memory));
+  const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from.get()},
+                                       {DNNL_ARG_TO, part.memory.get()}};
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_primitive_execute(reorder, stream, 2, arguments),
+            "dnnl_primitive_execute (reorder)"));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_stream_wait(stream), "dnnl_stream_wait"));
+  parts_.push_back(std::move(part));
+  return Status::Ok();
+}
+
+Status PackedMatrix::Pack(const int8_t* src, int64_t k, int64_t n, Order order,
+                          std::shared_ptr<const PackedMatrix>* packed) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("K", k, 1));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("N", n, 1));
+  std::shared_ptr<PackedMatrix> result(new PackedMatrix(k, n, order));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result->SumColumns(src));
+  const int64_t count = k * n;
+  if (kernels::UseScalarReference()) {
+    result->plain_.assign(src, src + count);
+    *packed = std::move(result);
+    return Status::Ok();
+  }
+  dnnl_engine_t engine;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
+  if (HasVnni() || std::all_of(src, src + count, [](int w) {
+        return std::abs(w) <= kLargestUnsaturatedWeight;
+      })) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result->AddPart(src));
+  } else {
+    std::vector<int8_t> part(count);
+    std::transform(src, src + count, part.begin(),
+                   [](int w) { return static_cast<int8_t>(w >> 1); });
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result->AddPart(part.data()));
+    std::transform(src, src + count, part.begin(),
+                   [](int w) { return static_cast<int8_t>(w & 1); });
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result->AddPart(part.data()));
+  }
+  *packed = std::move(result);
+  return Status::Ok();
+}
+
+std::size_t PackedMatrix::bytes() const {
+  std::size_t bytes = plain_.size();
+  for (const Packed& part : parts_) {
+    bytes += dnnl_memory_desc_get_size(&part.desc);
+  }
+  return bytes;
+}
+
+Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int32_t* c) const {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("M", m, 0));
+  if (m == 0) return Status::Ok();
+  if (parts_.empty()) {
+    reference::Multiply(a, plain_.data(), m, k_, n_, order_, c);
+    return Status::Ok();
+  }
+  std::shared_ptr<const Plan> plan;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      FindPlan({m, k_, n_}, parts_[0].desc, &plan));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Execute(*plan, a, parts_[0].memory.get(), c));
+  if (parts_.size() == 1) return Status::Ok();
+  const std::size_t count = static_cast<std::size_t>(m) * n_;
+  AlignedBytes bytes;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Allocate(count * sizeof(int32_t), &bytes));
+  auto* const low = reinterpret_cast<int32_t*>(bytes.get());
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Execute(*plan, a, parts_[1].memory.get(), low));
+  for (std::size_t i = 0; i < count; ++i) c[i] = 2 * c[i] + low[i];
+  return Status::Ok();
+}
+
+Status PackedMatrix::ImplementationName(int64_t m, std::string* name) const {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("M", m, 1));
+  if (parts_.empty()) {
+    *name = "scalar";
+    return Status::Ok();
+  }
+  PrimitiveDesc chosen;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Choose(m, k_, n_, parts_[0].desc, &chosen));
+  const char* text = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_primitive_desc_query(chosen.get(), dnnl_query_impl_info_str, 0,
+                                      &text),
+            "dnnl_primitive_desc_query"));
+  *name = text;
+  return Status::Ok();
+}
+
+std::size_t NumPlans() { return ThePlans().Size(); }
+
+}  // namespace onednn
+}  // namespace caffe2_quantization

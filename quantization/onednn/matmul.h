@@ -1,0 +1,95 @@
+// Products of integer matrices by oneDNN, exact in 32 bits:
+//
+//   c[m][n] = sum over k of a[m][k] * w[k][n]
+//
+// a is u8 [M, K], w is s8 [K, N], c is s32 [M, N]. Zero points, biases and
+// what becomes of the sums (quantization/requantize.h) are the caller's;
+// column_sums() is what a zero point of a takes. oneDNN could requantize in the
+// same pass, but not as DNNLOWP does: it adds the zero point before it rounds,
+// and then a tie with an odd zero point goes the other way.
+//
+// Every instruction set gives the same sums. Without VNNI, oneDNN adds two
+// products in 16 bits, saturating: 2 * 255 * 64 is still exact, so weights from
+// -64 to 64 go through as they are, and others as two matrices, w = 2 * floor(w
+// / 2) + (w mod 2), at twice the cost. With the cap `scalar` a plain loop
+// computes the sums (matmul_reference.cc) and oneDNN is not called.
+//
+// Memory: a matrix is packed once, in the form that oneDNN prefers for its K
+// and N; that does not depend on M. What oneDNN makes for one M, K, N (a plan)
+// is kept for the next time, kMostPlans of them in a process, the least
+// recently used go first.
+//
+// Thread rule: any thread; one matrix may be multiplied by several at once.
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_MATMUL_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_MATMUL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "quantization/status.h"
+
+namespace caffe2_quantization {
+namespace onednn {
+
+// Plans that are kept.
+inline constexpr int kMostPlans = 256;
+
+class PackedMatrix {
+ public:
+  // How src has it: [K, N], or [N, K], as the weights of FC.
+  enum class Order { kRowsOfK, kRowsOfN };
+
+  // Errors: a size that is not positive or above 2^31 - 1; weights with which a
+  // sum could leave 32 bits, for some a; what oneDNN refuses.
+  static Status Pack(const int8_t* src, int64_t k, int64_t n, Order order,
+                     std::shared_ptr<const PackedMatrix>* packed);
+  ~PackedMatrix();
+
+  int64_t k() const { return k_; }
+  int64_t n() const { return n_; }
+  // Sum over k of w[k][n], for each n.
+  const std::vector<int32_t>& column_sums() const { return column_sums_; }
+  // Bytes of the packed form.
+  std::size_t bytes() const;
+
+  // c = a * w. a is row major [m, k()], c [m, n()]; they do not overlap. m 0:
+  // nothing is done. Errors: m negative or above 2^31 - 1; what oneDNN refuses.
+  Status Multiply(const uint8_t* a, int64_t m, int32_t* c) const;
+
+  // What multiplies: "brg:avx512_core_vnni", "gemm:jit", as oneDNN calls it;
+  // "scalar" for the plain loop.
+  Status ImplementationName(int64_t m, std::string* name) const;
+
+ private:
+  struct Packed;
+
+  PackedMatrix(int64_t k, int64_t n, Order order);
+  Status SumColumns(const int8_t* src);
+  Status AddPart(const int8_t* src);
+
+  const int64_t k_;
+  const int64_t n_;
+  const Order order_;
+  std::vector<int32_t> column_sums_;
+  // oneDNN's form of w, or of floor(w / 2) and of w mod 2.
+  std::vector<Packed> parts_;
+  // With the cap `scalar`: w as it was, and no parts.
+  std::vector<int8_t> plain_;
+};
+
+// Plans that are kept now.
+std::size_t NumPlans();
+
+namespace reference {
+// The plain form that defines the result, of w [k, n] or [n, k].
+void Multiply(const uint8_t* a, const int8_t* w, int64_t m, int64_t k,
+              int64_t n, PackedMatrix::Order order, int32_t* c);
+}  // namespace reference
+
+}  // namespace onednn
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_MATMUL_H_

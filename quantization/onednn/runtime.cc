@@ -1,0 +1,129 @@
+#include "quantization/onednn/runtime.h"
+
+#include "quantization/kernels/isa.h"
+#include "quantization/onednn/matmul.h"
+
+namespace caffe2_quantization {
+namespace onednn {
+namespace {
+
+constexpr std::size_t kCacheLine = 64;
+
+dnnl_cpu_isa_t IsaOf(kernels::IsaCap cap) {
+  switch (cap) {
+    case kernels::IsaCap::kScalar:  // oneDNN is not called
+    case kernels::IsaCap::kAvx2:
+      return dnnl_cpu_isa_avx2;
+    case kernels::IsaCap::kAvx512:
+      return dnnl_cpu_isa_avx512_core_bf16;  // all of it but AMX
+    case kernels::IsaCap::kAmx:
+      return dnnl_cpu_isa_all;
+  }
+  return dnnl_cpu_isa_all;
+}
+
+Status MakeEngine(dnnl_engine_t* engine) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_set_max_cpu_isa(IsaOf(kernels::GetIsaCap())),
+            "dnnl_set_max_cpu_isa"));
+  // Plans are kept by us (matmul.h), and kept alive by that: oneDNN need not
+  // keep more of them.
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_set_primitive_cache_capacity(kMostPlans),
+            "dnnl_set_primitive_cache_capacity"));
+  return Check(dnnl_engine_create(engine, dnnl_cpu, 0), "dnnl_engine_create");
+}
+
+// What a thread has of its own.
+struct ThreadState {
+  Stream stream;
+  AlignedBytes scratch;
+  std::size_t scratch_bytes = 0;
+};
+
+ThreadState& OfThisThread() {
+  thread_local ThreadState state;
+  return state;
+}
+
+}  // namespace
+
+Status Check(dnnl_status_t result, const char* call) {
+  switch (result) {
+    case dnnl_success:
+      return Status::Ok();
+    case dnnl_out_of_memory:
+      return Status::OutOfRange(std::string("oneDNN: ") + call +
+                                ": out of memory");
+    case dnnl_unimplemented:
+      return Status::InvalidArgument(std::string("oneDNN: ") + call +
+                                     ": not implemented for these operands");
+    default:
+      return Status::InvalidArgument(std::string("oneDNN: ") + call +
+                                     " returned status " +
+                                     std::to_string(result));
+  }
+}
+
+Status Allocate(std::size_t bytes, AlignedBytes* result) {
+  const std::size_t lines = (bytes + kCacheLine - 1) / kCacheLine;
+  result->reset(static_cast<uint8_t*>(
+      std::aligned_alloc(kCacheLine, (lines == 0 ? 1 : lines) * kCacheLine)));
+  if (*result != nullptr) return Status::Ok();
+  return Status::OutOfRange("oneDNN: no memory for " + std::to_string(bytes) +
+                            " bytes");
+}
+
+Status GetEngine(dnnl_engine_t* engine) {
+  // Never destroyed: primitives of other static objects may outlive it.
+  static dnnl_engine_t the_engine = nullptr;
+  static const Status* const status = new Status(MakeEngine(&the_engine));
+  *engine = the_engine;
+  return *status;
+}
+
+bool HasVnni() {
+  // A set is the bits of all that it includes.
+  return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_vnni) ==
+         dnnl_cpu_isa_avx512_core_vnni;
+}
+
+Status GetStream(dnnl_stream_t* stream) {
+  Stream& ours = OfThisThread().stream;
+  if (ours == nullptr) {
+    dnnl_engine_t engine;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
+    dnnl_stream_t made = nullptr;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        Check(dnnl_stream_create(&made, engine, dnnl_stream_default_flags),
+              "dnnl_stream_create"));
+    ours.reset(made);
+  }
+  *stream = ours.get();
+  return Status::Ok();
+}
+
+Status GetScratch(std::size_t bytes, void** scratch) {
+  ThreadState& state = OfThisThread();
+  if (state.scratch_bytes < bytes) {
+    state.scratch_bytes = 0;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Allocate(bytes, &state.scratch));
+    state.scratch_bytes = bytes;
+  }
+  *scratch = state.scratch.get();
+  return Status::Ok();
+}
+
+Status Wrap(const dnnl_memory_desc_t& desc, const void* data, Memory* memory) {
+  dnnl_engine_t engine;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
+  dnnl_memory_t made = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Check(dnnl_memory_create(&made, &desc, engine, const_cast<void*>(data)),
+            "dnnl_memory_create"));
+  memory->reset(made);
+  return Status::Ok();
+}
+
+}  // namespace onednn
+}  // namespace caffe2_quantization

@@ -1,0 +1,241 @@
+// Integer matrix products by oneDNN against the plain loop: exact, on every
+// instruction set (CTest runs this program once a cap).
+#include "quantization/onednn/matmul.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <thread>
+
+#include "quantization/kernels/isa.h"
+#include "tests/support/random.h"
+
+namespace caffe2_quantization {
+namespace onednn {
+namespace {
+
+using Order = PackedMatrix::Order;
+using Matrix = std::shared_ptr<const PackedMatrix>;
+
+// How values are spread: all of them, few, or the extremes alone, which
+// saturate 16 bits.
+enum class Values { kAll, kSmall, kExtremes };
+
+struct Product {
+  int64_t m, k, n;
+  Order order;
+  std::vector<uint8_t> a;
+  std::vector<int8_t> w;
+
+  Product(TestRandom* random, int64_t m, int64_t k, int64_t n, Order order,
+          Values values)
+      : m(m), k(k), n(n), order(order), a(m * k), w(k * n) {
+    for (uint8_t& x : a) {
+      x = values != Values::kExtremes ? random->Byte()
+          : random->OneIn(8)          ? 0
+                                      : 255;
+    }
+    for (int8_t& x : w) {
+      x = static_cast<int8_t>(random->Byte());
+      if (values == Values::kSmall) x = static_cast<int8_t>(x / 2);
+      if (values == Values::kExtremes) x = x < -100 ? -128 : 127;
+    }
+  }
+
+  Matrix Pack() const {
+    Matrix packed;
+    const Status status = PackedMatrix::Pack(w.data(), k, n, order, &packed);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return packed;
+  }
+
+  std::vector<int32_t> Expected() const {
+    std::vector<int32_t> c(m * n);
+    reference::Multiply(a.data(), w.data(), m, k, n, order, c.data());
+    return c;
+  }
+};
+
+std::vector<int32_t> Multiply(const PackedMatrix& packed,
+                              const std::vector<uint8_t>& a, int64_t m) {
+  constexpr int32_t kGuard = 0x5a5a5a5a;
+  std::vector<int32_t> c(m * packed.n() + 1, kGuard);
+  const Status status = packed.Multiply(a.data(), m, c.data());
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(c.back(), kGuard);
+  c.pop_back();
+  return c;
+}
+
+TEST(MatMul, ThePlainLoopIsTheEquation) {
+  const std::vector<uint8_t> a = {1, 2, 255, 0, 3, 4};
+  const std::vector<int8_t> rows_of_k = {1, -1, 2, -2, -128, 127};
+  const std::vector<int8_t> rows_of_n = {1, 2, -128, -1, -2, 127};
+  const std::vector<int32_t> expected = {1 + 4 - 255 * 128, -1 - 4 + 255 * 127,
+                                         6 - 512, -6 + 508};
+  std::vector<int32_t> c(4);
+  reference::Multiply(a.data(), rows_of_k.data(), 2, 3, 2, Order::kRowsOfK,
+                      c.data());
+  EXPECT_EQ(c, expected);
+  reference::Multiply(a.data(), rows_of_n.data(), 2, 3, 2, Order::kRowsOfN,
+                      c.data());
+  EXPECT_EQ(c, expected);
+}
+
+TEST(MatMul, ExactOverRandomSizes) {
+  TestRandom random;
+  for (int i = 0; i < 400; ++i) {
+    const auto size = [&] {
+      return random.Integer(1, 1 << random.Integer(0, 8));
+    };
+    const Product product(&random, size(), size(), size(),
+                          random.OneIn(2) ? Order::kRowsOfK : Order::kRowsOfN,
+                          static_cast<Values>(i % 3));
+    SCOPED_TRACE(testing::Message()
+                 << product.m << " x " << product.k << " x " << product.n);
+    const Matrix packed = product.Pack();
+    ASSERT_NE(packed, nullptr);
+    ASSERT_EQ(Multiply(*packed, product.a, product.m), product.Expected());
+    for (int64_t j = 0; j < product.n; ++j) {
+      int32_t sum = 0;
+      for (int64_t l = 0; l < product.k; ++l) {
+        sum += product.w[product.order == Order::kRowsOfK ? l * product.n + j
+                                                          : j * product.k + l];
+      }
+      ASSERT_EQ(packed->column_sums()[j], sum);
+    }
+  }
+}
+
+// Sums beyond 2^24, which float would round.
+TEST(MatMul, ExactWhereSumsAreLarge) {
+  TestRandom random;
+  for (const int64_t k : {4096, 25088}) {
+    Product product(&random, 3, k, 40, Order::kRowsOfN, Values::kExtremes);
+    for (int64_t l = 0; l < k; ++l) product.w[l] = 127;
+    for (int64_t l = 0; l < k; ++l) product.w[k + l] = -128;
+    for (int64_t l = 0; l < k; ++l) product.a[l] = 255;
+    const auto c = Multiply(*product.Pack(), product.a, product.m);
+    EXPECT_EQ(c[0], k * 255 * 127);
+    EXPECT_EQ(c[1], -k * 255 * 128);
+    EXPECT_EQ(c, product.Expected());
+  }
+}
+
+// One packed form serves every number of rows.
+TEST(MatMul, OnePackedMatrixForAnyRows) {
+  TestRandom random;
+  const Product product(&random, 700, 64, 48, Order::kRowsOfN, Values::kAll);
+  const Matrix packed = product.Pack();
+  const auto expected = product.Expected();
+  for (const int64_t m : {1, 2, 15, 16, 17, 64, 255, 700}) {
+    const std::vector<uint8_t> rows(product.a.begin(),
+                                    product.a.begin() + m * product.k);
+    EXPECT_EQ(Multiply(*packed, rows, m),
+              std::vector<int32_t>(expected.begin(),
+                                   expected.begin() + m * product.n));
+    std::string name;
+    ASSERT_TRUE(packed->ImplementationName(m, &name).ok());
+    // Not oneDNN's own plain loops.
+    EXPECT_EQ(name.find("ref"), std::string::npos) << name;
+    EXPECT_EQ(name == "scalar", kernels::UseScalarReference()) << name;
+  }
+}
+
+TEST(MatMul, RunsWhatTheCapAllows) {
+  TestRandom random;
+  const Product product(&random, 1, 64, 64, Order::kRowsOfK, Values::kAll);
+  std::string name;
+  ASSERT_TRUE(product.Pack()->ImplementationName(64, &name).ok());
+  if (kernels::GetIsaCap() < kernels::IsaCap::kAmx) {
+    EXPECT_EQ(name.find("amx"), std::string::npos) << name;
+  }
+  if (kernels::GetIsaCap() < kernels::IsaCap::kAvx512) {
+    EXPECT_EQ(name.find("avx512"), std::string::npos) << name;
+  }
+}
+
+TEST(MatMul, PlansAreBounded) {
+  TestRandom random;
+  const Product product(&random, 2 * kMostPlans, 8, 8, Order::kRowsOfK,
+                        Values::kAll);
+  const Matrix packed = product.Pack();
+  const auto expected = product.Expected();
+  for (int64_t m = 1; m <= product.m; ++m) {
+    const std::vector<uint8_t> rows(product.a.begin(),
+                                    product.a.begin() + m * product.k);
+    ASSERT_EQ(Multiply(*packed, rows, m),
+              std::vector<int32_t>(expected.begin(),
+                                   expected.begin() + m * product.n));
+    ASSERT_LE(NumPlans(), std::size_t{kMostPlans});
+  }
+  EXPECT_EQ(NumPlans(),
+            kernels::UseScalarReference() ? 0u : std::size_t{kMostPlans});
+  // The first ones are made again.
+  EXPECT_EQ(Multiply(*packed, {product.a.begin(), product.a.begin() + 8}, 1),
+            std::vector<int32_t>(expected.begin(), expected.begin() + 8));
+}
+
+TEST(MatMul, FourThreadsShareAMatrix) {
+  TestRandom random;
+  const Product product(&random, 64, 96, 80, Order::kRowsOfN,
+                        Values::kExtremes);
+  const Matrix packed = product.Pack();
+  const auto expected = product.Expected();
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(4);
+  for (int& each : wrong) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 100; ++i) {
+        const int64_t m = 1 + i % product.m;
+        std::vector<int32_t> c(m * product.n);
+        each += !packed->Multiply(product.a.data(), m, c.data()).ok() ||
+                !std::equal(c.begin(), c.end(), expected.begin());
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(wrong, std::vector<int>(4));
+}
+
+TEST(MatMul, BadSizesAreNamed) {
+  const std::vector<int8_t> w(4, 1);
+  Matrix packed;
+  const auto error = [&](int64_t k, int64_t n) {
+    return PackedMatrix::Pack(w.data(), k, n, Order::kRowsOfK, &packed)
+        .message();
+  };
+  EXPECT_EQ(error(0, 4), "matrix product: K is 0, expected 1 to 2147483647");
+  EXPECT_EQ(error(4, -1), "matrix product: N is -1, expected 1 to 2147483647");
+  EXPECT_EQ(error(int64_t{1} << 31, 1),
+            "matrix product: K is 2147483648, expected 1 to 2147483647");
+  EXPECT_EQ(packed, nullptr);
+  ASSERT_EQ(error(2, 2), "");
+  EXPECT_EQ(packed->Multiply(nullptr, -1, nullptr).message(),
+            "matrix product: M is -1, expected 0 to 2147483647");
+  EXPECT_TRUE(packed->Multiply(nullptr, 0, nullptr).ok());
+}
+
+TEST(MatMul, SumsThatCouldOverflowAreRefused) {
+  // 255 * 127 * 66,312 is above 2^31 - 1; one row less is not.
+  constexpr int64_t kTooMany = 66312;
+  std::vector<int8_t> w(2 * kTooMany, 0);
+  std::fill(w.begin() + kTooMany, w.end(), int8_t{127});
+  Matrix packed;
+  const std::string error =
+      PackedMatrix::Pack(w.data(), kTooMany, 2, Order::kRowsOfN, &packed)
+          .message();
+  EXPECT_EQ(error.find("matrix product: weights of output 1 sum up to 8421624 "
+                       "and 0 over K = 66312"),
+            0u)
+      << error;
+  EXPECT_TRUE(PackedMatrix::Pack(w.data() + kTooMany, kTooMany - 1, 1,
+                                 Order::kRowsOfN, &packed)
+                  .ok());
+  const std::vector<uint8_t> a(kTooMany - 1, 255);
+  EXPECT_EQ(Multiply(*packed, a, 1)[0], 255 * 127 * (kTooMany - 1));
+}
+
+}  // namespace
+}  // namespace onednn
+}  // namespace caffe2_quantization
