@@ -63,6 +63,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddQTensorQuantizeBenchmarks();
     AddChooseBenchmarks();
     AddHistogramBenchmarks();
+    AddMatMulBenchmarks();
     AddMinMaxBenchmarks();
     AddQuantizeBenchmarks();
     AddObserverBenchmarks();

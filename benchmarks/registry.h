@@ -44,6 +44,7 @@ void AddByteWeightDequantBenchmarks();
 void AddChooseBenchmarks();
 void AddHistogramBenchmarks();
 void AddInt8QuantizeBenchmarks();
+void AddMatMulBenchmarks();
 void AddMinMaxBenchmarks();
 void AddObserverBenchmarks();
 void AddQTensorCodecBenchmarks();
