@@ -63,10 +63,75 @@ Status Choose(int64_t m, int64_t k, int64_t n,
   return Status::Ok();
 }
 
-// What it takes to multiply matrices of one size.
-struct Plan {
-  Primitive primitive;
-  dnnl_memory_desc_t a, c, scratch;
+// What a product reads and writes beside the weights, as oneDNN sees it.
+struct Operands {
+  Memory a, c, scratch;
+  AlignedBytes scratch_bytes;
+};
+
+// What it takes to multiply matrices of one size. Operands are kept for the
+// next product, as many as threads have used the plan at once: to make them
+// anew would take half the time of a product with a small vector.
+class Plan {
+ public:
+  Plan(Primitive primitive, const dnnl_memory_desc_t& a,
+       const dnnl_memory_desc_t& c, const dnnl_memory_desc_t& scratch)
+      : primitive_(std::move(primitive)), a_(a), c_(c), scratch_(scratch) {}
+
+  Status Execute(const uint8_t* a, dnnl_memory_t w, int32_t* c) const {
+    Operands operands;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Take(&operands));
+    const Status status = Execute(operands, a, w, c);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    idle_.push_back(std::move(operands));
+    return status;
+  }
+
+ private:
+  Status Take(Operands* operands) const {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!idle_.empty()) {
+        *operands = std::move(idle_.back());
+        idle_.pop_back();
+        return Status::Ok();
+      }
+    }
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Allocate(
+        dnnl_memory_desc_get_size(&scratch_), &operands->scratch_bytes));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        Wrap(scratch_, operands->scratch_bytes.get(), &operands->scratch));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        Wrap(a_, DNNL_MEMORY_NONE, &operands->a));
+    return Wrap(c_, DNNL_MEMORY_NONE, &operands->c);
+  }
+
+  Status Execute(const Operands& operands, const uint8_t* a, dnnl_memory_t w,
+                 int32_t* c) const {
+    dnnl_stream_t stream;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetStream(&stream));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        Check(dnnl_memory_set_data_handle_v2(operands.a.get(),
+                                             const_cast<uint8_t*>(a), stream),
+              "dnnl_memory_set_data_handle_v2"));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        Check(dnnl_memory_set_data_handle_v2(operands.c.get(), c, stream),
+              "dnnl_memory_set_data_handle_v2"));
+    const dnnl_exec_arg_t arguments[] = {
+        {DNNL_ARG_SRC, operands.a.get()},
+        {DNNL_ARG_WEIGHTS, w},
+        {DNNL_ARG_DST, operands.c.get()},
+        {DNNL_ARG_SCRATCHPAD, operands.scratch.get()}};
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        Check(dnnl_primitive_execute(primitive_.get(), stream, 4, arguments),
+              "dnnl_primitive_execute (matmul)"));
+    return Check(dnnl_stream_wait(stream), "dnnl_stream_wait");
+  }
+
+  const Primitive primitive_;
+  const dnnl_memory_desc_t a_, c_, scratch_;
+  mutable std::mutex mutex_;
+  mutable std::vector<Operands> idle_;
 };
 
 using PlanKey = std::array<int64_t, 3>;  // M, K, N
@@ -117,19 +182,16 @@ Status MakePlan(const PlanKey& key, const dnnl_memory_desc_t& weights,
   PrimitiveDesc chosen;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       Choose(key[0], key[1], key[2], weights, &chosen));
-  auto plan = std::make_shared<Plan>();
   dnnl_primitive_t made = nullptr;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       Check(dnnl_primitive_create(&made, chosen.get()),
             "dnnl_primitive_create (matmul)"));
-  plan->primitive.reset(made);
   const auto desc = [&](dnnl_query_t what) {
     return *dnnl_primitive_desc_query_md(chosen.get(), what, 0);
   };
-  plan->a = desc(dnnl_query_src_md);
-  plan->c = desc(dnnl_query_dst_md);
-  plan->scratch = desc(dnnl_query_scratchpad_md);
-  *result = std::move(plan);
+  *result = std::make_shared<Plan>(Primitive(made), desc(dnnl_query_src_md),
+                                   desc(dnnl_query_dst_md),
+                                   desc(dnnl_query_scratchpad_md));
   return Status::Ok();
 }
 
@@ -140,29 +202,6 @@ Status FindPlan(const PlanKey& key, const dnnl_memory_desc_t& weights,
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MakePlan(key, weights, plan));
   ThePlans().Add(key, *plan);
   return Status::Ok();
-}
-
-Status Execute(const Plan& plan, const uint8_t* a, dnnl_memory_t w,
-               int32_t* c) {
-  dnnl_stream_t stream;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetStream(&stream));
-  void* scratch = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      GetScratch(dnnl_memory_desc_get_size(&plan.scratch), &scratch));
-  Memory a_memory, c_memory, scratch_memory;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Wrap(plan.a, a, &a_memory));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Wrap(plan.c, c, &c_memory));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Wrap(plan.scratch, scratch, &scratch_memory));
-  const dnnl_exec_arg_t arguments[] = {
-      {DNNL_ARG_SRC, a_memory.get()},
-      {DNNL_ARG_WEIGHTS, w},
-      {DNNL_ARG_DST, c_memory.get()},
-      {DNNL_ARG_SCRATCHPAD, scratch_memory.get()}};
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Check(dnnl_primitive_execute(plan.primitive.get(), stream, 4, arguments),
-            "dnnl_primitive_execute (matmul)"));
-  return Check(dnnl_stream_wait(stream), "dnnl_stream_wait");
 }
 
 }  // namespace
@@ -296,7 +335,7 @@ Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int32_t* c) const {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       FindPlan({m, k_, n_}, parts_[0].desc, &plan));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Execute(*plan, a, parts_[0].memory.get(), c));
+      plan->Execute(a, parts_[0].memory.get(), c));
   if (parts_.size() == 1) return Status::Ok();
   const std::size_t count = static_cast<std::size_t>(m) * n_;
   AlignedBytes bytes;
@@ -304,7 +343,7 @@ Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int32_t* c) const {
       Allocate(count * sizeof(int32_t), &bytes));
   auto* const low = reinterpret_cast<int32_t*>(bytes.get());
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Execute(*plan, a, parts_[1].memory.get(), low));
+      plan->Execute(a, parts_[1].memory.get(), low));
   for (std::size_t i = 0; i < count; ++i) c[i] = 2 * c[i] + low[i];
   return Status::Ok();
 }

@@ -34,18 +34,6 @@ Status MakeEngine(dnnl_engine_t* engine) {
   return Check(dnnl_engine_create(engine, dnnl_cpu, 0), "dnnl_engine_create");
 }
 
-// What a thread has of its own.
-struct ThreadState {
-  Stream stream;
-  AlignedBytes scratch;
-  std::size_t scratch_bytes = 0;
-};
-
-ThreadState& OfThisThread() {
-  thread_local ThreadState state;
-  return state;
-}
-
 }  // namespace
 
 Status Check(dnnl_status_t result, const char* call) {
@@ -89,28 +77,17 @@ bool HasVnni() {
 }
 
 Status GetStream(dnnl_stream_t* stream) {
-  Stream& ours = OfThisThread().stream;
-  if (ours == nullptr) {
+  thread_local Stream of_this_thread;
+  if (of_this_thread == nullptr) {
     dnnl_engine_t engine;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
     dnnl_stream_t made = nullptr;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
         Check(dnnl_stream_create(&made, engine, dnnl_stream_default_flags),
               "dnnl_stream_create"));
-    ours.reset(made);
+    of_this_thread.reset(made);
   }
-  *stream = ours.get();
-  return Status::Ok();
-}
-
-Status GetScratch(std::size_t bytes, void** scratch) {
-  ThreadState& state = OfThisThread();
-  if (state.scratch_bytes < bytes) {
-    state.scratch_bytes = 0;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Allocate(bytes, &state.scratch));
-    state.scratch_bytes = bytes;
-  }
-  *scratch = state.scratch.get();
+  *stream = of_this_thread.get();
   return Status::Ok();
 }
 

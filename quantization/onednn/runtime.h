@@ -63,13 +63,10 @@ Status GetEngine(dnnl_engine_t* engine);
 // and s8 saturates at 16 bits on the way to 32.
 bool HasVnni();
 
-// A stream of the calling thread and memory for a primitive's intermediate
-// results, which lives until the thread ends and is as large as the largest
-// that was asked for.
+// A stream of the calling thread, which lives until the thread ends.
 Status GetStream(dnnl_stream_t* stream);
-Status GetScratch(std::size_t bytes, void** scratch);
 
-// Memory of ours as oneDNN sees it.
+// Memory of ours as oneDNN sees it; data may be DNNL_MEMORY_NONE.
 Status Wrap(const dnnl_memory_desc_t& desc, const void* data, Memory* memory);
 
 }  // namespace onednn
