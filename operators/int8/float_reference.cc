@@ -1,0 +1,86 @@
+#include "operators/int8/float_reference.h"
+
+#include "operators/int8/convert.h"
+#include "quantization/quantization_params.h"
+
+namespace caffe2_quantization {
+
+using caffe2::int8::Int8TensorCPU;
+
+FloatReference::FloatReference(const caffe2::OperatorDef& definition,
+                               const char* type, int num_inputs)
+    : type_(type), shares_(num_inputs, false) {
+  // Names of its own: an operator that runs in place would write over its
+  // input.
+  caffe2::OperatorDef float_definition = definition;
+  float_definition.set_type(type);
+  float_definition.clear_engine();
+  float_definition.clear_input();
+  float_definition.clear_output();
+  for (int i = 0; i < num_inputs; ++i) {
+    const std::string name = "input_" + std::to_string(i);
+    float_definition.add_input(name);
+    inputs_.push_back(workspace_.CreateBlob(name));
+    InputTensor(i);
+  }
+  float_definition.add_output("output");
+  op_ = caffe2::CPUOperatorRegistry()->Create(type, float_definition,
+                                              &workspace_);
+  CAFFE_ENFORCE(op_ != nullptr, definition.type(),
+                ": the host has no operator ", type,
+                " to run beside it, expected one of floats");
+}
+
+caffe2::Tensor& FloatReference::InputTensor(int index) {
+  return *caffe2::BlobGetMutableTensor(inputs_[index], caffe2::CPU);
+}
+
+void FloatReference::SetInput(int index, const caffe2::Tensor& values) {
+  inputs_[index]->ShareExternal<caffe2::Tensor>(
+      const_cast<caffe2::Tensor*>(&values));
+  shares_[index] = true;
+}
+
+void FloatReference::SetInput(int index, const Int8TensorCPU& codes) {
+  // What it shares is not ours to write to.
+  if (shares_[index]) inputs_[index]->Reset();
+  shares_[index] = false;
+  caffe2::Tensor& x = InputTensor(index);
+  x.ResizeLike(codes.t);
+  auto* const values = x.mutable_data<float>();
+  const int64_t count = codes.t.numel();
+  if (codes.t.IsType<int32_t>()) {
+    const auto* const sums = codes.t.data<int32_t>();
+    for (int64_t i = 0; i < count; ++i) {
+      values[i] =
+          codes.scale *
+          static_cast<float>(static_cast<int64_t>(sums[i]) - codes.zero_point);
+    }
+    return;
+  }
+  const auto dequantize = [&](auto zero_code) {
+    using T = decltype(zero_code);
+    const QuantizationParams params({8 * sizeof(T), false}, codes.scale,
+                                    codes.zero_point);
+    const Status status = params.Validate();
+    CAFFE_ENFORCE(status.ok(), type_, " of floats: input ", index, ": ",
+                  status.message());
+    DequantizeFrom(codes.t.data<T>(), count, params, values);
+  };
+  if (codes.t.IsType<uint16_t>()) {
+    dequantize(uint16_t{0});
+  } else {
+    CAFFE_ENFORCE(codes.t.IsType<uint8_t>(), type_, " of floats: input ", index,
+                  " is an Int8TensorCPU of ", codes.t.dtype().name(),
+                  ", expected uint8, uint16 or int32");
+    dequantize(uint8_t{0});
+  }
+}
+
+caffe2::Tensor& FloatReference::Run() {
+  CAFFE_ENFORCE(op_->Run(), type_, " of floats failed");
+  return *caffe2::BlobGetMutableTensor(workspace_.GetBlob("output"),
+                                       caffe2::CPU);
+}
+
+}  // namespace caffe2_quantization

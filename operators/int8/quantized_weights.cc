@@ -1,0 +1,129 @@
+#include "operators/int8/quantized_weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <type_traits>
+
+#include "quantization/kernels/quantize.h"
+#include "quantization/quantization_params.h"
+
+namespace caffe2_quantization {
+namespace {
+
+// By how much codes are moved to become signed ones.
+int32_t MiddleOf(QuantizedType type) { return 1 << (type.precision - 1); }
+
+}  // namespace
+
+template <typename T>
+Status QuantizeWeights(const float* w, int64_t rows, int64_t columns,
+                       int64_t sets, const ChooseOptions& options,
+                       QuantizedWeights<T>* result) {
+  const QuantizedType type{options.type.precision, /*is_signed=*/true};
+  if (type.precision > static_cast<int>(8 * sizeof(T))) {
+    return Status::InvalidArgument(
+        "weight_precision is " + std::to_string(type.precision) +
+        ", expected 1 to " + std::to_string(8 * sizeof(T)) + " bits");
+  }
+  if (sets < 1 || rows % sets != 0) {
+    return Status::InvalidArgument(
+        "weights of " + std::to_string(rows) + " rows in " +
+        std::to_string(sets) +
+        " parameter sets, expected a number that divides them");
+  }
+  QuantizedWeights<T> weights;
+  weights.codes.resize(rows * columns);
+  const int64_t count = rows / sets * columns;
+  for (int64_t set = 0; set < sets; ++set) {
+    const float* const values = w + set * count;
+    Choice choice;
+    const Status status = ChooseFromArray(values, count, options, &choice);
+    if (!status.ok()) {
+      return sets == 1 ? status
+                       : Status::InvalidArgument(
+                             "parameter set " + std::to_string(set) + " of " +
+                             std::to_string(sets) + ": " + status.message());
+    }
+    const int32_t zero_point = choice.zero_point - MiddleOf(type);
+    weights.scales.push_back(choice.scale);
+    weights.zero_points.push_back(zero_point);
+    if (count == 0) continue;
+    float inverse, float_zero_point;
+    kernels::PrepareRuns(&choice.scale, &zero_point, 1, &inverse,
+                         &float_zero_point);
+    kernels::QuantizeRuns(values, count, count, &inverse, &float_zero_point,
+                          type.qmin(), type.qmax(),
+                          weights.codes.data() + set * count);
+  }
+  *result = std::move(weights);
+  return Status::Ok();
+}
+
+template <typename T>
+Status WeightsFromInt8Tensor(const caffe2::int8::Int8TensorCPU& w,
+                             const ChooseOptions& options,
+                             QuantizedWeights<T>* result) {
+  using Unsigned = std::make_unsigned_t<T>;
+  if (!w.t.template IsType<Unsigned>()) {
+    return Status::InvalidArgument(
+        "weights are an Int8TensorCPU of " + std::string(w.t.dtype().name()) +
+        ", expected " + std::string(caffe2::TypeMeta::Make<Unsigned>().name()));
+  }
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      QuantizationParams({8 * sizeof(T), false}, w.scale, w.zero_point)
+          .Validate());
+  const int32_t middle = MiddleOf(options.type);
+  constexpr int32_t kSmallest = std::numeric_limits<T>::min();
+  constexpr int32_t kLargest = std::numeric_limits<T>::max();
+  QuantizedWeights<T> weights;
+  weights.codes.resize(w.t.numel());
+  const auto* const codes = w.t.template data<Unsigned>();
+  for (std::size_t i = 0; i < weights.codes.size(); ++i) {
+    const int32_t code = codes[i] - middle;
+    if (code < kSmallest || code > kLargest) {
+      return Status::InvalidArgument(
+          "weight code " + std::to_string(codes[i]) + ", expected 0 to " +
+          std::to_string(2 * middle - 1) + " for " +
+          std::to_string(options.type.precision) + " bits");
+    }
+    weights.codes[i] = static_cast<T>(code);
+  }
+  weights.scales.push_back(w.scale);
+  weights.zero_points.push_back(w.zero_point - middle);
+  *result = std::move(weights);
+  return Status::Ok();
+}
+
+void QuantizeBias(const float* bias, int64_t count, float x_scale,
+                  const std::vector<float>& weight_scales, int32_t* codes) {
+  const int64_t run = count / static_cast<int64_t>(weight_scales.size());
+  constexpr double kSmallest = std::numeric_limits<int32_t>::min();
+  constexpr double kLargest = std::numeric_limits<int32_t>::max();
+  for (int64_t i = 0; i < count; ++i) {
+    const float inverse = 1 / (x_scale * weight_scales[i / run]);
+    const double code = std::nearbyint(bias[i] * inverse);
+    codes[i] =
+        std::isnan(code)
+            ? 0
+            : static_cast<int32_t>(std::clamp(code, kSmallest, kLargest));
+  }
+}
+
+template struct QuantizedWeights<int8_t>;
+template struct QuantizedWeights<int16_t>;
+template Status QuantizeWeights(const float*, int64_t, int64_t, int64_t,
+                                const ChooseOptions&,
+                                QuantizedWeights<int8_t>*);
+template Status QuantizeWeights(const float*, int64_t, int64_t, int64_t,
+                                const ChooseOptions&,
+                                QuantizedWeights<int16_t>*);
+template Status WeightsFromInt8Tensor(const caffe2::int8::Int8TensorCPU&,
+                                      const ChooseOptions&,
+                                      QuantizedWeights<int8_t>*);
+template Status WeightsFromInt8Tensor(const caffe2::int8::Int8TensorCPU&,
+                                      const ChooseOptions&,
+                                      QuantizedWeights<int16_t>*);
+
+}  // namespace caffe2_quantization
