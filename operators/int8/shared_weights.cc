@@ -17,6 +17,7 @@ struct WeightsKey::State {
 WeightsKey::WeightsKey() : state_(std::make_unique<State>()) {
   XXH3_128bits_reset(state_->hash);
 }
+WeightsKey::WeightsKey(WeightsKey&&) noexcept = default;
 WeightsKey::~WeightsKey() = default;
 
 void WeightsKey::Add(int64_t number) {

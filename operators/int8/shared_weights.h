@@ -27,6 +27,7 @@ struct ChooseOptions;
 class WeightsKey {
  public:
   WeightsKey();
+  WeightsKey(WeightsKey&&) noexcept;
   ~WeightsKey();
 
   void Add(int64_t number);
