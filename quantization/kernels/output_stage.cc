@@ -1,0 +1,322 @@
+// The output stage's kernels in Highway: this file is compiled once per target.
+#include "quantization/kernels/output_stage.h"
+
+#include <limits>
+#include <type_traits>
+
+#include "quantization/kernels/isa.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "quantization/kernels/output_stage.cc"
+#include "hwy/foreach_target.h"  // must come before highway.h
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace caffe2_quantization {
+namespace kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_SCALAR
+
+void StageCodes(const int32_t* sums, int64_t sums_stride,
+                const int32_t* row_sums, int64_t rows, const OutputStage& stage,
+                uint8_t* dst, int64_t dst_stride) {
+  reference::SumsToCodes(sums, sums_stride, row_sums, rows, stage, dst,
+                         dst_stride);
+}
+
+void StageFloats(const int32_t* sums, int64_t sums_stride,
+                 const int32_t* row_sums, int64_t rows,
+                 const OutputStage& stage, float* dst, int64_t dst_stride) {
+  reference::SumsToFloats(sums, sums_stride, row_sums, rows, stage, dst,
+                          dst_stride);
+}
+
+void SumRows(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
+             int32_t* row_sums) {
+  reference::RowSums(a, rows, k, stride, row_sums);
+}
+
+#else
+
+using DF = hn::ScalableTag<float>;
+using DI = hn::RebindToSigned<DF>;
+using DB = hn::Rebind<uint8_t, DI>;
+using VF = hn::Vec<DF>;
+using VI = hn::Vec<DI>;
+using VB = hn::Vec<DB>;
+
+// Whole vectors, and what is left at the end of a row: that reads and writes no
+// lane beyond it.
+struct Whole {
+  template <class D, typename T>
+  HWY_INLINE hn::Vec<D> Load(D d, const T* src) const {
+    return hn::LoadU(d, src);
+  }
+  HWY_INLINE VB LoadCodes(const uint8_t* src) const {
+    return hn::LoadU(DB(), src);
+  }
+  HWY_INLINE void Store(VB codes, uint8_t* dst) const {
+    hn::StoreU(codes, DB(), dst);
+  }
+  HWY_INLINE void Store(VF y, float* dst) const { hn::StoreU(y, DF(), dst); }
+};
+
+struct Rest {
+  explicit Rest(size_t n) : n(n) {}
+  template <class D, typename T>
+  HWY_INLINE hn::Vec<D> Load(D d, const T* src) const {
+    return hn::MaskedLoad(hn::FirstN(d, n), d, src);
+  }
+  HWY_INLINE VB LoadCodes(const uint8_t* src) const {
+    HWY_ALIGN uint8_t lanes[hn::MaxLanes(DB())] = {};
+    CopySome(src, lanes);
+    return hn::Load(DB(), lanes);
+  }
+  HWY_INLINE void Store(VB codes, uint8_t* dst) const {
+    HWY_ALIGN uint8_t lanes[hn::MaxLanes(DB())];
+    hn::Store(codes, DB(), lanes);
+    CopySome(lanes, dst);
+  }
+  HWY_INLINE void Store(VF y, float* dst) const {
+    const DF df;
+    hn::BlendedStore(y, hn::FirstN(df, n), df, dst);
+  }
+
+ private:
+  // n < 16 bytes, by their number's bits.
+  HWY_INLINE void CopySome(const uint8_t* from, uint8_t* to) const {
+    size_t i = 0;
+    if (n & 8) Copy<8>(from, to, &i);
+    if (n & 4) Copy<4>(from, to, &i);
+    if (n & 2) Copy<2>(from, to, &i);
+    if (n & 1) Copy<1>(from, to, &i);
+  }
+  template <size_t kBytes>
+  HWY_INLINE static void Copy(const uint8_t* from, uint8_t* to, size_t* i) {
+    hwy::CopyBytes<kBytes>(from + *i, to + *i);
+    *i += kBytes;
+  }
+
+  const size_t n;
+};
+
+// Calls part(Whole, n) for whole vectors of a row, part(Rest, n) for its end.
+template <class Part>
+HWY_INLINE void ForEachVector(int64_t columns, const Part& part) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(DI()));
+  int64_t n = 0;
+  for (; n + lanes <= columns; n += lanes) part(Whole(), n);
+  if (n != columns) part(Rest(static_cast<size_t>(columns - n)), n);
+}
+
+// fl(fl(acc) * multiplier).
+template <bool kZeroPoints, bool kOffsets, class Lanes>
+HWY_INLINE VF Product(const Lanes& lanes, const int32_t* sums, VI row_sum,
+                      const OutputStage& stage, int64_t n) {
+  const DI di;
+  const DF df;
+  VI acc = lanes.Load(di, sums + n);
+  if constexpr (kZeroPoints) {
+    acc = hn::Sub(
+        acc, hn::Mul(lanes.Load(di, stage.weight_zero_points + n), row_sum));
+  }
+  if constexpr (kOffsets) {
+    acc = hn::Add(acc, lanes.Load(di, stage.column_offsets + n));
+  }
+  return hn::Mul(hn::ConvertTo(df, acc), lanes.Load(df, stage.multipliers + n));
+}
+
+// Calls body(zero points are there, offsets are there), constants of a type.
+template <class Body>
+HWY_INLINE void WithCorrections(const OutputStage& stage, const Body& body) {
+  using std::false_type;
+  using std::true_type;
+  if (stage.weight_zero_points != nullptr) {
+    stage.column_offsets != nullptr ? body(true_type(), true_type())
+                                    : body(true_type(), false_type());
+  } else {
+    stage.column_offsets != nullptr ? body(false_type(), true_type())
+                                    : body(false_type(), false_type());
+  }
+}
+
+template <bool kZeroPoints>
+HWY_INLINE VI RowSumOf(const int32_t* row_sums, int64_t r) {
+  if constexpr (kZeroPoints) return hn::Set(DI(), row_sums[r]);
+  return hn::Zero(DI());
+}
+
+template <bool kZeroPoints, bool kOffsets, bool kAddend>
+void Codes(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
+           int64_t rows, const OutputStage& stage, uint8_t* dst,
+           int64_t dst_stride) {
+  const DI di;
+  const DF df;
+  const VF low = hn::Set(df, static_cast<float>(stage.low - stage.zero_point));
+  const VF high =
+      hn::Set(df, static_cast<float>(stage.high - stage.zero_point));
+  const VI zero_point = hn::Set(di, stage.zero_point);
+  const VI addend_zero_point = hn::Set(di, stage.addend_zero_point);
+  const VF addend_multiplier = hn::Set(df, stage.addend_multiplier);
+  for (int64_t r = 0; r < rows; ++r) {
+    const VI row_sum = RowSumOf<kZeroPoints>(row_sums, r);
+    const int32_t* row = sums + r * sums_stride;
+    uint8_t* dst_row = dst + r * dst_stride;
+    ForEachVector(stage.columns, [&](const auto& lanes, int64_t n) HWY_ATTR {
+      VF product =
+          Product<kZeroPoints, kOffsets>(lanes, row, row_sum, stage, n);
+      if constexpr (kAddend) {
+        const VI code = hn::PromoteTo(
+            di, lanes.LoadCodes(stage.addend + r * dst_stride + n));
+        product =
+            hn::Add(product,
+                    hn::Mul(hn::ConvertTo(df, hn::Sub(code, addend_zero_point)),
+                            addend_multiplier));
+      }
+      const VF clamped = hn::Min(hn::Max(product, low), high);
+      const VI codes = hn::Add(hn::NearestInt(clamped), zero_point);
+      lanes.Store(hn::DemoteTo(DB(), codes), dst_row + n);
+    });
+  }
+}
+
+template <bool kZeroPoints, bool kOffsets, bool kBias>
+void Floats(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
+            int64_t rows, const OutputStage& stage, float* dst,
+            int64_t dst_stride) {
+  const DF df;
+  const VF low = stage.relu
+                     ? hn::Zero(df)
+                     : hn::Set(df, -std::numeric_limits<float>::infinity());
+  for (int64_t r = 0; r < rows; ++r) {
+    const VI row_sum = RowSumOf<kZeroPoints>(row_sums, r);
+    const int32_t* row = sums + r * sums_stride;
+    float* dst_row = dst + r * dst_stride;
+    ForEachVector(stage.columns, [&](const auto& lanes, int64_t n) HWY_ATTR {
+      VF y = Product<kZeroPoints, kOffsets>(lanes, row, row_sum, stage, n);
+      if constexpr (kBias) y = hn::Add(y, lanes.Load(df, stage.bias + n));
+      lanes.Store(hn::Max(y, low), dst_row + n);
+    });
+  }
+}
+
+void StageCodes(const int32_t* sums, int64_t sums_stride,
+                const int32_t* row_sums, int64_t rows, const OutputStage& stage,
+                uint8_t* dst, int64_t dst_stride) {
+  WithCorrections(stage, [&](auto zero_points, auto offsets) {
+    const auto run = stage.addend != nullptr
+                         ? Codes<zero_points(), offsets(), true>
+                         : Codes<zero_points(), offsets(), false>;
+    run(sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
+  });
+}
+
+void StageFloats(const int32_t* sums, int64_t sums_stride,
+                 const int32_t* row_sums, int64_t rows,
+                 const OutputStage& stage, float* dst, int64_t dst_stride) {
+  WithCorrections(stage, [&](auto zero_points, auto offsets) {
+    const auto run = stage.bias != nullptr
+                         ? Floats<zero_points(), offsets(), true>
+                         : Floats<zero_points(), offsets(), false>;
+    run(sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
+  });
+}
+
+// A mask of 16 bytes that keeps the last n.
+HWY_INLINE const uint8_t* LastBytes(size_t n) {
+  static constexpr uint8_t kWindow[32] = {
+      0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,
+      0,   0,   0,   0,   0,   255, 255, 255, 255, 255, 255,
+      255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+  return kWindow + n;
+}
+
+HWY_INLINE uint64_t SumRow(const uint8_t* a, size_t k) {
+  const hn::ScalableTag<uint8_t> d8;
+  const hn::RepartitionToWide<
+      hn::RepartitionToWide<hn::RepartitionToWide<decltype(d8)> > >
+      d64;
+  const hn::FixedTag<uint8_t, 16> block;
+  const hn::FixedTag<uint64_t, 2> block64;
+  const size_t lanes = hn::Lanes(d8);
+  if (k < 16) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < k; ++i) sum += a[i];
+    return sum;
+  }
+  size_t i = 0;
+  auto wide = hn::Zero(d64);
+  for (; i + lanes <= k; i += lanes) {
+    wide = hn::Add(wide, hn::SumsOf8(hn::LoadU(d8, a + i)));
+  }
+  auto narrow = hn::Zero(block64);
+  for (; i + 16 <= k; i += 16) {
+    narrow = hn::Add(narrow, hn::SumsOf8(hn::LoadU(block, a + i)));
+  }
+  if (i != k) {
+    const auto last = hn::And(hn::LoadU(block, a + k - 16),
+                              hn::LoadU(block, LastBytes(k - i)));
+    narrow = hn::Add(narrow, hn::SumsOf8(last));
+  }
+  return hn::GetLane(hn::SumOfLanes(d64, wide)) +
+         hn::GetLane(hn::SumOfLanes(block64, narrow));
+}
+
+void SumRows(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
+             int32_t* row_sums) {
+  for (int64_t r = 0; r < rows; ++r) {
+    row_sums[r] = static_cast<int32_t>(
+        static_cast<uint32_t>(SumRow(a + r * stride, static_cast<size_t>(k))));
+  }
+}
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace kernels
+}  // namespace caffe2_quantization
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace caffe2_quantization {
+namespace kernels {
+
+HWY_EXPORT(StageCodes);
+HWY_EXPORT(StageFloats);
+HWY_EXPORT(SumRows);
+
+void SumsToCodes(const int32_t* sums, int64_t sums_stride,
+                 const int32_t* row_sums, int64_t rows,
+                 const OutputStage& stage, uint8_t* dst, int64_t dst_stride) {
+  if (UseScalarReference()) {
+    return reference::SumsToCodes(sums, sums_stride, row_sums, rows, stage, dst,
+                                  dst_stride);
+  }
+  HWY_DYNAMIC_DISPATCH(StageCodes)
+  (sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
+}
+
+void SumsToFloats(const int32_t* sums, int64_t sums_stride,
+                  const int32_t* row_sums, int64_t rows,
+                  const OutputStage& stage, float* dst, int64_t dst_stride) {
+  if (UseScalarReference()) {
+    return reference::SumsToFloats(sums, sums_stride, row_sums, rows, stage,
+                                   dst, dst_stride);
+  }
+  HWY_DYNAMIC_DISPATCH(StageFloats)
+  (sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
+}
+
+void RowSums(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
+             int32_t* row_sums) {
+  if (UseScalarReference()) {
+    return reference::RowSums(a, rows, k, stride, row_sums);
+  }
+  HWY_DYNAMIC_DISPATCH(SumRows)(a, rows, k, stride, row_sums);
+}
+
+}  // namespace kernels
+}  // namespace caffe2_quantization
+#endif  // HWY_ONCE

@@ -1,0 +1,89 @@
+// Kernels from the sums of an integer matrix product to its output: codes or
+// floats. Row r of an output is a row of activations, column n an output of the
+// weights.
+//
+//   acc[r][n] = sums[r][n] - weight_zero_points[n] * row_sums[r]
+//               + column_offsets[n]
+//   code      = clamp(nearbyint(fl(fl(acc) * multipliers[n])) + zero_point)
+//   float     = fl(fl(acc) * multipliers[n]) + bias[n]; with relu, +0 unless
+//               above 0
+//
+// With activations x_scale * (a - x_zp), weights w_scale[n] * (w - w_zp[n]) and
+// a bias of b[n] quanta this is their product if
+//
+//   column_offsets[n] = b[n] - x_zp * (sum over k of w[k][n] - K * w_zp[n])
+//   multipliers[n]    = x_scale * w_scale[n], for codes / y_scale
+//
+// With an addend (codes alone), which is added before the rounding:
+//
+//   code = clamp(nearbyint(fl(fl(acc) * multipliers[n])
+//                          + fl(addend - addend_zero_point)
+//                            * addend_multiplier) + zero_point)
+//
+// Rounding: acc wraps in 32 bits, fl is to the nearest float, nearbyint half to
+// even. FBGEMM's, but saturating where its products leave 32 bits. Every target
+// gives the same bits.
+//
+// Preconditions: multipliers and addend_multiplier are finite and not negative,
+// 255 * addend_multiplier too; bias is finite. Only dst and addend may overlap,
+// and only if they are the same. No alignment is needed. Strides are in
+// elements, from row to row. Thread rule: pure functions; any thread.
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_OUTPUT_STAGE_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_OUTPUT_STAGE_H_
+
+#include <cstdint>
+
+namespace caffe2_quantization {
+namespace kernels {
+
+// What becomes of sums; it borrows all that it points to.
+struct OutputStage {
+  int64_t columns = 0;  // N
+  // [N], or null: all 0.
+  const int32_t* weight_zero_points = nullptr;
+  const int32_t* column_offsets = nullptr;
+  const float* multipliers = nullptr;  // [N]
+
+  // Codes: 0 <= low <= zero_point <= high <= 255; with relu low is zero_point.
+  int32_t zero_point = 0;
+  int32_t low = 0;
+  int32_t high = 255;
+  // [rows, N] with the stride of dst, or null: nothing is added.
+  const uint8_t* addend = nullptr;
+  int32_t addend_zero_point = 0;  // 0 to 255
+  float addend_multiplier = 0;
+
+  // Floats.
+  const float* bias = nullptr;  // [N], or null: all 0
+  bool relu = false;
+};
+
+// row_sums is [rows]; it may be null if weight_zero_points is.
+void SumsToCodes(const int32_t* sums, int64_t sums_stride,
+                 const int32_t* row_sums, int64_t rows,
+                 const OutputStage& stage, uint8_t* dst, int64_t dst_stride);
+void SumsToFloats(const int32_t* sums, int64_t sums_stride,
+                  const int32_t* row_sums, int64_t rows,
+                  const OutputStage& stage, float* dst, int64_t dst_stride);
+
+// row_sums[r] = sum of a[r * stride] to a[r * stride + k - 1], in 32 bits,
+// wrapping.
+void RowSums(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
+             int32_t* row_sums);
+
+// The plain forms that define the results; also what the cap `scalar` runs.
+namespace reference {
+void SumsToCodes(const int32_t* sums, int64_t sums_stride,
+                 const int32_t* row_sums, int64_t rows,
+                 const OutputStage& stage, uint8_t* dst, int64_t dst_stride);
+void SumsToFloats(const int32_t* sums, int64_t sums_stride,
+                  const int32_t* row_sums, int64_t rows,
+                  const OutputStage& stage, float* dst, int64_t dst_stride);
+void RowSums(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
+             int32_t* row_sums);
+}  // namespace reference
+
+}  // namespace kernels
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_OUTPUT_STAGE_H_

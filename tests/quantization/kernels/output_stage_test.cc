@@ -1,0 +1,205 @@
+#include "quantization/kernels/output_stage.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "tests/support/denormals_are_zeros.h"
+#include "tests/support/every_target.h"
+#include "tests/support/random.h"
+
+namespace caffe2_quantization {
+namespace kernels {
+namespace {
+
+constexpr int32_t kLowest = std::numeric_limits<int32_t>::min();
+constexpr int32_t kLargest = std::numeric_limits<int32_t>::max();
+
+// A stage with all that it points to, and sums for it.
+struct Case {
+  int64_t rows, columns, sums_stride, dst_stride;
+  std::vector<int32_t> sums, row_sums, weight_zero_points, column_offsets;
+  std::vector<float> multipliers, bias;
+  std::vector<uint8_t> addend;
+  OutputStage stage;
+
+  explicit Case(TestRandom* random) {
+    rows = random->Integer(0, 5);
+    columns = random->Integer(1, random->OneIn(4) ? 200 : 40);
+    sums_stride = columns + (random->OneIn(2) ? 0 : random->Integer(1, 9));
+    dst_stride = columns + (random->OneIn(2) ? 0 : random->Integer(1, 9));
+    // Not a value more than is read.
+    sums.resize(rows == 0 ? 0 : (rows - 1) * sums_stride + columns);
+    for (int32_t& sum : sums) {
+      const int64_t reach = int64_t{1} << random->Integer(1, 31);
+      sum = static_cast<int32_t>(random->OneIn(99)
+                                     ? (random->OneIn(2) ? kLowest : kLargest)
+                                     : random->Integer(-reach, reach - 1));
+    }
+    stage.columns = columns;
+    if (random->OneIn(2)) {
+      Fill(random, -128, 127, columns, &weight_zero_points);
+      stage.weight_zero_points = weight_zero_points.data();
+      Fill(random, 0, random->OneIn(2) ? 1 << 20 : kLargest, rows, &row_sums);
+    }
+    if (random->OneIn(2)) {
+      Fill(random, kLowest, kLargest, columns, &column_offsets);
+      stage.column_offsets = column_offsets.data();
+    }
+    for (int64_t n = 0; n < columns; ++n) {
+      multipliers.push_back(
+          random->OneIn(20)
+              ? 0
+              : std::ldexp(random->Float(0.5f, 1),
+                           static_cast<int>(random->OneIn(9)
+                                                ? random->Integer(-140, 120)
+                                                : random->Integer(-30, 2))));
+      bias.push_back(random->Float(-10, 10));
+    }
+    // Ties: sums of which half a code each is made.
+    if (random->OneIn(3)) {
+      std::fill(multipliers.begin(), multipliers.end(), 0.5f);
+    }
+    stage.multipliers = multipliers.data();
+    stage.high = (1 << random->Integer(2, 8)) - 1;
+    stage.zero_point = static_cast<int32_t>(random->Integer(0, stage.high));
+    if (random->OneIn(2)) stage.low = stage.zero_point;
+    if (random->OneIn(2)) stage.bias = bias.data();
+    stage.relu = random->OneIn(2);
+    if (random->OneIn(2)) {
+      addend.resize(rows * dst_stride + 1);
+      for (uint8_t& code : addend) code = random->Byte();
+      stage.addend = addend.data();
+      stage.addend_zero_point = random->Byte();
+      stage.addend_multiplier = random->Float(0, 2);
+    }
+  }
+
+ private:
+  static void Fill(TestRandom* random, int64_t low, int64_t high, int64_t count,
+                   std::vector<int32_t>* values) {
+    for (int64_t i = 0; i < count; ++i) {
+      values->push_back(static_cast<int32_t>(random->Integer(low, high)));
+    }
+  }
+};
+
+// The definition, in 64 bits and double but where it says float.
+int64_t AccumulatorOf(const Case& c, int64_t r, int64_t n) {
+  int64_t acc = c.sums[r * c.sums_stride + n];
+  if (c.stage.weight_zero_points != nullptr) {
+    acc -= int64_t{c.weight_zero_points[n]} * c.row_sums[r];
+  }
+  if (c.stage.column_offsets != nullptr) acc += c.column_offsets[n];
+  const int64_t span = int64_t{1} << 32;
+  return ((acc - kLowest) % span + span) % span + kLowest;
+}
+
+TEST(OutputStage, ThePlainFormIsTheEquation) {
+  TestRandom random;
+  for (int round = 0; round < 500; ++round) {
+    const Case c(&random);
+    std::vector<uint8_t> codes(c.rows * c.dst_stride + 1);
+    std::vector<float> floats(c.rows * c.dst_stride + 1);
+    reference::SumsToCodes(c.sums.data(), c.sums_stride, c.row_sums.data(),
+                           c.rows, c.stage, codes.data(), c.dst_stride);
+    reference::SumsToFloats(c.sums.data(), c.sums_stride, c.row_sums.data(),
+                            c.rows, c.stage, floats.data(), c.dst_stride);
+    for (int64_t r = 0; r < c.rows; ++r) {
+      for (int64_t n = 0; n < c.columns; ++n) {
+        const float product =
+            static_cast<float>(AccumulatorOf(c, r, n)) * c.multipliers[n];
+        float y = product;
+        if (c.stage.addend != nullptr) {
+          y += static_cast<float>(c.addend[r * c.dst_stride + n] -
+                                  c.stage.addend_zero_point) *
+               c.stage.addend_multiplier;
+        }
+        const double code = std::nearbyint(double{y}) + c.stage.zero_point;
+        ASSERT_EQ(codes[r * c.dst_stride + n],
+                  std::clamp<double>(code, c.stage.low, c.stage.high));
+        float expected =
+            c.stage.bias == nullptr ? product : product + c.stage.bias[n];
+        if (c.stage.relu) expected = std::max(0.0f, expected);
+        ASSERT_EQ(floats[r * c.dst_stride + n], expected);
+      }
+    }
+  }
+}
+
+void ExpectTheReferencesBits(TestRandom* random) {
+  for (int round = 0; round < 1000; ++round) {
+    const Case c(random);
+    SCOPED_TRACE(testing::Message() << c.rows << " x " << c.columns);
+    const int64_t count = c.rows * c.dst_stride + 1;
+    std::vector<uint8_t> expected(count, 7), actual(count, 7);
+    reference::SumsToCodes(c.sums.data(), c.sums_stride, c.row_sums.data(),
+                           c.rows, c.stage, expected.data(), c.dst_stride);
+    SumsToCodes(c.sums.data(), c.sums_stride, c.row_sums.data(), c.rows,
+                c.stage, actual.data(), c.dst_stride);
+    ASSERT_EQ(actual, expected);
+
+    std::vector<float> wanted(count, 7), got(count, 7);
+    reference::SumsToFloats(c.sums.data(), c.sums_stride, c.row_sums.data(),
+                            c.rows, c.stage, wanted.data(), c.dst_stride);
+    SumsToFloats(c.sums.data(), c.sums_stride, c.row_sums.data(), c.rows,
+                 c.stage, got.data(), c.dst_stride);
+    ASSERT_EQ(std::memcmp(got.data(), wanted.data(), count * sizeof(float)), 0);
+  }
+}
+
+TEST(OutputStage, EveryTargetHasTheReferencesBits) {
+  TestRandom random;
+  OnEveryTarget([&] { ExpectTheReferencesBits(&random); });
+}
+
+TEST(OutputStage, EveryTargetHasTheReferencesBitsWithoutDenormals) {
+  TestRandom random;
+  OnEveryTarget([&] {
+    const DenormalsAreZeros mode;
+    ExpectTheReferencesBits(&random);
+  });
+}
+
+TEST(OutputStage, TheAddendMayBeTheOutput) {
+  TestRandom random;
+  OnEveryTarget([&] {
+    for (int round = 0; round < 300; ++round) {
+      Case c(&random);
+      if (c.stage.addend == nullptr) continue;
+      std::vector<uint8_t> expected = c.addend;
+      reference::SumsToCodes(c.sums.data(), c.sums_stride, c.row_sums.data(),
+                             c.rows, c.stage, expected.data(), c.dst_stride);
+      SumsToCodes(c.sums.data(), c.sums_stride, c.row_sums.data(), c.rows,
+                  c.stage, c.addend.data(), c.dst_stride);
+      ASSERT_EQ(c.addend, expected);
+    }
+  });
+}
+
+TEST(OutputStage, RowSumsAreSums) {
+  TestRandom random;
+  OnEveryTarget([&] {
+    for (int64_t k = 0; k < 300; ++k) {
+      const int64_t rows = random.Integer(1, 3);
+      const int64_t stride = k + random.Integer(0, 5);
+      std::vector<uint8_t> a((rows - 1) * stride + k);
+      for (uint8_t& code : a) code = random.OneIn(2) ? 255 : random.Byte();
+      std::vector<int32_t> sums(rows + 1, 7), expected(rows + 1, 7);
+      for (int64_t r = 0; r < rows; ++r) {
+        expected[r] = 0;
+        for (int64_t i = 0; i < k; ++i) expected[r] += a[r * stride + i];
+      }
+      RowSums(a.data(), rows, k, stride, sums.data());
+      ASSERT_EQ(sums, expected) << k;
+    }
+  });
+}
+
+}  // namespace
+}  // namespace kernels
+}  // namespace caffe2_quantization
