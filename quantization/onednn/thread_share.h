@@ -1,0 +1,33 @@
+// How many threads a computation may use, so that computations of several nets,
+// or of one net's workers, do not ask for more together than the processor has.
+//
+// A process has as many to give as OpenMP says (OMP_NUM_THREADS, or
+// omp_set_num_threads of the caller). Whoever begins takes what is left, one at
+// least: its own. A net that runs alone gets all of them; of several that run
+// at once the first gets most, the others one each, until it ends.
+//
+// Thread rule: any thread. Inside a parallel region a share is one thread.
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_THREAD_SHARE_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_THREAD_SHARE_H_
+
+namespace caffe2_quantization {
+namespace onednn {
+
+// Holds its threads as long as it lives.
+class ThreadShare {
+ public:
+  ThreadShare();
+  ~ThreadShare();
+  ThreadShare(const ThreadShare&) = delete;
+  ThreadShare& operator=(const ThreadShare&) = delete;
+
+  int count() const { return count_; }
+
+ private:
+  int count_;
+};
+
+}  // namespace onednn
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_THREAD_SHARE_H_
