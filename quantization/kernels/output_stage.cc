@@ -111,12 +111,11 @@ HWY_INLINE void ForEachVector(int64_t columns, const Part& part) {
   if (n != columns) part(Rest(static_cast<size_t>(columns - n)), n);
 }
 
-// fl(fl(acc) * multiplier).
+// fl(acc).
 template <bool kZeroPoints, bool kOffsets, class Lanes>
-HWY_INLINE VF Product(const Lanes& lanes, const int32_t* sums, VI row_sum,
-                      const OutputStage& stage, int64_t n) {
+HWY_INLINE VF Accumulators(const Lanes& lanes, const int32_t* sums, VI row_sum,
+                           const OutputStage& stage, int64_t n) {
   const DI di;
-  const DF df;
   VI acc = lanes.Load(di, sums + n);
   if constexpr (kZeroPoints) {
     acc = hn::Sub(
@@ -125,7 +124,7 @@ HWY_INLINE VF Product(const Lanes& lanes, const int32_t* sums, VI row_sum,
   if constexpr (kOffsets) {
     acc = hn::Add(acc, lanes.Load(di, stage.column_offsets + n));
   }
-  return hn::Mul(hn::ConvertTo(df, acc), lanes.Load(df, stage.multipliers + n));
+  return hn::ConvertTo(DF(), acc);
 }
 
 // Calls body(zero points are there, offsets are there), constants of a type.
@@ -165,8 +164,9 @@ void Codes(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
     const int32_t* row = sums + r * sums_stride;
     uint8_t* dst_row = dst + r * dst_stride;
     ForEachVector(stage.columns, [&](const auto& lanes, int64_t n) HWY_ATTR {
-      VF product =
-          Product<kZeroPoints, kOffsets>(lanes, row, row_sum, stage, n);
+      VF product = hn::Mul(
+          Accumulators<kZeroPoints, kOffsets>(lanes, row, row_sum, stage, n),
+          lanes.Load(df, stage.multipliers + n));
       if constexpr (kAddend) {
         const VI code = hn::PromoteTo(
             di, lanes.LoadCodes(stage.addend + r * dst_stride + n));
@@ -195,8 +195,15 @@ void Floats(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
     const int32_t* row = sums + r * sums_stride;
     float* dst_row = dst + r * dst_stride;
     ForEachVector(stage.columns, [&](const auto& lanes, int64_t n) HWY_ATTR {
-      VF y = Product<kZeroPoints, kOffsets>(lanes, row, row_sum, stage, n);
-      if constexpr (kBias) y = hn::Add(y, lanes.Load(df, stage.bias + n));
+      const VF acc =
+          Accumulators<kZeroPoints, kOffsets>(lanes, row, row_sum, stage, n);
+      const VF multiplier = lanes.Load(df, stage.multipliers + n);
+      VF y;
+      if constexpr (kBias) {
+        y = hn::MulAdd(acc, multiplier, lanes.Load(df, stage.bias + n));
+      } else {
+        y = hn::Mul(acc, multiplier);
+      }
       lanes.Store(hn::Max(y, low), dst_row + n);
     });
   }

@@ -5,7 +5,7 @@
 //   acc[r][n] = sums[r][n] - weight_zero_points[n] * row_sums[r]
 //               + column_offsets[n]
 //   code      = clamp(nearbyint(fl(fl(acc) * multipliers[n])) + zero_point)
-//   float     = fl(fl(acc) * multipliers[n]) + bias[n]; with relu, +0 unless
+//   float     = fl(fl(acc) * multipliers[n] + bias[n]); with relu, +0 unless
 //               above 0
 //
 // With activations x_scale * (a - x_zp), weights w_scale[n] * (w - w_zp[n]) and
@@ -21,8 +21,9 @@
 //                            * addend_multiplier) + zero_point)
 //
 // Rounding: acc wraps in 32 bits, fl is to the nearest float, nearbyint half to
-// even. FBGEMM's, but saturating where its products leave 32 bits. Every target
-// gives the same bits.
+// even. FBGEMM's (Requantize, ReQuantizeForFloat with a fused multiply-add),
+// but saturating where its products leave 32 bits. Every target gives the same
+// bits.
 //
 // Preconditions: multipliers and addend_multiplier are finite and not negative,
 // 255 * addend_multiplier too; bias is finite. Only dst and addend may overlap,

@@ -53,10 +53,11 @@ void SumsToFloats(const int32_t* sums, int64_t sums_stride,
                   const OutputStage& stage, float* dst, int64_t dst_stride) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t n = 0; n < stage.columns; ++n) {
-      float y = static_cast<float>(Accumulator(sums[r * sums_stride + n],
-                                               row_sums, r, n, stage)) *
-                stage.multipliers[n];
-      if (stage.bias != nullptr) y += stage.bias[n];
+      const auto acc = static_cast<float>(
+          Accumulator(sums[r * sums_stride + n], row_sums, r, n, stage));
+      const float y = stage.bias != nullptr
+                          ? std::fma(acc, stage.multipliers[n], stage.bias[n])
+                          : acc * stage.multipliers[n];
       dst[r * dst_stride + n] = stage.relu && !(y > 0) ? 0.0f : y;
     }
   }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "quantization/kernels/isa.h"
+#include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"
 
 namespace caffe2_quantization {
@@ -134,7 +135,7 @@ class Plan {
   mutable std::vector<Operands> idle_;
 };
 
-using PlanKey = std::array<int64_t, 3>;  // M, K, N
+using PlanKey = std::array<int64_t, 4>;  // M, K, N, threads
 
 // The plans of the process, least recently used last.
 class PlanCache {
@@ -324,16 +325,18 @@ std::size_t PackedMatrix::bytes() const {
   return bytes;
 }
 
-Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int32_t* c) const {
+Status PackedMatrix::Product(const uint8_t* a, int64_t m, int threads,
+                             int32_t* c) const {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("M", m, 0));
   if (m == 0) return Status::Ok();
   if (parts_.empty()) {
     reference::Multiply(a, plain_.data(), m, k_, n_, order_, c);
     return Status::Ok();
   }
+  const ThreadsScope scope(threads);
   std::shared_ptr<const Plan> plan;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      FindPlan({m, k_, n_}, parts_[0].desc, &plan));
+      FindPlan({m, k_, n_, threads}, parts_[0].desc, &plan));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       plan->Execute(a, parts_[0].memory.get(), c));
   if (parts_.size() == 1) return Status::Ok();
@@ -346,6 +349,15 @@ Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int32_t* c) const {
       plan->Execute(a, parts_[1].memory.get(), low));
   for (std::size_t i = 0; i < count; ++i) c[i] = 2 * c[i] + low[i];
   return Status::Ok();
+}
+
+Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int32_t* c) const {
+  return Product(a, m, MaxThreads(), c);
+}
+
+Status PackedMatrix::MultiplySingleThreaded(const uint8_t* a, int64_t m,
+                                            int32_t* c) const {
+  return Product(a, m, 1, c);
 }
 
 Status PackedMatrix::ImplementationName(int64_t m, std::string* name) const {
@@ -364,6 +376,108 @@ Status PackedMatrix::ImplementationName(int64_t m, std::string* name) const {
             "dnnl_primitive_desc_query"));
   *name = text;
   return Status::Ok();
+}
+
+namespace {
+
+// Products below it are for one thread: to start another takes as long.
+constexpr int64_t kFewestProductsOfThreads = int64_t{1} << 20;
+// Sums of a chunk of rows should stay in the second cache level, but a chunk
+// reads all weights.
+constexpr int64_t kChunkBytes = 256 << 10;
+constexpr int64_t kFewestRows = 32;
+
+int64_t DivideUp(int64_t x, int64_t by) { return (x + by - 1) / by; }
+
+int ThreadsFor(const PackedMatrix& w, int64_t m) {
+  // In double: it may leave 64 bits.
+  const double products = double{1} * m * w.k() * w.n();
+  return products < kFewestProductsOfThreads ? 1 : MaxThreads();
+}
+
+// Rows of a chunk: as many for each thread, if that is not too few.
+int64_t ChunkRows(int64_t m, int64_t n, int threads) {
+  const auto row_bytes = static_cast<int64_t>(n * sizeof(int32_t));
+  const int64_t rows = std::max(kFewestRows, kChunkBytes / row_bytes);
+  const int64_t chunks = DivideUp(DivideUp(m, rows), threads) * threads;
+  return std::max(std::min(m, kFewestRows), DivideUp(m, chunks));
+}
+
+// Sums of a chunk and of its rows, kept by each thread for its next product.
+Status GetBuffer(std::size_t count, int32_t** buffer) {
+  struct Buffer {
+    AlignedBytes bytes;
+    std::size_t count = 0;
+  };
+  thread_local Buffer of_this_thread;
+  if (of_this_thread.count < count) {
+    of_this_thread.count = 0;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        Allocate(count * sizeof(int32_t), &of_this_thread.bytes));
+    of_this_thread.count = count;
+  }
+  *buffer = reinterpret_cast<int32_t*>(of_this_thread.bytes.get());
+  return Status::Ok();
+}
+
+void RunStage(const int32_t* sums, const int32_t* row_sums, int64_t rows,
+              const kernels::OutputStage& stage, uint8_t* dst) {
+  kernels::SumsToCodes(sums, stage.columns, row_sums, rows, stage, dst,
+                       stage.columns);
+}
+
+void RunStage(const int32_t* sums, const int32_t* row_sums, int64_t rows,
+              const kernels::OutputStage& stage, float* dst) {
+  kernels::SumsToFloats(sums, stage.columns, row_sums, rows, stage, dst,
+                        stage.columns);
+}
+
+template <typename T>
+Status MultiplyTo(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                  const kernels::OutputStage& stage, T* dst) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("M", m, 0));
+  if (stage.columns != w.n()) {
+    return Status::InvalidArgument("matrix product: the output stage has " +
+                                   std::to_string(stage.columns) +
+                                   " columns, expected N, " +
+                                   std::to_string(w.n()));
+  }
+  if (m == 0) return Status::Ok();
+  const int threads = ThreadsFor(w, m);
+  const int64_t rows = ChunkRows(m, w.n(), threads);
+  const int64_t chunks = DivideUp(m, rows);
+  // One chunk is oneDNN's to divide.
+  const int threads_of_chunk = chunks == 1 ? threads : 1;
+  return ParallelFor(chunks, threads, [&](int64_t i) -> Status {
+    const int64_t first = i * rows;
+    const int64_t count = std::min(rows, m - first);
+    const uint8_t* const chunk = a + first * w.k();
+    int32_t* sums;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetBuffer(rows * (w.n() + 1), &sums));
+    int32_t* const row_sums = sums + rows * w.n();
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        threads_of_chunk == 1 ? w.MultiplySingleThreaded(chunk, count, sums)
+                              : w.Multiply(chunk, count, sums));
+    if (stage.weight_zero_points != nullptr) {
+      kernels::RowSums(chunk, count, w.k(), w.k(), row_sums);
+    }
+    kernels::OutputStage of_chunk = stage;
+    if (stage.addend != nullptr) of_chunk.addend += first * w.n();
+    RunStage(sums, row_sums, count, of_chunk, dst + first * w.n());
+    return Status::Ok();
+  });
+}
+
+}  // namespace
+
+Status MultiplyToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                       const kernels::OutputStage& stage, uint8_t* dst) {
+  return MultiplyTo(w, a, m, stage, dst);
+}
+
+Status MultiplyToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                        const kernels::OutputStage& stage, float* dst) {
+  return MultiplyTo(w, a, m, stage, dst);
 }
 
 std::size_t NumPlans() { return ThePlans().Size(); }

@@ -2,11 +2,11 @@
 //
 //   c[m][n] = sum over k of a[m][k] * w[k][n]
 //
-// a is u8 [M, K], w is s8 [K, N], c is s32 [M, N]. Zero points, biases and
-// what becomes of the sums (quantization/requantize.h) are the caller's;
-// column_sums() is what a zero point of a takes. oneDNN could requantize in the
-// same pass, but not as DNNLOWP does: it adds the zero point before it rounds,
-// and then a tie with an odd zero point goes the other way.
+// a is u8 [M, K], w is s8 [K, N], c is s32 [M, N]. What becomes of the sums is
+// kernels/output_stage.h; column_sums() is what a zero point of a takes. oneDNN
+// could requantize in the same pass, but not as DNNLOWP does: it adds the zero
+// point before it rounds, and then a tie with an odd zero point goes the other
+// way.
 //
 // Every instruction set gives the same sums. Without VNNI, oneDNN adds two
 // products in 16 bits, saturating: 2 * 255 * 64 is still exact, so weights from
@@ -15,11 +15,12 @@
 // computes the sums (matmul_reference.cc) and oneDNN is not called.
 //
 // Memory: a matrix is packed once, in the form that oneDNN prefers for its K
-// and N; that does not depend on M. What oneDNN makes for one M, K, N (a plan)
-// is kept for the next time, kMostPlans of them in a process, the least
-// recently used go first.
+// and N; that does not depend on M. What oneDNN makes for one M, K, N and
+// number of threads (a plan) is kept for the next time, kMostPlans of them in a
+// process, the least recently used go first.
 //
-// Thread rule: any thread; one matrix may be multiplied by several at once.
+// Thread rule: any thread; one matrix may be multiplied by several at once. A
+// product runs on the threads of parallel.h.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_MATMUL_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_MATMUL_H_
 
@@ -29,6 +30,7 @@
 #include <string>
 #include <vector>
 
+#include "quantization/kernels/output_stage.h"
 #include "quantization/status.h"
 
 namespace caffe2_quantization {
@@ -58,6 +60,8 @@ class PackedMatrix {
   // c = a * w. a is row major [m, k()], c [m, n()]; they do not overlap. m 0:
   // nothing is done. Errors: m negative or above 2^31 - 1; what oneDNN refuses.
   Status Multiply(const uint8_t* a, int64_t m, int32_t* c) const;
+  // The same on the calling thread alone.
+  Status MultiplySingleThreaded(const uint8_t* a, int64_t m, int32_t* c) const;
 
   // What multiplies: "brg:avx512_core_vnni", "gemm:jit", as oneDNN calls it;
   // "scalar" for the plain loop.
@@ -69,6 +73,7 @@ class PackedMatrix {
   PackedMatrix(int64_t k, int64_t n, Order order);
   Status SumColumns(const int8_t* src);
   Status AddPart(const int8_t* src);
+  Status Product(const uint8_t* a, int64_t m, int threads, int32_t* c) const;
 
   const int64_t k_;
   const int64_t n_;
@@ -79,6 +84,15 @@ class PackedMatrix {
   // With the cap `scalar`: w as it was, and no parts.
   std::vector<int8_t> plain_;
 };
+
+// dst = what `stage` makes of a * w, in chunks of rows whose sums stay in the
+// cache. a is row major [m, w.k()], dst [m, w.n()]; they do not overlap, but
+// dst may be stage.addend. Small products take one thread. Errors: as Multiply;
+// stage.columns other than w.n().
+Status MultiplyToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                       const kernels::OutputStage& stage, uint8_t* dst);
+Status MultiplyToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                        const kernels::OutputStage& stage, float* dst);
 
 // Plans that are kept now.
 std::size_t NumPlans();

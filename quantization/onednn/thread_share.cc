@@ -1,7 +1,5 @@
 #include "quantization/onednn/thread_share.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <atomic>
 
@@ -14,11 +12,11 @@ std::atomic<int> in_use{0};
 
 }  // namespace
 
-ThreadShare::ThreadShare() {
-  const int total = omp_in_parallel() ? 1 : omp_get_max_threads();
+ThreadShare::ThreadShare(int most) {
+  const int total = MaxThreads();
   int used = in_use.load(std::memory_order_relaxed);
   do {
-    count_ = std::max(1, total - used);
+    count_ = std::max(1, std::min(most, total - used));
   } while (!in_use.compare_exchange_weak(used, used + count_,
                                          std::memory_order_relaxed));
 }

@@ -10,13 +10,16 @@
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_THREAD_SHARE_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_THREAD_SHARE_H_
 
+#include "quantization/onednn/parallel.h"
+
 namespace caffe2_quantization {
 namespace onednn {
 
 // Holds its threads as long as it lives.
 class ThreadShare {
  public:
-  ThreadShare();
+  // Of `most` threads at most.
+  explicit ThreadShare(int most = MaxThreads());
   ~ThreadShare();
   ThreadShare(const ThreadShare&) = delete;
   ThreadShare& operator=(const ThreadShare&) = delete;

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <thread>
 
@@ -84,9 +86,9 @@ TEST(MatMul, ThePlainLoopIsTheEquation) {
 
 TEST(MatMul, ExactOverRandomSizes) {
   TestRandom random;
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     const auto size = [&] {
-      return random.Integer(1, 1 << random.Integer(0, 8));
+      return random.Integer(1, 1 << random.Integer(0, 7));
     };
     const Product product(&random, size(), size(), size(),
                           random.OneIn(2) ? Order::kRowsOfK : Order::kRowsOfN,
@@ -105,6 +107,131 @@ TEST(MatMul, ExactOverRandomSizes) {
       ASSERT_EQ(packed->column_sums()[j], sum);
     }
   }
+}
+
+// A stage with what it points to.
+struct Outputs {
+  std::vector<int32_t> zero_points, offsets;
+  std::vector<float> multipliers, bias;
+  std::vector<uint8_t> addend;
+  kernels::OutputStage stage;
+
+  Outputs(TestRandom* random, int64_t m, int64_t k, int64_t n) : addend(m * n) {
+    for (int64_t j = 0; j < n; ++j) {
+      zero_points.push_back(static_cast<int32_t>(random->Integer(-128, 127)));
+      offsets.push_back(static_cast<int32_t>(random->Integer(-5000, 5000)));
+      multipliers.push_back(random->Float(0, 0.1f / static_cast<float>(k)));
+      bias.push_back(random->Float(-50, 50));
+    }
+    for (uint8_t& code : addend) code = random->Byte();
+    stage.columns = n;
+    if (random->OneIn(2)) stage.weight_zero_points = zero_points.data();
+    if (random->OneIn(2)) stage.column_offsets = offsets.data();
+    stage.multipliers = multipliers.data();
+    stage.zero_point = random->Byte();
+    if (random->OneIn(2)) stage.low = stage.zero_point;
+    if (random->OneIn(2)) stage.addend = addend.data();
+    stage.addend_zero_point = random->Byte();
+    stage.addend_multiplier = random->Float(0, 1);
+    if (random->OneIn(2)) stage.bias = bias.data();
+    stage.relu = random->OneIn(2);
+  }
+};
+
+// Against the plain sums and, in double, what they stand for.
+void ExpectOutputs(const Product& product, const PackedMatrix& packed,
+                   const Outputs& outputs) {
+  SCOPED_TRACE(testing::Message()
+               << product.m << " x " << product.k << " x " << product.n);
+  const kernels::OutputStage& stage = outputs.stage;
+  const auto count = static_cast<std::size_t>(product.m * product.n);
+  std::vector<uint8_t> codes(count + 1, 7);
+  std::vector<float> floats(count + 1, 7);
+  ASSERT_TRUE(
+      MultiplyToCodes(packed, product.a.data(), product.m, stage, codes.data())
+          .ok());
+  ASSERT_TRUE(MultiplyToFloats(packed, product.a.data(), product.m, stage,
+                               floats.data())
+                  .ok());
+  ASSERT_EQ(codes.back(), 7);
+  ASSERT_EQ(floats.back(), 7);
+  const std::vector<int32_t> sums = product.Expected();
+  std::vector<int32_t> row_sums(product.m);
+  kernels::reference::RowSums(product.a.data(), product.m, product.k, product.k,
+                              row_sums.data());
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t n = i % product.n;
+    double acc = sums[i];
+    if (stage.weight_zero_points != nullptr) {
+      acc -= double{1} * stage.weight_zero_points[n] * row_sums[i / product.n];
+    }
+    if (stage.column_offsets != nullptr) acc += stage.column_offsets[n];
+    const double real = acc * stage.multipliers[n];
+    double code = real;
+    if (stage.addend != nullptr) {
+      code += (stage.addend[i] - stage.addend_zero_point) *
+              double{stage.addend_multiplier};
+    }
+    code = std::clamp<double>(code, stage.low - stage.zero_point,
+                              stage.high - stage.zero_point);
+    // Half a code, and what single precision loses of some hundred.
+    ASSERT_NEAR(codes[i], code + stage.zero_point, 0.5 + 1e-4) << i;
+    double y = real + (stage.bias == nullptr ? 0 : stage.bias[n]);
+    if (stage.relu) y = std::max(y, 0.0);
+    ASSERT_NEAR(floats[i], y, 1e-6 * (std::abs(real) + std::abs(y))) << i;
+  }
+  std::vector<uint8_t> expected(count + 1, 7);
+  kernels::reference::SumsToCodes(sums.data(), product.n, row_sums.data(),
+                                  product.m, stage, expected.data(), product.n);
+  ASSERT_EQ(codes, expected);
+  std::vector<float> expected_floats(count + 1, 7);
+  kernels::reference::SumsToFloats(sums.data(), product.n, row_sums.data(),
+                                   product.m, stage, expected_floats.data(),
+                                   product.n);
+  ASSERT_EQ(floats, expected_floats);
+}
+
+TEST(MatMul, OutputsOverRandomSizes) {
+  TestRandom random;
+  for (int i = 0; i < 2000; ++i) {
+    const auto size = [&] {
+      return random.Integer(1, 1 << random.Integer(0, 7));
+    };
+    const Product product(&random, size(), size(), size(),
+                          random.OneIn(2) ? Order::kRowsOfK : Order::kRowsOfN,
+                          static_cast<Values>(i % 3));
+    const Outputs outputs(&random, product.m, product.k, product.n);
+    const Matrix packed = product.Pack();
+    ASSERT_NE(packed, nullptr);
+    ASSERT_NO_FATAL_FAILURE(ExpectOutputs(product, *packed, outputs));
+  }
+}
+
+// Sizes of which there are several chunks, some for two threads, and the last
+// chunk is smaller.
+TEST(MatMul, OutputsOfManyRows) {
+  TestRandom random;
+  for (const int64_t m : {1, 31, 33, 64, 65, 100, 257}) {
+    const Product product(&random, m, 97, 3000, Order::kRowsOfN, Values::kAll);
+    const Outputs outputs(&random, m, product.k, product.n);
+    ASSERT_NO_FATAL_FAILURE(ExpectOutputs(product, *product.Pack(), outputs));
+  }
+}
+
+TEST(MatMul, TheStageHasToFit) {
+  TestRandom random;
+  const Product product(&random, 1, 4, 3, Order::kRowsOfK, Values::kAll);
+  kernels::OutputStage stage;
+  stage.columns = 4;
+  uint8_t code = 0;
+  EXPECT_EQ(MultiplyToCodes(*product.Pack(), product.a.data(), 1, stage, &code)
+                .message(),
+            "matrix product: the output stage has 4 columns, expected N, 3");
+  stage.columns = 3;
+  EXPECT_TRUE(MultiplyToCodes(*product.Pack(), nullptr, 0, stage, &code).ok());
+  EXPECT_EQ(
+      MultiplyToCodes(*product.Pack(), nullptr, -1, stage, &code).message(),
+      "matrix product: M is -1, expected 0 to 2147483647");
 }
 
 // Sums beyond 2^24, which float would round.

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "quantization/onednn/parallel.h"
+
 namespace caffe2_quantization {
 namespace onednn {
 namespace {
@@ -26,6 +28,15 @@ TEST_F(ThreadShareTest, TheFirstTakesWhatThereIs) {
   EXPECT_EQ(second.count(), 1);
 }
 
+TEST_F(ThreadShareTest, WhoNeedsFewLeavesTheOthers) {
+  const ThreadShare first(1);
+  EXPECT_EQ(first.count(), 1);
+  const ThreadShare second(2);
+  EXPECT_EQ(second.count(), 2);
+  const ThreadShare third;
+  EXPECT_EQ(third.count(), 1);
+}
+
 TEST_F(ThreadShareTest, WhatIsGivenBackIsThereAgain) {
   { const ThreadShare first; }
   omp_set_num_threads(3);
@@ -37,14 +48,15 @@ TEST_F(ThreadShareTest, WhatIsGivenBackIsThereAgain) {
 }
 
 TEST_F(ThreadShareTest, InAParallelRegionItIsOne) {
-  std::atomic<int> sum{0}, num_threads{0};
-#pragma omp parallel
-  {
+  std::atomic<int> sum{0}, num_tasks{0};
+  const Status status = ParallelFor(4, 4, [&](int64_t) {
     const ThreadShare share;
     sum += share.count();
-    ++num_threads;
-  }
-  EXPECT_EQ(sum, num_threads);
+    ++num_tasks;
+    return Status::Ok();
+  });
+  EXPECT_TRUE(status.ok());
+  EXPECT_EQ(sum, num_tasks);
 }
 
 TEST_F(ThreadShareTest, ManyAtOnceStayWithinOneEachBeyondTheTotal) {

@@ -1,0 +1,60 @@
+// Threads: the OpenMP pool of the process, and nothing beside it.
+//
+// oneDNN computes on the pool of whoever calls; so do we. How many threads that
+// may be is OpenMP's number (OMP_NUM_THREADS, omp_set_num_threads), and one
+// within a parallel region.
+//
+// parallel.cc calls libgomp's few oldest functions by their names, with no
+// pragma: in Python they are those of the host's copy, which is older than the
+// system's, and what a newer compiler would call might not be in it.
+//
+// Thread rule: any thread.
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_PARALLEL_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_PARALLEL_H_
+
+#include <cstdint>
+
+#include "quantization/status.h"
+
+namespace caffe2_quantization {
+namespace onednn {
+
+// Threads that the calling thread may use.
+int MaxThreads();
+
+// In its scope oneDNN uses so many threads, when a plan is made and when it
+// runs.
+class ThreadsScope {
+ public:
+  explicit ThreadsScope(int threads);
+  ~ThreadsScope();
+  ThreadsScope(const ThreadsScope&) = delete;
+  ThreadsScope& operator=(const ThreadsScope&) = delete;
+
+ private:
+  const int before_;
+};
+
+namespace internal {
+using Body = Status (*)(const void* body, int64_t i);
+Status ParallelFor(int64_t count, int threads, Body call, const void* body);
+}  // namespace internal
+
+// Status body(i) for each i in [0, count), on up to `threads` threads, each of
+// which takes the next i that is left; with one, on the calling thread. One of
+// the errors, if there were any; the others are run all the same. body must not
+// throw.
+template <class Body>
+Status ParallelFor(int64_t count, int threads, const Body& body) {
+  return internal::ParallelFor(
+      count, threads,
+      [](const void* each, int64_t i) {
+        return (*static_cast<const Body*>(each))(i);
+      },
+      &body);
+}
+
+}  // namespace onednn
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_PARALLEL_H_
