@@ -1,0 +1,28 @@
+// Bytes of a matrix transposed: what turns NCHW into NHWC and back.
+//
+//   dst[c * dst_stride + r] = src[r * src_stride + c]
+//
+// for r < rows and c < columns. Strides are in bytes; nothing between a row's
+// end and the next row is read or written. src and dst must not overlap; no
+// alignment is needed. Thread rule: pure functions; any thread.
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_TRANSPOSE_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_TRANSPOSE_H_
+
+#include <cstdint>
+
+namespace caffe2_quantization {
+namespace kernels {
+
+void TransposeBytes(const uint8_t* src, int64_t rows, int64_t columns,
+                    int64_t src_stride, uint8_t* dst, int64_t dst_stride);
+
+// The plain form that defines the result; also what the cap `scalar` runs.
+namespace reference {
+void TransposeBytes(const uint8_t* src, int64_t rows, int64_t columns,
+                    int64_t src_stride, uint8_t* dst, int64_t dst_stride);
+}  // namespace reference
+
+}  // namespace kernels
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_TRANSPOSE_H_

@@ -1,0 +1,447 @@
+#include "quantization/onednn/convolution.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "quantization/kernels/im2col.h"
+#include "quantization/kernels/transpose.h"
+#include "quantization/onednn/thread_share.h"
+#include "quantization/onednn/workers.h"
+
+namespace caffe2_quantization {
+namespace onednn {
+namespace {
+
+constexpr int64_t kLargestSize = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMostValues = int64_t{1} << 40;
+
+// Columns and sums of a chunk: half of the second-level cache.
+constexpr int64_t kChunkBytes = 384 << 10;
+// Input that is transposed at once, if that is more than an image.
+constexpr int64_t kTransposedBytes = 4 << 20;
+// Outputs of a product of joined groups: fewer would leave vectors empty.
+constexpr int64_t kJoinedOutputs = 32;
+// oneDNN takes four values of K at once; others it would copy first.
+constexpr int64_t kKMultiple = 4;
+constexpr int64_t kCacheLine = 64;
+
+int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t RoundUp(int64_t a, int64_t b) { return DivideUp(a, b) * b; }
+
+Status CheckRange(const std::string& name, int64_t value, int64_t smallest,
+                  int64_t largest) {
+  if (value >= smallest && value <= largest) return Status::Ok();
+  return Status::InvalidArgument(
+      "convolution: " + name + " is " + std::to_string(value) + ", expected " +
+      std::to_string(smallest) + " to " + std::to_string(largest));
+}
+
+Status CheckSizes(const char* name, const std::array<int64_t, 3>& sizes,
+                  int dims, int64_t smallest) {
+  for (int i = 0; i < dims; ++i) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        CheckRange(name + ("[" + std::to_string(i)) + "]", sizes[i], smallest,
+                   kLargestSize));
+  }
+  return Status::Ok();
+}
+
+// Factors are below 2^31, or below 2^33 for the last one.
+Status CheckValues(const char* name, const std::vector<int64_t>& factors,
+                   int64_t most) {
+  int64_t values = 1;
+  std::string text;
+  bool too_many = false;
+  for (const int64_t factor : factors) {
+    text += (text.empty() ? "" : " x ") + std::to_string(factor);
+    too_many = too_many || (factor != 0 && values > most / factor);
+    if (!too_many) values *= factor;
+  }
+  if (!too_many) return Status::Ok();
+  return Status::OutOfRange(std::string("convolution: the ") + name + " has " +
+                            text + " values, expected at most " +
+                            std::to_string(most));
+}
+
+// What a filter depends on.
+Status ValidateFilter(const ConvolutionShape& shape) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckRange("dims", shape.dims, 1, 3));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckRange("in_channels", shape.in_channels, 1, kLargestSize));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckRange("out_channels", shape.out_channels, 1, kLargestSize));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckRange("groups", shape.groups, 1, kLargestSize));
+  for (const auto& [name, channels] :
+       {std::make_pair("in_channels", shape.in_channels),
+        std::make_pair("out_channels", shape.out_channels)}) {
+    if (channels % shape.groups == 0) continue;
+    return Status::InvalidArgument(std::string("convolution: ") + name +
+                                   " is " + std::to_string(channels) +
+                                   ", expected a multiple of groups (" +
+                                   std::to_string(shape.groups) + ")");
+  }
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckSizes("kernel", shape.kernel, shape.dims, 1));
+  std::vector<int64_t> factors(shape.kernel.begin(),
+                               shape.kernel.begin() + shape.dims);
+  factors.push_back(shape.in_channels / shape.groups);
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckValues("window", factors, kLargestSize));
+  factors.push_back(shape.out_channels);
+  return CheckValues("filter", factors, kMostValues);
+}
+
+// The sizes that are used; 1 where there is none.
+int64_t Count(const ConvolutionShape& shape,
+              const std::array<int64_t, 3>& sizes) {
+  int64_t count = 1;
+  for (int i = 0; i < shape.dims; ++i) count *= sizes[i];
+  return count;
+}
+
+}  // namespace
+
+int64_t ConvolutionShape::Output(int dim) const {
+  return (input[dim] + pad_begin[dim] + pad_end[dim] -
+          dilation[dim] * (kernel[dim] - 1) - 1) /
+             stride[dim] +
+         1;
+}
+
+Status ConvolutionShape::Validate() const {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateFilter(*this));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckRange("batch", batch, 0, kLargestSize));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSizes("input", input, dims, 1));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSizes("stride", stride, dims, 1));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckSizes("dilation", dilation, dims, 1));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckSizes("pad_begin", pad_begin, dims, 0));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSizes("pad_end", pad_end, dims, 0));
+  std::vector<int64_t> inputs = {batch, in_channels};
+  std::vector<int64_t> outputs = {batch, out_channels};
+  for (int i = 0; i < dims; ++i) {
+    const int64_t window = dilation[i] * (kernel[i] - 1) + 1;
+    const int64_t padded = input[i] + pad_begin[i] + pad_end[i];
+    if (window > padded) {
+      return Status::InvalidArgument(
+          "convolution: the window has " + std::to_string(window) +
+          " pixels in dimension " + std::to_string(i) +
+          ", expected at most the padded input's " + std::to_string(padded));
+    }
+    inputs.push_back(input[i]);
+    outputs.push_back(Output(i));
+  }
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckValues("input", inputs, kMostValues));
+  return CheckValues("output", outputs, kMostValues);
+}
+
+Status PackedFilter::Pack(const int8_t* codes, const ConvolutionShape& shape,
+                          const std::vector<int32_t>& zero_points,
+                          std::shared_ptr<const PackedFilter>* packed) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateFilter(shape));
+  const int64_t outputs = shape.out_channels;
+  const int64_t sets = static_cast<int64_t>(zero_points.size());
+  if (sets != 1 && sets != shape.groups && sets != outputs) {
+    return Status::InvalidArgument(
+        "convolution: the filter has " + std::to_string(sets) +
+        " zero points, expected 1, " + std::to_string(shape.groups) +
+        " (groups) or " + std::to_string(outputs) + " (out_channels)");
+  }
+  for (const int32_t zero_point : zero_points) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        CheckRange("a zero point of the filter", zero_point,
+                   std::numeric_limits<int8_t>::min(),
+                   std::numeric_limits<int8_t>::max()));
+  }
+
+  std::shared_ptr<PackedFilter> result(new PackedFilter);
+  result->shape_ = shape;
+  const int64_t taps = Count(shape, shape.kernel);
+  const int64_t channels = shape.in_channels / shape.groups;
+  const int64_t k = taps * channels;
+  result->k_ = k;
+  std::vector<int32_t> zero_point_of(outputs);
+  result->column_sums_.resize(outputs);
+  for (int64_t n = 0; n < outputs; ++n) {
+    zero_point_of[n] = zero_points[n * sets / outputs];
+    int64_t sum = 0;
+    for (int64_t i = 0; i < k; ++i) sum += codes[n * k + i];
+    // As all sums: modulo 2^32.
+    result->column_sums_[n] = static_cast<int32_t>(sum);
+  }
+
+  const int64_t own_outputs = outputs / shape.groups;
+  int64_t joined = std::min(shape.groups,
+                            std::max<int64_t>(kJoinedOutputs / own_outputs, 1));
+  while (shape.groups % joined != 0) --joined;
+  result->joined_ = joined;
+  const int64_t n_of_block = joined * own_outputs;
+  const int64_t width = joined * channels;
+  const int64_t k_of_block = taps == 1 && joined == shape.groups
+                                 ? width
+                                 : RoundUp(taps * width, kKMultiple);
+  std::vector<int8_t> block(n_of_block * k_of_block);
+  for (int64_t first = 0; first < outputs; first += n_of_block) {
+    for (int64_t i = 0; i < n_of_block; ++i) {
+      const int64_t n = first + i;
+      int8_t* const row = block.data() + i * k_of_block;
+      // Other groups' channels count as zero; what fills K up is 0 itself.
+      std::fill_n(row, taps * width, static_cast<int8_t>(zero_point_of[n]));
+      std::fill_n(row + taps * width, k_of_block - taps * width, int8_t{0});
+      int8_t* const own = row + i / own_outputs * channels;
+      for (int64_t t = 0; t < taps; ++t) {
+        for (int64_t c = 0; c < channels; ++c) {
+          own[t * width + c] =
+              codes[n * k +
+                    (shape.channels_first ? c * taps + t : t * channels + c)];
+        }
+      }
+    }
+    std::shared_ptr<const PackedMatrix> matrix;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        PackedMatrix::Pack(block.data(), k_of_block, n_of_block,
+                           PackedMatrix::Order::kRowsOfN, &matrix));
+    result->matrices_.push_back(std::move(matrix));
+  }
+  if (std::any_of(zero_points.begin(), zero_points.end(),
+                  [](int32_t zero_point) { return zero_point != 0; })) {
+    result->zero_points_ = std::move(zero_point_of);
+  }
+  *packed = std::move(result);
+  return Status::Ok();
+}
+
+std::size_t PackedFilter::bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& matrix : matrices_) bytes += matrix->bytes();
+  return bytes;
+}
+
+// One call of Convolve. What it reads lies in NHWC order, transposed if need
+// be, a run of images at a time.
+class Convolution {
+ public:
+  Convolution(const PackedFilter& filter, const ConvolutionShape& shape,
+              int32_t x_zero_point, const kernels::OutputStage& stage)
+      : filter_(filter),
+        shape_(shape),
+        x_zero_point_(static_cast<uint8_t>(x_zero_point)),
+        stage_(stage),
+        blocks_(static_cast<int64_t>(filter.matrices_.size())) {
+    for (int i = 0; i < 3; ++i) {
+      const int from = i - (3 - shape.dims);
+      windows_.input[i] = from < 0 ? 1 : shape.input[from];
+      windows_.output[i] = from < 0 ? 1 : shape.Output(from);
+      windows_.kernel[i] = from < 0 ? 1 : shape.kernel[from];
+      windows_.stride[i] = from < 0 ? 1 : shape.stride[from];
+      windows_.dilation[i] = from < 0 ? 1 : shape.dilation[from];
+      windows_.pad[i] = from < 0 ? 0 : shape.pad_begin[from];
+    }
+    windows_.channels = shape.in_channels / blocks_;
+    windows_.pixel_stride = shape.in_channels;
+    image_pixels_ = Count(shape, shape.input);
+    pixels_ = windows_.pixels();
+    stage_.columns = shape.out_channels / blocks_;
+    stage_.weight_zero_points = nullptr;
+    k_ = windows_.taps() * windows_.channels;
+    k_stride_ = filter.matrices_[0]->k();
+    // Windows are the pixels themselves.
+    in_place_ = blocks_ == 1 && windows_.taps() == 1 &&
+                windows_.stride == std::array<int64_t, 3>{1, 1, 1} &&
+                windows_.output == windows_.input &&
+                windows_.pad == std::array<int64_t, 3>{0, 0, 0};
+  }
+
+  Status Run(const uint8_t* x, uint8_t* dst) {
+    if (!shape_.channels_first) {
+      if (in_place_) {
+        // All images are one.
+        pixels_ *= shape_.batch;
+        return RunImages(x, 1, 0, dst);
+      }
+      return RunImages(x, shape_.batch, 0, dst);
+    }
+    const int64_t image = image_pixels_ * shape_.in_channels;
+    const int64_t run =
+        std::min(shape_.batch, std::max<int64_t>(kTransposedBytes / image, 1));
+    thread_local Scratch scratch;
+    uint8_t* transposed = nullptr;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        scratch.Get(static_cast<std::size_t>(run * image), &transposed));
+    Status status;
+    for (int64_t i = 0; i < shape_.batch && status.ok(); i += run) {
+      const int64_t images = std::min(run, shape_.batch - i);
+      status = Transpose(x + i * image, images, transposed);
+      if (status.ok()) status = RunImages(transposed, images, i, dst);
+    }
+    scratch.GiveBack();
+    return status;
+  }
+
+ private:
+  // [C, pixels] to [pixels, C].
+  Status Transpose(const uint8_t* x, int64_t images, uint8_t* dst) const {
+    const int64_t channels = shape_.in_channels;
+    const int64_t strip =
+        RoundUp(std::max<int64_t>(kChunkBytes / 2 / channels, 1), kCacheLine);
+    const int64_t strips = DivideUp(image_pixels_, strip);
+    return ForEachTask(share_.count(), images * strips, [&](int64_t task) {
+      const int64_t first = task % strips * strip;
+      const int64_t image = task / strips * image_pixels_ * channels;
+      kernels::TransposeBytes(
+          x + image + first, channels, std::min(strip, image_pixels_ - first),
+          image_pixels_, dst + image + first * channels, channels);
+      return Status::Ok();
+    });
+  }
+
+  // Images of an x in NHWC order; first is the number of the first among all.
+  Status RunImages(const uint8_t* x, int64_t images, int64_t first,
+                   uint8_t* dst) const {
+    const int64_t row_bytes = (in_place_ ? 0 : k_stride_) + stage_.columns * 4;
+    const int64_t parts = images * blocks_;
+    // As many chunks as keep all threads busy to the end.
+    int64_t chunks =
+        std::max(DivideUp(pixels_ * row_bytes, kChunkBytes), int64_t{1});
+    const int64_t workers = share_.count();
+    while (chunks < pixels_ && chunks < 4 * workers &&
+           parts * chunks % workers != 0) {
+      ++chunks;
+    }
+    const int64_t rows = DivideUp(pixels_, chunks);
+    chunks = DivideUp(pixels_, rows);
+    return ForEachTask(share_.count(), parts * chunks, [&](int64_t task) {
+      const int64_t block = task % blocks_;
+      const int64_t chunk = task / blocks_ % chunks;
+      const int64_t image = task / blocks_ / chunks;
+      return RunChunk(x + image * image_pixels_ * shape_.in_channels, block,
+                      chunk * rows, std::min(rows, pixels_ - chunk * rows),
+                      (first + image) * pixels_ * shape_.out_channels, dst);
+    });
+  }
+
+  // Output pixels [first, first + rows) of an image and the outputs of a block;
+  // dst_image is where the image begins in dst.
+  Status RunChunk(const uint8_t* image, int64_t block, int64_t first,
+                  int64_t rows, int64_t dst_image, uint8_t* dst) const {
+    const int64_t outputs = stage_.columns;
+    const auto lines = [](int64_t bytes) { return RoundUp(bytes, kCacheLine); };
+    const int64_t column_bytes =
+        in_place_ ? 0 : lines(rows * k_stride_ + kernels::kIm2ColSlack);
+    const int64_t sums_bytes = lines(rows * outputs * 4);
+    const int64_t row_sums_bytes = lines(rows * 4);
+    thread_local Scratch scratch;
+    uint8_t* at = nullptr;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        scratch.Get(static_cast<std::size_t>(column_bytes + sums_bytes +
+                                             row_sums_bytes + rows * outputs),
+                    &at));
+    uint8_t* const columns = at;
+    auto* const sums = reinterpret_cast<int32_t*>(at + column_bytes);
+    auto* row_sums = reinterpret_cast<int32_t*>(at + column_bytes + sums_bytes);
+    uint8_t* const codes = at + column_bytes + sums_bytes + row_sums_bytes;
+
+    const uint8_t* a = image + first * shape_.in_channels;
+    if (!in_place_) {
+      kernels::Im2Col(windows_, image + block * windows_.channels,
+                      x_zero_point_, first, rows, columns, k_stride_);
+      a = columns;
+    }
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        filter_.matrices_[block]->Multiply(a, rows, sums));
+    kernels::OutputStage stage = stage_;
+    const int64_t n = block * outputs;
+    stage.multipliers += n;
+    if (stage.column_offsets != nullptr) stage.column_offsets += n;
+    if (filter_.zero_points_.empty()) {
+      row_sums = nullptr;
+    } else {
+      stage.weight_zero_points = filter_.zero_points_.data() + n;
+      kernels::RowSums(a, rows, k_, k_stride_, row_sums);
+    }
+    if (!shape_.channels_first) {
+      const int64_t place = dst_image + first * shape_.out_channels + n;
+      if (stage.addend != nullptr) stage.addend += place;
+      kernels::SumsToCodes(sums, outputs, row_sums, rows, stage, dst + place,
+                           shape_.out_channels);
+    } else {
+      const int64_t place = dst_image + n * pixels_ + first;
+      if (stage.addend != nullptr) {
+        kernels::TransposeBytes(stage.addend + place, outputs, rows, pixels_,
+                                codes, outputs);
+        stage.addend = codes;
+      }
+      kernels::SumsToCodes(sums, outputs, row_sums, rows, stage, codes,
+                           outputs);
+      kernels::TransposeBytes(codes, rows, outputs, outputs, dst + place,
+                              pixels_);
+    }
+    scratch.GiveBack();
+    return Status::Ok();
+  }
+
+  const ThreadShare share_;
+  const PackedFilter& filter_;
+  const ConvolutionShape& shape_;
+  const uint8_t x_zero_point_;
+  kernels::OutputStage stage_;  // of a block
+  const int64_t blocks_;
+  kernels::Windows windows_;  // of a block
+  int64_t image_pixels_;
+  int64_t pixels_;  // of an output image
+  int64_t k_;
+  int64_t k_stride_;
+  bool in_place_;
+};
+
+namespace {
+
+Status CheckFilter(const ConvolutionShape& filter,
+                   const ConvolutionShape& shape) {
+  const auto check = [](const std::string& name, int64_t value,
+                        int64_t expected) {
+    if (value == expected) return Status::Ok();
+    return Status::InvalidArgument(
+        "convolution: " + name + " is " + std::to_string(value) +
+        ", expected the filter's " + std::to_string(expected));
+  };
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      check("in_channels", shape.in_channels, filter.in_channels));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      check("out_channels", shape.out_channels, filter.out_channels));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      check("groups", shape.groups, filter.groups));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(check("dims", shape.dims, filter.dims));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      check("channels_first", shape.channels_first, filter.channels_first));
+  for (int i = 0; i < shape.dims; ++i) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        check("kernel[" + std::to_string(i) + "]", shape.kernel[i],
+              filter.kernel[i]));
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status Convolve(const PackedFilter& filter, const ConvolutionShape& shape,
+                const uint8_t* x, int32_t x_zero_point,
+                const kernels::OutputStage& stage, uint8_t* dst) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(shape.Validate());
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckFilter(filter.shape(), shape));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckRange("the input's zero point", x_zero_point, 0, 255));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckRange("the output stage's number of columns", stage.columns,
+                 shape.out_channels, shape.out_channels));
+  if (shape.batch == 0) return Status::Ok();
+  return Convolution(filter, shape, x_zero_point, stage).Run(x, dst);
+}
+
+}  // namespace onednn
+}  // namespace caffe2_quantization

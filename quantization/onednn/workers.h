@@ -1,0 +1,66 @@
+// What the rooms' loops over OpenMP threads share.
+//
+// Thread rule: any thread.
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_WORKERS_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_WORKERS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "quantization/onednn/runtime.h"
+#include "quantization/status.h"
+
+namespace caffe2_quantization {
+namespace onednn {
+
+// Calls task(i) for each i < count, on so many threads (thread_share.h); the
+// first error that happened. A task sees itself in a parallel region, so that
+// what it calls starts no threads of its own.
+template <class Task>
+Status ForEachTask(int threads, int64_t count, const Task& task) {
+  Status first;
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+  for (int64_t i = 0; i < count; ++i) {
+    Status status = task(i);
+    if (status.ok()) continue;
+#pragma omp critical(caffe2_quantization_first_error)
+    if (first.ok()) first = std::move(status);
+  }
+  return first;
+}
+
+// Bytes that a thread keeps from one use to the next, kMostScratch at most
+// between two uses. One object a thread and purpose (thread_local).
+inline constexpr std::size_t kMostScratch = std::size_t{16} << 20;
+
+class Scratch {
+ public:
+  // At least so many bytes, aligned to a cache line, until the next call.
+  Status Get(std::size_t bytes, uint8_t** result) {
+    if (bytes > size_) {
+      size_ = 0;
+      bytes_.reset();  // before more is asked for
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Allocate(bytes, &bytes_));
+      size_ = bytes;
+    }
+    *result = bytes_.get();
+    return Status::Ok();
+  }
+
+  // After use.
+  void GiveBack() {
+    if (size_ <= kMostScratch) return;
+    bytes_.reset();
+    size_ = 0;
+  }
+
+ private:
+  AlignedBytes bytes_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace onednn
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_WORKERS_H_

@@ -1,0 +1,320 @@
+// Convolutions against loops over their definition: the same codes, on every
+// instruction set (CTest runs this program once a cap).
+#include "quantization/onednn/convolution.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <thread>
+
+#include "tests/support/random.h"
+
+namespace caffe2_quantization {
+namespace onednn {
+namespace {
+
+using Filter = std::shared_ptr<const PackedFilter>;
+
+std::string Text(const ConvolutionShape& shape) {
+  const auto list = [&](const std::array<int64_t, 3>& sizes) {
+    std::string text;
+    for (int i = 0; i < shape.dims; ++i) {
+      text += (i == 0 ? "" : "x") + std::to_string(sizes[i]);
+    }
+    return text;
+  };
+  return "batch " + std::to_string(shape.batch) + ", channels " +
+         std::to_string(shape.in_channels) + " to " +
+         std::to_string(shape.out_channels) + " in " +
+         std::to_string(shape.groups) + " groups, input " + list(shape.input) +
+         ", kernel " + list(shape.kernel) + ", stride " + list(shape.stride) +
+         ", dilation " + list(shape.dilation) + ", pads " +
+         list(shape.pad_begin) + " and " + list(shape.pad_end) +
+         (shape.channels_first ? ", channels first" : "");
+}
+
+int64_t Product(const ConvolutionShape& shape,
+                const std::array<int64_t, 3>& sizes) {
+  int64_t product = 1;
+  for (int i = 0; i < shape.dims; ++i) product *= sizes[i];
+  return product;
+}
+
+std::array<int64_t, 3> Outputs(const ConvolutionShape& shape) {
+  std::array<int64_t, 3> outputs = {1, 1, 1};
+  for (int i = 0; i < shape.dims; ++i) outputs[i] = shape.Output(i);
+  return outputs;
+}
+
+// Index i of an array of these sizes, as places.
+std::array<int64_t, 3> PlacesOf(int64_t i, const ConvolutionShape& shape,
+                                const std::array<int64_t, 3>& sizes) {
+  std::array<int64_t, 3> places = {0, 0, 0};
+  for (int d = shape.dims - 1; d >= 0; --d) {
+    places[d] = i % sizes[d];
+    i /= sizes[d];
+  }
+  return places;
+}
+
+// Operands, and what is expected of them.
+struct Case {
+  ConvolutionShape shape;
+  std::vector<uint8_t> x;
+  std::vector<int8_t> w;
+  int32_t x_zero_point;
+  std::vector<int32_t> w_zero_points;  // 1, groups or out_channels
+  std::vector<int32_t> bias;
+
+  Case(TestRandom* random, const ConvolutionShape& shape,
+       bool symmetric = false)
+      : shape(shape),
+        x(shape.batch * shape.in_channels * Product(shape, shape.input)),
+        w(shape.out_channels * shape.in_channels / shape.groups *
+          Product(shape, shape.kernel)),
+        bias(shape.out_channels) {
+    const bool extremes = random->OneIn(3);
+    for (uint8_t& value : x) {
+      value = !extremes ? random->Byte() : random->OneIn(4) ? 0 : 255;
+    }
+    for (int8_t& value : w) {
+      value = static_cast<int8_t>(random->Byte());
+      if (extremes) value = value < 0 ? -128 : 127;
+    }
+    const int32_t zero_points[] = {
+        0, 255, static_cast<int32_t>(random->Integer(1, 254))};
+    x_zero_point = zero_points[random->Integer(0, 2)];
+    const int64_t sets[] = {1, shape.groups, shape.out_channels};
+    w_zero_points.resize(sets[random->Integer(0, 2)]);
+    for (int32_t& zero_point : w_zero_points) {
+      zero_point = symmetric           ? 0
+                   : random->OneIn(10) ? -128
+                                       : random->Integer(-128, 127);
+    }
+    for (int32_t& value : bias) value = random->Integer(-1000, 1000);
+  }
+
+  int64_t pixels() const { return Product(shape, Outputs(shape)); }
+  int64_t k() const {
+    return shape.in_channels / shape.groups * Product(shape, shape.kernel);
+  }
+  int32_t WZeroPoint(int64_t n) const {
+    return w_zero_points[n * static_cast<int64_t>(w_zero_points.size()) /
+                         shape.out_channels];
+  }
+  // Where an output is in dst.
+  int64_t PlaceOf(int64_t b, int64_t pixel, int64_t n) const {
+    return shape.channels_first
+               ? (b * shape.out_channels + n) * pixels() + pixel
+               : (b * pixels() + pixel) * shape.out_channels + n;
+  }
+
+  // By the definition; in the order of dst.
+  std::vector<int32_t> Accumulators() const {
+    const int64_t channels = shape.in_channels / shape.groups;
+    const int64_t taps = Product(shape, shape.kernel);
+    const int64_t in_pixels = Product(shape, shape.input);
+    const auto outputs = Outputs(shape);
+    std::vector<int32_t> result(shape.batch * pixels() * shape.out_channels);
+    for (int64_t b = 0; b < shape.batch; ++b) {
+      for (int64_t pixel = 0; pixel < pixels(); ++pixel) {
+        const auto o = PlacesOf(pixel, shape, outputs);
+        for (int64_t n = 0; n < shape.out_channels; ++n) {
+          int64_t sum = bias[n];
+          for (int64_t tap = 0; tap < taps; ++tap) {
+            const auto t = PlacesOf(tap, shape, shape.kernel);
+            int64_t from = 0;
+            bool inside = true;
+            for (int d = 0; d < shape.dims; ++d) {
+              const int64_t at = o[d] * shape.stride[d] +
+                                 t[d] * shape.dilation[d] - shape.pad_begin[d];
+              inside = inside && at >= 0 && at < shape.input[d];
+              from = from * shape.input[d] + at;
+            }
+            if (!inside) continue;  // real zeros
+            for (int64_t c = 0; c < channels; ++c) {
+              const int64_t in =
+                  n / (shape.out_channels / shape.groups) * channels + c;
+              const int64_t x_at =
+                  shape.channels_first
+                      ? (b * shape.in_channels + in) * in_pixels + from
+                      : (b * in_pixels + from) * shape.in_channels + in;
+              const int64_t w_at = shape.channels_first
+                                       ? (n * channels + c) * taps + tap
+                                       : (n * taps + tap) * channels + c;
+              sum +=
+                  int64_t{x[x_at] - x_zero_point} * (w[w_at] - WZeroPoint(n));
+            }
+          }
+          result[PlaceOf(b, pixel, n)] = static_cast<int32_t>(sum);
+        }
+      }
+    }
+    return result;
+  }
+
+  Filter Pack() const {
+    Filter filter;
+    const Status status =
+        PackedFilter::Pack(w.data(), shape, w_zero_points, &filter);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return filter;
+  }
+
+  std::vector<int32_t> ColumnOffsets(const PackedFilter& filter) const {
+    std::vector<int32_t> offsets(shape.out_channels);
+    for (int64_t n = 0; n < shape.out_channels; ++n) {
+      offsets[n] = static_cast<int32_t>(
+          bias[n] - x_zero_point * (int64_t{filter.column_sums()[n]} -
+                                    filter.k() * WZeroPoint(n)));
+    }
+    return offsets;
+  }
+};
+
+// Runs it with guards around dst.
+std::vector<uint8_t> Run(const PackedFilter& filter, const Case& test,
+                         const kernels::OutputStage& stage,
+                         const std::vector<uint8_t>& before) {
+  constexpr std::size_t kGuard = 64;
+  std::vector<uint8_t> dst(before.size() + 2 * kGuard, 0xa5);
+  std::copy(before.begin(), before.end(), dst.begin() + kGuard);
+  kernels::OutputStage in_place = stage;
+  // An addend is what was there.
+  if (stage.addend != nullptr) in_place.addend = dst.data() + kGuard;
+  const Status status =
+      Convolve(filter, test.shape, test.x.data(), test.x_zero_point, in_place,
+               dst.data() + kGuard);
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_TRUE(std::all_of(dst.begin(), dst.begin() + kGuard,
+                          [](uint8_t byte) { return byte == 0xa5; }));
+  EXPECT_TRUE(std::all_of(dst.end() - kGuard, dst.end(),
+                          [](uint8_t byte) { return byte == 0xa5; }));
+  return {dst.begin() + kGuard, dst.end() - kGuard};
+}
+
+// Every code. Multipliers of 1, with a bias that brings one pixel of each
+// output channel to the middle of the codes, show single quanta of sums;
+// others spread the sums over the codes.
+void ExpectExact(TestRandom* random, Case test) {
+  SCOPED_TRACE(Text(test.shape));
+  const Filter filter = test.Pack();
+  ASSERT_NE(filter, nullptr);
+  ASSERT_EQ(filter->k(), test.k());
+  std::vector<int32_t> accumulators = test.Accumulators();
+  const int64_t outputs = test.shape.out_channels;
+  const bool shows_quanta = random->OneIn(2);
+  kernels::OutputStage stage;
+  stage.columns = outputs;
+  stage.zero_point = random->Integer(0, 255);
+  if (shows_quanta && test.shape.batch > 0) {
+    for (int64_t n = 0; n < outputs; ++n) {
+      const int32_t shift =
+          100 -
+          accumulators[test.PlaceOf(random->Integer(0, test.shape.batch - 1),
+                                    random->Integer(0, test.pixels() - 1), n)];
+      test.bias[n] += shift;
+      for (int64_t b = 0; b < test.shape.batch; ++b) {
+        for (int64_t pixel = 0; pixel < test.pixels(); ++pixel) {
+          accumulators[test.PlaceOf(b, pixel, n)] += shift;
+        }
+      }
+    }
+    stage.zero_point = 0;
+  }
+  stage.low = random->OneIn(3) ? stage.zero_point : 0;
+  stage.high = random->OneIn(3) ? static_cast<int32_t>(random->Integer(
+                                      std::max(stage.zero_point, 1), 255))
+                                : 255;
+  std::vector<float> multipliers(outputs, 1);
+  if (!shows_quanta) {
+    for (float& value : multipliers) {
+      value = random->Float(0.2F, 2.F) / (80 * std::sqrt(test.k()));
+    }
+  }
+  stage.multipliers = multipliers.data();
+  const auto offsets = test.ColumnOffsets(*filter);
+  stage.column_offsets = offsets.data();
+  std::vector<uint8_t> before(accumulators.size(), 0x5a);
+  if (random->OneIn(3)) {
+    for (uint8_t& code : before) code = random->Byte();
+    stage.addend = before.data();
+    stage.addend_zero_point = random->Byte();
+    stage.addend_multiplier = random->Float(0, 2);
+  }
+  const std::vector<uint8_t> codes = Run(*filter, test, stage, before);
+  for (int64_t b = 0; b < test.shape.batch; ++b) {
+    for (int64_t pixel = 0; pixel < test.pixels(); ++pixel) {
+      for (int64_t n = 0; n < outputs; ++n) {
+        const int64_t at = test.PlaceOf(b, pixel, n);
+        float y = static_cast<float>(accumulators[at]) * multipliers[n];
+        if (stage.addend != nullptr) {
+          const float addend =
+              static_cast<float>(before[at] - stage.addend_zero_point) *
+              stage.addend_multiplier;
+          y += addend;
+        }
+        const double code = std::nearbyint(y) + double{1} * stage.zero_point;
+        const double expected =
+            std::min<double>(std::max<double>(code, stage.low), stage.high);
+        ASSERT_EQ(codes[at], expected)
+            << "image " << b << ", pixel " << pixel << ", output " << n;
+      }
+    }
+  }
+}
+
+ConvolutionShape RandomShape(TestRandom* random) {
+  ConvolutionShape shape;
+  shape.batch = random->Integer(1, 3);
+  shape.dims = static_cast<int>(random->Integer(1, 3));
+  shape.channels_first = random->OneIn(2);
+  const int64_t largest = shape.dims == 1 ? 40 : shape.dims == 2 ? 14 : 6;
+  for (int i = 0; i < shape.dims; ++i) {
+    shape.kernel[i] = random->OneIn(3) ? 1 : random->Integer(1, 5);
+    shape.stride[i] = random->Integer(1, 3);
+    shape.dilation[i] = random->OneIn(3) ? random->Integer(2, 3) : 1;
+    shape.pad_begin[i] = random->OneIn(3) ? 0 : random->Integer(0, 4);
+    shape.pad_end[i] = random->OneIn(3) ? 0 : random->Integer(0, 4);
+    const int64_t window = shape.dilation[i] * (shape.kernel[i] - 1) + 1;
+    shape.input[i] = random->Integer(1, largest);
+    shape.input[i] = std::max(shape.input[i],
+                              window - shape.pad_begin[i] - shape.pad_end[i]);
+  }
+  const auto channels = [&](int64_t most) {
+    return random->OneIn(2) ? int64_t{1} << random->Integer(0, 4)
+                            : random->Integer(1, most);
+  };
+  switch (random->Integer(0, 3)) {
+    case 0:  // depthwise
+      shape.groups = random->OneIn(3) ? 16 * random->Integer(1, 6)
+                                      : random->Integer(1, 80);
+      shape.in_channels = shape.groups;
+      shape.out_channels =
+          shape.groups * (random->OneIn(3) ? random->Integer(2, 5) : 1);
+      break;
+    case 1:  // groups
+      shape.groups = random->Integer(1, 12);
+      shape.in_channels = shape.groups * channels(9);
+      shape.out_channels = shape.groups * channels(9);
+      break;
+    default:
+      shape.in_channels = channels(40);
+      shape.out_channels = channels(70);
+  }
+  return shape;
+}
+
+TEST(Convolution, ExactOverRandomShapes) {
+  TestRandom random;
+  for (int i = 0; i < 2000; ++i) {
+    ExpectExact(&random, Case(&random, RandomShape(&random), random.OneIn(5)));
+    if (testing::Test::HasFatalFailure() || testing::Test::HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace onednn
+}  // namespace caffe2_quantization
