@@ -36,15 +36,32 @@ def run(op, workspace=None):
     """
     ensure_loaded()
     _, host_workspace = host()
-    if workspace is None:
-        workspace = host_workspace.C.Workspace.current
     try:
-        workspace.run(op)
+        if workspace is None:
+            # Not Workspace.current: the host does not set it when it switches to a
+            # workspace by object and not by name.
+            host_workspace.C.run_operator_once(op.SerializeToString())
+        else:
+            workspace.run(op)
     except RuntimeError as error:
         message = own_message(op.type, str(error))
         if message is None:
             raise
         raise RuntimeError(message) from None
+
+
+def remove_blob(name):
+    """Removes a blob of the current workspace, if it is there.
+
+    A workspace that was switched to by object cannot be asked for that: there the
+    blob is emptied.
+    """
+    _, workspace = host()
+    named = workspace.C.Workspace.current
+    if name in named.blobs:
+        named.remove_blob(name)
+    elif workspace.C.has_blob(name):
+        workspace.C.reset_blob(name)
 
 
 def own_message(op_type, text):

@@ -284,15 +284,13 @@ def _run(op_type, inputs=(), outputs=(), **arguments):
 def _read(op_type, inputs, names, **arguments):
     """Runs an operator whose outputs are tensors of one value. Returns the values."""
     _, workspace = host()
-    current = workspace.C.Workspace.current
     outputs = ["_dnnlowp_pybind11_%d_%s" % (next(_counter), name) for name in names]
     try:
         _run(op_type, inputs, outputs, **arguments)
-        values = tuple(current.blobs[name].fetch()[0] for name in outputs)
+        values = tuple(workspace.C.fetch_blob(name)[0] for name in outputs)
     finally:
         for name in outputs:
-            if name in current.blobs:
-                current.remove_blob(name)
+            _operators.remove_blob(name)
     return tuple(value.item() if isinstance(value, np.generic) else value
                  for value in values)
 

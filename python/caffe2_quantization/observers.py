@@ -126,8 +126,7 @@ def info(net=None, observer=None, histograms=False):
              histograms=1 if histograms else None)
         return json.loads(workspace.FetchBlob(blob)[0].decode("utf-8"))
     finally:
-        if workspace.HasBlob(blob):
-            workspace.C.Workspace.current.remove_blob(blob)
+        _operators.remove_blob(blob)
 
 
 def dump(net, path=None, observer=None, format=None, delimiter=None, samples=None):

@@ -262,6 +262,14 @@ def test_blobs_of_schemes_and_parameters():
     assert dnnlowp.ObserveInt8QuantParamsBlob("params") == (np.float32(0.3), 5)
 
 
+def test_blobs_of_a_workspace_that_is_an_object():
+    with workspace.WorkspaceGuard(workspace.C.Workspace()):
+        dnnlowp.CreateInt8QuantParamsBlob("params", 0.3, 5)
+        assert dnnlowp.ObserveInt8QuantParamsBlob("params") == (np.float32(0.3), 5)
+        assert "params" in workspace.C.blobs()
+    assert workspace.Blobs() == []
+
+
 def test_freezing_gives_the_same_result():
     x = np.random.RandomState(0).uniform(-1, 1, (3, 4)).astype(np.float32)
     workspace.FeedBlob("x", x)
