@@ -2,6 +2,7 @@
 
     run.py observer_test.py
     run.py --engine ONEDNN quantize_dnnlowp_op_test.py
+    run.py --engine ONEDNN --examples 100 conv_dnnlowp_op_test.py
 
 The wheel has the file, but not the module dnnlowp_pybind11 that it imports. A file
 that only defines test cases has them run; the process fails if one does.
@@ -10,6 +11,10 @@ With --engine, engine names in the file and in the modules of its folder become 
 each string that is DNNLOWP, with or without a suffix, gets the other name before the
 suffix. An operator of that engine that does not exist is an error, where the host
 would take its own without a word.
+
+Caffe2 sets hypothesis to 10 examples a test, and some tests set a number of their own.
+With --examples all make so many, and none has a time limit; hypothesis's own default is
+100.
 """
 
 import argparse
@@ -73,6 +78,29 @@ class Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
+class KeepNoSettings(ast.NodeTransformer):
+    """Takes from hypothesis's settings() what --examples decides."""
+
+    NAMES = ("max_examples", "deadline")
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        name = getattr(node.func, "id", getattr(node.func, "attr", None))
+        if name == "settings":
+            node.keywords = [each for each in node.keywords if each.arg not in self.NAMES]
+        return node
+
+
+def set_examples(examples):
+    """Sets how many examples hypothesis makes of a test that does not say so."""
+    import hypothesis
+    import caffe2.python.hypothesis_test_util  # noqa: F401 (loads a profile of its own)
+
+    hypothesis.settings.register_profile(
+        "run", hypothesis.settings.default, max_examples=examples, deadline=None)
+    hypothesis.settings.load_profile("run")
+
+
 def renamed(source, path, engine):
     """Returns the tree of a source, and how many engine names changed in it."""
     tree = ast.parse(source, path)
@@ -95,19 +123,22 @@ def refuse_missing_operators(engine):
     core.CreateOperator = checked
 
 
-def run_file(path, engine):
+def run_file(path, engine, examples):
     """Runs a file as a program does; returns its names."""
     with open(path, "rb") as stream:
         source = stream.read()
-    code = source
+    tree = ast.parse(source, path)
     if engine is not None:
-        code, count = renamed(source, path, engine)
+        tree, count = renamed(source, path, engine)
         if count == 0:
             sys.exit("%s names no DNNLOWP engine" % path)
+    if examples is not None:
+        set_examples(examples)
+        tree = KeepNoSettings().visit(tree)
     module = types.ModuleType("__main__")
     module.__file__ = path
     sys.modules["__main__"] = module
-    exec(compile(code, path, "exec"), module.__dict__)
+    exec(compile(tree, path, "exec"), module.__dict__)
     return module
 
 
@@ -115,6 +146,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("file")
     parser.add_argument("--engine", help="for DNNLOWP in engine names, such as ONEDNN")
+    parser.add_argument("--examples", type=int, help="of each test of hypothesis's")
     arguments, rest = parser.parse_known_args()
     workspace.GlobalInit(["upstream", "--caffe2_log_level=3"])
     caffe2_quantization.load()
@@ -129,7 +161,7 @@ def main():
         refuse_missing_operators(arguments.engine)
     path = os.path.join(os.path.dirname(server.__file__), arguments.file)
     sys.argv[:] = [path] + rest
-    module = run_file(path, arguments.engine)
+    module = run_file(path, arguments.engine, arguments.examples)
     cases = [each for each in vars(module).values()
              if isinstance(each, type) and issubclass(each, unittest.TestCase)]
     if cases:
