@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"
 #include "quantization/status.h"
 
@@ -19,15 +20,7 @@ namespace onednn {
 // what it calls starts no threads of its own.
 template <class Task>
 Status ForEachTask(int threads, int64_t count, const Task& task) {
-  Status first;
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-  for (int64_t i = 0; i < count; ++i) {
-    Status status = task(i);
-    if (status.ok()) continue;
-#pragma omp critical(caffe2_quantization_first_error)
-    if (first.ok()) first = std::move(status);
-  }
-  return first;
+  return ParallelFor(count, threads, task);
 }
 
 // Bytes that a thread keeps from one use to the next, kMostScratch at most
