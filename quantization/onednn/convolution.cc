@@ -20,6 +20,13 @@ constexpr int64_t kMostValues = int64_t{1} << 40;
 constexpr int64_t kChunkBytes = 384 << 10;
 // Input that is transposed at once, if that is more than an image.
 constexpr int64_t kTransposedBytes = 4 << 20;
+// Lines that a depthwise convolution copies, and sums that it makes, at once:
+// the latter stay in the first-level cache.
+constexpr int64_t kLinesBytes = 128 << 10;
+constexpr int64_t kLineSumsBytes = 16 << 10;
+constexpr int64_t kMostLineBytes = int64_t{1} << 30;
+// Outputs of a channel up to which it is convolved as so many channels.
+constexpr int64_t kMostRepeats = 4;
 // Outputs of a product of joined groups: fewer would leave vectors empty.
 constexpr int64_t kJoinedOutputs = 32;
 // oneDNN takes four values of K at once; others it would copy first.
@@ -176,10 +183,17 @@ Status PackedFilter::Pack(const int8_t* codes, const ConvolutionShape& shape,
   }
 
   const int64_t own_outputs = outputs / shape.groups;
+  if (channels == 1 && shape.groups > 1 && own_outputs <= kMostRepeats) {
+    const int64_t columns = shape.kernel[shape.dims - 1];
+    result->depthwise_ =
+        std::make_unique<const kernels::DepthwiseFilter>(kernels::PackDepthwise(
+            codes, zero_point_of.data(), outputs, taps / columns, columns));
+    *packed = std::move(result);
+    return Status::Ok();
+  }
   int64_t joined = std::min(shape.groups,
                             std::max<int64_t>(kJoinedOutputs / own_outputs, 1));
   while (shape.groups % joined != 0) --joined;
-  result->joined_ = joined;
   const int64_t n_of_block = joined * own_outputs;
   const int64_t width = joined * channels;
   const int64_t k_of_block = taps == 1 && joined == shape.groups
@@ -218,6 +232,10 @@ Status PackedFilter::Pack(const int8_t* codes, const ConvolutionShape& shape,
 
 std::size_t PackedFilter::bytes() const {
   std::size_t bytes = 0;
+  if (depthwise_ != nullptr) {
+    bytes += depthwise_->quads.size() +
+             depthwise_->pairs.size() * sizeof(depthwise_->pairs[0]);
+  }
   for (const auto& matrix : matrices_) bytes += matrix->bytes();
   return bytes;
 }
@@ -232,7 +250,9 @@ class Convolution {
         shape_(shape),
         x_zero_point_(static_cast<uint8_t>(x_zero_point)),
         stage_(stage),
-        blocks_(static_cast<int64_t>(filter.matrices_.size())) {
+        blocks_(filter.depthwise_ != nullptr
+                    ? 1
+                    : static_cast<int64_t>(filter.matrices_.size())) {
     for (int i = 0; i < 3; ++i) {
       const int from = i - (3 - shape.dims);
       windows_.input[i] = from < 0 ? 1 : shape.input[from];
@@ -248,10 +268,9 @@ class Convolution {
     pixels_ = windows_.pixels();
     stage_.columns = shape.out_channels / blocks_;
     stage_.weight_zero_points = nullptr;
-    k_ = windows_.taps() * windows_.channels;
-    k_stride_ = filter.matrices_[0]->k();
     // Windows are the pixels themselves.
-    in_place_ = blocks_ == 1 && windows_.taps() == 1 &&
+    in_place_ = blocks_ == 1 && filter.depthwise_ == nullptr &&
+                windows_.taps() == 1 &&
                 windows_.stride == std::array<int64_t, 3>{1, 1, 1} &&
                 windows_.output == windows_.input &&
                 windows_.pad == std::array<int64_t, 3>{0, 0, 0};
@@ -303,18 +322,13 @@ class Convolution {
   // Images of an x in NHWC order; first is the number of the first among all.
   Status RunImages(const uint8_t* x, int64_t images, int64_t first,
                    uint8_t* dst) const {
-    const int64_t row_bytes = (in_place_ ? 0 : k_stride_) + stage_.columns * 4;
+    if (filter_.depthwise_ != nullptr) return RunLines(x, images, first, dst);
+    const int64_t row_bytes =
+        (in_place_ ? 0 : filter_.matrices_[0]->k()) + stage_.columns * 4;
     const int64_t parts = images * blocks_;
-    // As many chunks as keep all threads busy to the end.
-    int64_t chunks =
-        std::max(DivideUp(pixels_ * row_bytes, kChunkBytes), int64_t{1});
-    const int64_t workers = share_.count();
-    while (chunks < pixels_ && chunks < 4 * workers &&
-           parts * chunks % workers != 0) {
-      ++chunks;
-    }
-    const int64_t rows = DivideUp(pixels_, chunks);
-    chunks = DivideUp(pixels_, rows);
+    const int64_t rows =
+        DivideUp(pixels_, Chunks(parts, pixels_, row_bytes, kChunkBytes));
+    const int64_t chunks = DivideUp(pixels_, rows);
     return ForEachTask(share_.count(), parts * chunks, [&](int64_t task) {
       const int64_t block = task % blocks_;
       const int64_t chunk = task / blocks_ % chunks;
@@ -329,60 +343,217 @@ class Convolution {
   // dst_image is where the image begins in dst.
   Status RunChunk(const uint8_t* image, int64_t block, int64_t first,
                   int64_t rows, int64_t dst_image, uint8_t* dst) const {
+    const PackedMatrix& matrix = *filter_.matrices_[block];
+    const int64_t k = windows_.taps() * windows_.channels;
     const int64_t outputs = stage_.columns;
-    const auto lines = [](int64_t bytes) { return RoundUp(bytes, kCacheLine); };
     const int64_t column_bytes =
-        in_place_ ? 0 : lines(rows * k_stride_ + kernels::kIm2ColSlack);
-    const int64_t sums_bytes = lines(rows * outputs * 4);
-    const int64_t row_sums_bytes = lines(rows * 4);
-    thread_local Scratch scratch;
-    uint8_t* at = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        scratch.Get(static_cast<std::size_t>(column_bytes + sums_bytes +
-                                             row_sums_bytes + rows * outputs),
-                    &at));
-    uint8_t* const columns = at;
-    auto* const sums = reinterpret_cast<int32_t*>(at + column_bytes);
-    auto* row_sums = reinterpret_cast<int32_t*>(at + column_bytes + sums_bytes);
-    uint8_t* const codes = at + column_bytes + sums_bytes + row_sums_bytes;
+        in_place_ ? 0 : Lines(rows * matrix.k() + kernels::kIm2ColSlack);
+    const int64_t sums_bytes = Lines(rows * outputs * 4);
+    const int64_t row_sums_bytes = Lines(rows * 4);
+    uint8_t* columns = nullptr;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OfThisThread().Get(
+        static_cast<std::size_t>(column_bytes + sums_bytes + row_sums_bytes +
+                                 CodeBytes(rows)),
+        &columns));
+    uint8_t* const after = columns + column_bytes;
+    auto* const sums = reinterpret_cast<int32_t*>(after);
+    auto* const row_sums = reinterpret_cast<int32_t*>(after + sums_bytes);
+    uint8_t* const codes = after + sums_bytes + row_sums_bytes;
 
     const uint8_t* a = image + first * shape_.in_channels;
     if (!in_place_) {
       kernels::Im2Col(windows_, image + block * windows_.channels,
-                      x_zero_point_, first, rows, columns, k_stride_);
+                      x_zero_point_, first, rows, columns, matrix.k());
       a = columns;
     }
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        filter_.matrices_[block]->Multiply(a, rows, sums));
-    kernels::OutputStage stage = stage_;
+        matrix.MultiplySingleThreaded(a, rows, sums));
     const int64_t n = block * outputs;
+    kernels::OutputStage stage = stage_;
     stage.multipliers += n;
     if (stage.column_offsets != nullptr) stage.column_offsets += n;
-    if (filter_.zero_points_.empty()) {
-      row_sums = nullptr;
-    } else {
+    if (!filter_.zero_points_.empty()) {
       stage.weight_zero_points = filter_.zero_points_.data() + n;
-      kernels::RowSums(a, rows, k_, k_stride_, row_sums);
+      kernels::RowSums(a, rows, k, matrix.k(), row_sums);
     }
+    Finish(sums, row_sums, n, first, rows, stage, codes, dst_image, dst);
+    OfThisThread().GiveBack();
+    return Status::Ok();
+  }
+
+  // Sums of a block's outputs from n on, for output pixels [first, first +
+  // rows), to codes in dst.
+  void Finish(const int32_t* sums, const int32_t* row_sums, int64_t n,
+              int64_t first, int64_t rows, kernels::OutputStage stage,
+              uint8_t* codes, int64_t dst_image, uint8_t* dst) const {
+    const int64_t outputs = stage.columns;
     if (!shape_.channels_first) {
       const int64_t place = dst_image + first * shape_.out_channels + n;
       if (stage.addend != nullptr) stage.addend += place;
       kernels::SumsToCodes(sums, outputs, row_sums, rows, stage, dst + place,
                            shape_.out_channels);
-    } else {
-      const int64_t place = dst_image + n * pixels_ + first;
-      if (stage.addend != nullptr) {
-        kernels::TransposeBytes(stage.addend + place, outputs, rows, pixels_,
-                                codes, outputs);
-        stage.addend = codes;
-      }
-      kernels::SumsToCodes(sums, outputs, row_sums, rows, stage, codes,
-                           outputs);
-      kernels::TransposeBytes(codes, rows, outputs, outputs, dst + place,
-                              pixels_);
+      return;
     }
-    scratch.GiveBack();
+    const int64_t place = dst_image + n * pixels_ + first;
+    if (stage.addend != nullptr) {
+      kernels::TransposeBytes(stage.addend + place, outputs, rows, pixels_,
+                              codes, outputs);
+      stage.addend = codes;
+    }
+    kernels::SumsToCodes(sums, outputs, row_sums, rows, stage, codes, outputs);
+    kernels::TransposeBytes(codes, rows, outputs, outputs, dst + place,
+                            pixels_);
+  }
+
+  // Depthwise: chunks are lines of the output, of one depth.
+  Status RunLines(const uint8_t* x, int64_t images, int64_t first,
+                  uint8_t* dst) const {
+    const int64_t height = windows_.output[1];
+    const int64_t planes = images * windows_.output[0];
+    const int64_t line_bytes = LineBytes();
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        CheckRange("bytes of a padded line", line_bytes, 0, kMostLineBytes));
+    const int64_t read =
+        (windows_.kernel[0] * windows_.stride[1] + 4) * line_bytes;
+    const int64_t lines =
+        DivideUp(height, Chunks(planes, height, read, kLinesBytes));
+    const int64_t chunks = DivideUp(height, lines);
+    return ForEachTask(share_.count(), planes * chunks, [&](int64_t task) {
+      const int64_t begin = task % chunks * lines;
+      const int64_t depth = task / chunks % windows_.output[0];
+      const int64_t image = task / chunks / windows_.output[0];
+      return RunLineChunk(x + image * image_pixels_ * shape_.in_channels, depth,
+                          begin, std::min(lines, height - begin),
+                          (first + image) * pixels_ * shape_.out_channels, dst);
+    });
+  }
+
+  // A line of the input as far as windows read it, padded.
+  int64_t LineBytes() const {
+    return ((windows_.output[2] - 1) * windows_.stride[2] +
+            windows_.dilation[2] * (windows_.kernel[2] - 1) + 1) *
+           shape_.out_channels;
+  }
+
+  Status RunLineChunk(const uint8_t* image, int64_t depth, int64_t first,
+                      int64_t lines, int64_t dst_image, uint8_t* dst) const {
+    const kernels::DepthwiseFilter& filter = *filter_.depthwise_;
+    const kernels::Windows& w = windows_;
+    const int64_t channels = shape_.out_channels;
+    const int64_t width = w.output[2];
+    const int64_t line_bytes = LineBytes();
+    const bool copies = shape_.in_channels != channels || w.pad[2] > 0 ||
+                        line_bytes > w.input[2] * channels;
+    // The lines that are read of each depth, as far as there are any.
+    const int64_t y = first * w.stride[1] - w.pad[1];
+    const int64_t begin = std::max<int64_t>(y, 0);
+    const int64_t end =
+        std::min(w.input[1], y + (lines - 1) * w.stride[1] +
+                                 w.dilation[1] * (w.kernel[1] - 1) + 1);
+    const int64_t read = std::max<int64_t>(end - begin, 0);
+    const int64_t copied = copies ? w.kernel[0] * read : 0;
+    // Sums are made of so many lines at once.
+    const int64_t at_once =
+        shape_.channels_first
+            ? lines
+            : std::max<int64_t>(kLineSumsBytes / (width * channels * 4), 1);
+
+    const int64_t lines_bytes = Lines((copied + 1) * line_bytes);
+    const int64_t sums_bytes = Lines(at_once * width * channels * 4);
+    const int64_t pointers_bytes =
+        Lines(filter.rows * static_cast<int64_t>(sizeof(uint8_t*)));
+    uint8_t* padding = nullptr;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OfThisThread().Get(
+        static_cast<std::size_t>(lines_bytes + sums_bytes + pointers_bytes +
+                                 CodeBytes(at_once * width)),
+        &padding));
+    uint8_t* const copy = padding + line_bytes;
+    auto* const sums = reinterpret_cast<int32_t*>(padding + lines_bytes);
+    auto** const pointers =
+        reinterpret_cast<const uint8_t**>(padding + lines_bytes + sums_bytes);
+    uint8_t* const codes = padding + lines_bytes + sums_bytes + pointers_bytes;
+
+    std::fill_n(padding, line_bytes, x_zero_point_);
+    const int64_t z = depth * w.stride[0] - w.pad[0];
+    const auto line_of = [&](int64_t plane, int64_t line) {
+      return image +
+             (plane * w.input[1] + line) * w.input[2] * shape_.in_channels;
+    };
+    for (int64_t i = 0; i < (copies ? w.kernel[0] : 0); ++i) {
+      const int64_t plane = z + i * w.dilation[0];
+      if (plane < 0 || plane >= w.input[0]) continue;
+      for (int64_t line = begin; line < end; ++line) {
+        CopyLine(line_of(plane, line), line_bytes,
+                 copy + (i * read + line - begin) * line_bytes);
+      }
+    }
+    for (int64_t l = 0; l < lines; l += at_once) {
+      const int64_t now = std::min(at_once, lines - l);
+      for (int64_t j = 0; j < now; ++j) {
+        for (int64_t row = 0; row < filter.rows; ++row) {
+          const int64_t i = row / w.kernel[1];
+          const int64_t plane = z + i * w.dilation[0];
+          const int64_t line =
+              y + (l + j) * w.stride[1] + row % w.kernel[1] * w.dilation[1];
+          const bool inside = plane >= 0 && plane < w.input[0] && line >= 0 &&
+                              line < w.input[1];
+          pointers[row] = !inside ? padding
+                          : copies
+                              ? copy + (i * read + line - begin) * line_bytes
+                              : line_of(plane, line);
+        }
+        kernels::DepthwiseSums(filter, pointers, w.dilation[2] * channels,
+                               w.stride[2] * channels, width,
+                               sums + j * width * channels);
+      }
+      Finish(sums, nullptr, 0, (depth * w.output[1] + first + l) * width,
+             now * width, stage_, codes, dst_image, dst);
+    }
+    OfThisThread().GiveBack();
     return Status::Ok();
+  }
+
+  // A line with its padding, and each channel as often as it has outputs.
+  void CopyLine(const uint8_t* src, int64_t line_bytes, uint8_t* dst) const {
+    const int64_t channels = shape_.out_channels;
+    const int64_t repeats = channels / shape_.in_channels;
+    const int64_t before = std::min(windows_.pad[2] * channels, line_bytes);
+    const int64_t inside =
+        std::min(windows_.input[2] * channels, line_bytes - before);
+    std::fill_n(dst, before, x_zero_point_);
+    if (repeats == 1) {
+      std::copy_n(src, inside, dst + before);
+    } else {
+      for (int64_t i = 0; i < inside; ++i) dst[before + i] = src[i / repeats];
+    }
+    std::fill_n(dst + before + inside, line_bytes - before - inside,
+                x_zero_point_);
+  }
+
+  // In how many chunks each of `parts` times `rows` rows is taken: they fit
+  // into so many bytes, and threads are busy to the end.
+  int64_t Chunks(int64_t parts, int64_t rows, int64_t row_bytes,
+                 int64_t most_bytes) const {
+    const int64_t threads = share_.count();
+    const int64_t in_bytes = std::max<int64_t>(most_bytes / row_bytes, 1);
+    int64_t chunks = DivideUp(rows, in_bytes);
+    while (chunks < std::min(rows, 4 * threads) &&
+           parts * chunks % threads != 0) {
+      ++chunks;
+    }
+    return chunks;
+  }
+
+  // What codes take before they are transposed.
+  int64_t CodeBytes(int64_t rows) const {
+    return shape_.channels_first ? rows * stage_.columns : 0;
+  }
+
+  static int64_t Lines(int64_t bytes) { return RoundUp(bytes, kCacheLine); }
+
+  static Scratch& OfThisThread() {
+    thread_local Scratch scratch;
+    return scratch;
   }
 
   const ThreadShare share_;
@@ -394,8 +565,6 @@ class Convolution {
   kernels::Windows windows_;  // of a block
   int64_t image_pixels_;
   int64_t pixels_;  // of an output image
-  int64_t k_;
-  int64_t k_stride_;
   bool in_place_;
 };
 

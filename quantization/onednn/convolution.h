@@ -19,7 +19,10 @@
 // the second-level cache; each is one product on one thread. Windows of one
 // pixel are not copied. Groups of few channels are multiplied several at once,
 // as the blocks of one matrix on whose other places a code counts as zero.
-// With channels first the input is transposed before, and each chunk after.
+// Where each group has one channel and few outputs, a kernel of our own takes
+// the place of products (kernels/depthwise.h); its lines of input are copied
+// only to give them padding. With channels first the input is transposed
+// before, and each chunk after.
 //
 // Threads: chunks over the OpenMP pool, as many threads as the caller's OpenMP
 // says; within a parallel region one. Thread rule: any thread; one filter may
@@ -34,6 +37,7 @@
 #include <memory>
 #include <vector>
 
+#include "quantization/kernels/depthwise.h"
 #include "quantization/kernels/output_stage.h"
 #include "quantization/onednn/matmul.h"
 #include "quantization/status.h"
@@ -98,8 +102,8 @@ class PackedFilter {
   // One an output channel, or empty: all 0.
   std::vector<int32_t> zero_points_;
   std::vector<int32_t> column_sums_;
-  // Groups that share a matrix, and the matrices.
-  int64_t joined_ = 1;
+  // Either of the two; groups share a matrix, as many in each.
+  std::unique_ptr<const kernels::DepthwiseFilter> depthwise_;
   std::vector<std::shared_ptr<const PackedMatrix>> matrices_;
 };
 
@@ -109,7 +113,8 @@ class PackedFilter {
 //
 // Errors: what Validate() refuses; another filter's channels, groups, dims,
 // kernel or order; x_zero_point outside of 0 to 255; columns of the stage that
-// are not out_channels; no memory.
+// are not out_channels; lines of a depthwise input that have more than 2^30
+// bytes with their padding; no memory.
 Status Convolve(const PackedFilter& filter, const ConvolutionShape& shape,
                 const uint8_t* x, int32_t x_zero_point,
                 const kernels::OutputStage& stage, uint8_t* dst);

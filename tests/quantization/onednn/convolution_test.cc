@@ -7,8 +7,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <thread>
 
+#include "quantization/onednn/workers.h"
 #include "tests/support/random.h"
 
 namespace caffe2_quantization {
@@ -175,9 +178,9 @@ struct Case {
 };
 
 // Runs it with guards around dst.
-std::vector<uint8_t> Run(const PackedFilter& filter, const Case& test,
-                         const kernels::OutputStage& stage,
-                         const std::vector<uint8_t>& before) {
+std::vector<uint8_t> RunIt(const PackedFilter& filter, const Case& test,
+                           const kernels::OutputStage& stage,
+                           const std::vector<uint8_t>& before) {
   constexpr std::size_t kGuard = 64;
   std::vector<uint8_t> dst(before.size() + 2 * kGuard, 0xa5);
   std::copy(before.begin(), before.end(), dst.begin() + kGuard);
@@ -244,7 +247,7 @@ void ExpectExact(TestRandom* random, Case test) {
     stage.addend_zero_point = random->Byte();
     stage.addend_multiplier = random->Float(0, 2);
   }
-  const std::vector<uint8_t> codes = Run(*filter, test, stage, before);
+  const std::vector<uint8_t> codes = RunIt(*filter, test, stage, before);
   for (int64_t b = 0; b < test.shape.batch; ++b) {
     for (int64_t pixel = 0; pixel < test.pixels(); ++pixel) {
       for (int64_t n = 0; n < outputs; ++n) {
@@ -313,6 +316,281 @@ TEST(Convolution, ExactOverRandomShapes) {
     ExpectExact(&random, Case(&random, RandomShape(&random), random.OneIn(5)));
     if (testing::Test::HasFatalFailure() || testing::Test::HasFailure()) return;
   }
+}
+
+// Shapes whose images take several chunks, and lines of several kinds.
+TEST(Convolution, ExactOverLargeImages) {
+  TestRandom random;
+  for (const bool channels_first : {false, true}) {
+    ConvolutionShape shape;
+    shape.channels_first = channels_first;
+    shape.input = {61, 67, 1};
+    shape.kernel = {3, 3, 1};
+    shape.pad_begin = shape.pad_end = {1, 1, 0};
+    shape.in_channels = 19;
+    shape.out_channels = 37;
+    ExpectExact(&random, Case(&random, shape));
+    shape.kernel = {1, 1, 1};
+    shape.pad_begin = shape.pad_end = {0, 0, 0};
+    shape.batch = 3;
+    ExpectExact(&random, Case(&random, shape));
+    shape.kernel = {5, 5, 1};
+    shape.pad_begin = shape.pad_end = {2, 2, 0};
+    shape.batch = 2;
+    shape.in_channels = shape.out_channels = shape.groups = 80;
+    ExpectExact(&random, Case(&random, shape));
+    shape.stride = {2, 2, 1};
+    ExpectExact(&random, Case(&random, shape));
+  }
+}
+
+TEST(Convolution, AnEmptyBatchIsNothing) {
+  ConvolutionShape shape;
+  shape.in_channels = 4;
+  shape.out_channels = 5;
+  shape.input = {3, 3, 1};
+  shape.kernel = {2, 2, 1};
+  TestRandom random;
+  shape.batch = 0;
+  ExpectExact(&random, Case(&random, shape));
+}
+
+// A filter serves other batches, inputs, strides, dilations and paddings.
+TEST(Convolution, OneFilterForAnyInput) {
+  TestRandom random;
+  for (int i = 0; i < 20; ++i) {
+    Case first(&random, RandomShape(&random));
+    const Filter filter = first.Pack();
+    Case second = first;
+    ConvolutionShape& shape = second.shape;
+    shape.batch = 2;
+    for (int d = 0; d < shape.dims; ++d) {
+      shape.stride[d] = shape.dilation[d] = 2;
+      shape.pad_begin[d] = 1;
+      shape.pad_end[d] = 0;
+      shape.input[d] = 2 * shape.kernel[d] + 1;
+    }
+    second.x.resize(shape.batch * shape.in_channels *
+                    Product(shape, shape.input));
+    for (uint8_t& code : second.x) code = random.Byte();
+    const auto offsets = second.ColumnOffsets(*filter);
+    const std::vector<float> multipliers(shape.out_channels, 0.01F);
+    kernels::OutputStage stage;
+    stage.columns = shape.out_channels;
+    stage.column_offsets = offsets.data();
+    stage.multipliers = multipliers.data();
+    stage.zero_point = 99;
+    const std::vector<uint8_t> before(shape.batch * second.pixels() *
+                                      shape.out_channels);
+    EXPECT_EQ(RunIt(*filter, second, stage, before),
+              RunIt(*second.Pack(), second, stage, before))
+        << Text(shape);
+  }
+}
+
+// Every number of threads, within a parallel region, and from several threads
+// that share a filter: the same codes.
+TEST(Convolution, ThreadsDoNotShow) {
+  TestRandom random;
+  const int before_threads = omp_get_max_threads();
+  for (int i = 0; i < 30; ++i) {
+    const Case test(&random, RandomShape(&random));
+    SCOPED_TRACE(Text(test.shape));
+    const Filter filter = test.Pack();
+    const auto offsets = test.ColumnOffsets(*filter);
+    const std::vector<float> multipliers(test.shape.out_channels, 0.003F);
+    kernels::OutputStage stage;
+    stage.columns = test.shape.out_channels;
+    stage.column_offsets = offsets.data();
+    stage.multipliers = multipliers.data();
+    stage.zero_point = 128;
+    const std::vector<uint8_t> before(test.shape.batch * test.pixels() *
+                                      test.shape.out_channels);
+    omp_set_num_threads(1);
+    const auto expected = RunIt(*filter, test, stage, before);
+    for (const int threads : {2, 3}) {
+      omp_set_num_threads(threads);
+      ASSERT_EQ(RunIt(*filter, test, stage, before), expected);
+    }
+    std::vector<std::vector<uint8_t>> results(2);
+    ASSERT_TRUE(ForEachTask(2, 2, [&](int64_t t) {
+                  results[t] = RunIt(*filter, test, stage, before);
+                  return Status::Ok();
+                }).ok());
+    ASSERT_EQ(results[0], expected);
+    ASSERT_EQ(results[1], expected);
+    std::vector<std::thread> threads;
+    for (auto& result : results) {
+      threads.emplace_back(
+          [&] { result = RunIt(*filter, test, stage, before); });
+    }
+    for (auto& thread : threads) thread.join();
+    ASSERT_EQ(results[0], expected);
+    ASSERT_EQ(results[1], expected);
+  }
+  omp_set_num_threads(before_threads);
+}
+
+constexpr int64_t kTooLarge = int64_t{1} << 31;
+
+ConvolutionShape GoodShape() {
+  ConvolutionShape shape;
+  shape.in_channels = 4;
+  shape.out_channels = 6;
+  shape.groups = 2;
+  shape.input = {5, 5, 1};
+  shape.kernel = {3, 3, 1};
+  return shape;
+}
+
+TEST(Convolution, BadShapesAreNamed) {
+  ASSERT_TRUE(GoodShape().Validate().ok());
+  const auto error = [](const std::function<void(ConvolutionShape*)>& change) {
+    ConvolutionShape shape = GoodShape();
+    change(&shape);
+    return shape.Validate().message();
+  };
+  using Shape = ConvolutionShape;
+  EXPECT_EQ(error([](Shape* s) { s->dims = 0; }),
+            "convolution: dims is 0, expected 1 to 3");
+  EXPECT_EQ(error([](Shape* s) { s->dims = 4; }),
+            "convolution: dims is 4, expected 1 to 3");
+  EXPECT_EQ(error([](Shape* s) { s->batch = -1; }),
+            "convolution: batch is -1, expected 0 to 2147483647");
+  EXPECT_EQ(error([](Shape* s) { s->in_channels = 0; }),
+            "convolution: in_channels is 0, expected 1 to 2147483647");
+  EXPECT_EQ(error([](Shape* s) { s->out_channels = kTooLarge; }),
+            "convolution: out_channels is 2147483648, expected 1 to "
+            "2147483647");
+  EXPECT_EQ(error([](Shape* s) { s->groups = 0; }),
+            "convolution: groups is 0, expected 1 to 2147483647");
+  EXPECT_EQ(error([](Shape* s) { s->in_channels = 5; }),
+            "convolution: in_channels is 5, expected a multiple of groups (2)");
+  EXPECT_EQ(error([](Shape* s) { s->out_channels = 3; }),
+            "convolution: out_channels is 3, expected a multiple of groups "
+            "(2)");
+  EXPECT_EQ(error([](Shape* s) { s->input[1] = 0; }),
+            "convolution: input[1] is 0, expected 1 to 2147483647");
+  EXPECT_EQ(error([](Shape* s) { s->kernel[0] = -3; }),
+            "convolution: kernel[0] is -3, expected 1 to 2147483647");
+  EXPECT_EQ(error([](Shape* s) { s->stride[1] = 0; }),
+            "convolution: stride[1] is 0, expected 1 to 2147483647");
+  EXPECT_EQ(error([](Shape* s) { s->dilation[0] = 0; }),
+            "convolution: dilation[0] is 0, expected 1 to 2147483647");
+  EXPECT_EQ(error([](Shape* s) { s->pad_begin[1] = -1; }),
+            "convolution: pad_begin[1] is -1, expected 0 to 2147483647");
+  EXPECT_EQ(error([](Shape* s) { s->pad_end[0] = kTooLarge; }),
+            "convolution: pad_end[0] is 2147483648, expected 0 to 2147483647");
+  EXPECT_EQ(error([](Shape* s) { s->dilation[1] = 3; }),
+            "convolution: the window has 7 pixels in dimension 1, expected at "
+            "most the padded input's 5");
+  EXPECT_EQ(error([](Shape* s) {
+              s->kernel = {1 << 20, 1 << 20, 1};
+            }),
+            "convolution: the window has 1048576 x 1048576 x 2 values, "
+            "expected at most 2147483647");
+  EXPECT_EQ(error([](Shape* s) {
+              s->input = {1 << 30, 1 << 30, 1};
+            }),
+            "convolution: the input has 1 x 4 x 1073741824 x 1073741824 "
+            "values, expected at most 1099511627776");
+  EXPECT_EQ(error([](Shape* s) {
+              s->pad_begin = {1 << 30, 1 << 30, 1};
+            }),
+            "convolution: the output has 1 x 6 x 1073741827 x 1073741827 "
+            "values, expected at most 1099511627776");
+  EXPECT_EQ(error([](Shape* s) {
+              s->in_channels = 1 << 20;
+              s->out_channels = 1 << 30;
+            }),
+            "convolution: the filter has 3 x 3 x 524288 x 1073741824 values, "
+            "expected at most 1099511627776");
+}
+
+TEST(Convolution, BadFiltersAndCallsAreNamed) {
+  const ConvolutionShape shape = GoodShape();
+  const std::vector<int8_t> w(6 * 9 * 2, 1);
+  Filter filter;
+  const auto pack = [&](const std::vector<int32_t>& zero_points) {
+    return PackedFilter::Pack(w.data(), shape, zero_points, &filter).message();
+  };
+  EXPECT_EQ(pack({}),
+            "convolution: the filter has 0 zero points, expected 1, 2 (groups) "
+            "or 6 (out_channels)");
+  EXPECT_EQ(pack({1, 2, 3}),
+            "convolution: the filter has 3 zero points, expected 1, 2 (groups) "
+            "or 6 (out_channels)");
+  EXPECT_EQ(pack({0, 128}),
+            "convolution: a zero point of the filter is 128, expected -128 to "
+            "127");
+  EXPECT_EQ(filter, nullptr);
+  ASSERT_EQ(pack({0, 1}), "");
+  EXPECT_GT(filter->bytes(), 0U);
+  EXPECT_EQ(filter->column_sums(), std::vector<int32_t>(6, 18));
+
+  const std::vector<uint8_t> x(25 * 4);
+  std::vector<uint8_t> y(9 * 6);
+  const std::vector<float> multipliers(7, 1);
+  kernels::OutputStage stage;
+  stage.columns = 6;
+  stage.multipliers = multipliers.data();
+  const auto error = [&](const std::function<void(ConvolutionShape*)>& change,
+                         int32_t x_zero_point) {
+    ConvolutionShape other = shape;
+    change(&other);
+    return Convolve(*filter, other, x.data(), x_zero_point, stage, y.data())
+        .message();
+  };
+  using Shape = ConvolutionShape;
+  EXPECT_EQ(error([](Shape*) {}, 7), "");
+  EXPECT_EQ(error([](Shape*) {}, -1),
+            "convolution: the input's zero point is -1, expected 0 to 255");
+  EXPECT_EQ(error([](Shape*) {}, 256),
+            "convolution: the input's zero point is 256, expected 0 to 255");
+  EXPECT_EQ(error([](Shape* s) { s->in_channels = 8; }, 0),
+            "convolution: in_channels is 8, expected the filter's 4");
+  EXPECT_EQ(error([](Shape* s) { s->out_channels = 4; }, 0),
+            "convolution: out_channels is 4, expected the filter's 6");
+  EXPECT_EQ(error([](Shape* s) { s->groups = 1; }, 0),
+            "convolution: groups is 1, expected the filter's 2");
+  EXPECT_EQ(error([](Shape* s) { s->dims = 1; }, 0),
+            "convolution: dims is 1, expected the filter's 2");
+  EXPECT_EQ(error([](Shape* s) { s->kernel[1] = 2; }, 0),
+            "convolution: kernel[1] is 2, expected the filter's 3");
+  EXPECT_EQ(error([](Shape* s) { s->channels_first = true; }, 0),
+            "convolution: channels_first is 1, expected the filter's 0");
+  EXPECT_EQ(error([](Shape* s) { s->stride[0] = 0; }, 0),
+            "convolution: stride[0] is 0, expected 1 to 2147483647");
+  stage.columns = 7;
+  EXPECT_EQ(error([](Shape*) {}, 0),
+            "convolution: the output stage's number of columns is 7, expected "
+            "6 to 6");
+}
+
+// Windows of which nearly all is padding, and far apart: nothing is read out of
+// bounds, and what would take too much memory is refused.
+TEST(Convolution, HostileSizes) {
+  ConvolutionShape shape;
+  shape.dims = 1;
+  shape.in_channels = shape.out_channels = 2;
+  shape.input = {3, 1, 1};
+  shape.kernel = {3, 1, 1};
+  shape.dilation = {1 << 30, 1, 1};
+  shape.pad_begin = shape.pad_end = {1 << 30, 0, 0};
+  TestRandom random;
+  ExpectExact(&random, Case(&random, shape));
+  shape.stride = {std::numeric_limits<int32_t>::max(), 1, 1};
+  ExpectExact(&random, Case(&random, shape));
+  shape.groups = 2;
+  const Case test(&random, shape);
+  const Filter filter = test.Pack();
+  kernels::OutputStage stage;
+  stage.columns = 2;
+  std::vector<uint8_t> y(2);
+  EXPECT_EQ(
+      Convolve(*filter, shape, test.x.data(), 0, stage, y.data()).message(),
+      "convolution: bytes of a padded line is 4294967298, expected 0 to "
+      "1073741824");
 }
 
 }  // namespace
