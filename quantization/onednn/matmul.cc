@@ -1,5 +1,7 @@
 #include "quantization/onednn/matmul.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -9,7 +11,6 @@
 #include <utility>
 
 #include "quantization/kernels/isa.h"
-#include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"
 
 namespace caffe2_quantization {
@@ -133,6 +134,23 @@ class Plan {
   const dnnl_memory_desc_t a_, c_, scratch_;
   mutable std::mutex mutex_;
   mutable std::vector<Operands> idle_;
+};
+
+// In its scope oneDNN takes so many threads, when a plan is made and when it
+// runs: it asks OpenMP.
+class ThreadsScope {
+ public:
+  explicit ThreadsScope(int threads) : before_(omp_get_max_threads()) {
+    if (threads != before_) omp_set_num_threads(threads);
+  }
+  ~ThreadsScope() {
+    if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
+  }
+  ThreadsScope(const ThreadsScope&) = delete;
+  ThreadsScope& operator=(const ThreadsScope&) = delete;
+
+ private:
+  const int before_;
 };
 
 using PlanKey = std::array<int64_t, 4>;  // M, K, N, threads
@@ -286,6 +304,25 @@ Status PackedMatrix::AddPart(const int8_t* src) {
   return Status::Ok();
 }
 
+void PackedMatrix::FindBlocks() {
+  if (!kernels::HasVnniProduct()) return;
+  const Packed& part = parts_[0];
+  const dnnl_blocking_desc_t& blocking = part.desc.format_desc.blocking;
+  // 16 times 4 of K, the outputs of a block between them.
+  constexpr dnnl_dim_t kSizes[] = {16, kernels::kBlockOutputs, 4};
+  constexpr dnnl_dim_t kDims[] = {0, 1, 0};
+  if (part.desc.format_kind != dnnl_blocked || part.desc.offset0 != 0 ||
+      blocking.inner_nblks != 3 ||
+      !std::equal(kSizes, kSizes + 3, blocking.inner_blks) ||
+      !std::equal(kDims, kDims + 3, blocking.inner_idxs) ||
+      blocking.strides[0] != kSizes[0] * kSizes[1] * kSizes[2]) {
+    return;
+  }
+  blocks_.codes = reinterpret_cast<const int8_t*>(part.data.get());
+  blocks_.block_bytes = blocking.strides[1];
+  blocks_.k = k_;
+}
+
 Status PackedMatrix::Pack(const int8_t* src, int64_t k, int64_t n, Order order,
                           std::shared_ptr<const PackedMatrix>* packed) {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("K", k, 1));
@@ -304,6 +341,7 @@ Status PackedMatrix::Pack(const int8_t* src, int64_t k, int64_t n, Order order,
         return std::abs(w) <= kLargestUnsaturatedWeight;
       })) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result->AddPart(src));
+    result->FindBlocks();
   } else {
     std::vector<int8_t> part(count);
     std::transform(src, src + count, part.begin(),
@@ -325,9 +363,11 @@ std::size_t PackedMatrix::bytes() const {
   return bytes;
 }
 
-Status PackedMatrix::Product(const uint8_t* a, int64_t m, int threads,
-                             int32_t* c) const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("M", m, 0));
+Status PackedMatrix::CheckRows(int64_t m) { return CheckSize("M", m, 0); }
+
+Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int threads,
+                              int32_t* c) const {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckRows(m));
   if (m == 0) return Status::Ok();
   if (parts_.empty()) {
     reference::Multiply(a, plain_.data(), m, k_, n_, order_, c);
@@ -352,12 +392,12 @@ Status PackedMatrix::Product(const uint8_t* a, int64_t m, int threads,
 }
 
 Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int32_t* c) const {
-  return Product(a, m, MaxThreads(), c);
+  return Multiply(a, m, omp_in_parallel() ? 1 : omp_get_max_threads(), c);
 }
 
 Status PackedMatrix::MultiplySingleThreaded(const uint8_t* a, int64_t m,
                                             int32_t* c) const {
-  return Product(a, m, 1, c);
+  return Multiply(a, m, 1, c);
 }
 
 Status PackedMatrix::ImplementationName(int64_t m, std::string* name) const {
@@ -376,108 +416,6 @@ Status PackedMatrix::ImplementationName(int64_t m, std::string* name) const {
             "dnnl_primitive_desc_query"));
   *name = text;
   return Status::Ok();
-}
-
-namespace {
-
-// Products below it are for one thread: to start another takes as long.
-constexpr int64_t kFewestProductsOfThreads = int64_t{1} << 20;
-// Sums of a chunk of rows should stay in the second cache level, but a chunk
-// reads all weights.
-constexpr int64_t kChunkBytes = 256 << 10;
-constexpr int64_t kFewestRows = 32;
-
-int64_t DivideUp(int64_t x, int64_t by) { return (x + by - 1) / by; }
-
-int ThreadsFor(const PackedMatrix& w, int64_t m) {
-  // In double: it may leave 64 bits.
-  const double products = double{1} * m * w.k() * w.n();
-  return products < kFewestProductsOfThreads ? 1 : MaxThreads();
-}
-
-// Rows of a chunk: as many for each thread, if that is not too few.
-int64_t ChunkRows(int64_t m, int64_t n, int threads) {
-  const auto row_bytes = static_cast<int64_t>(n * sizeof(int32_t));
-  const int64_t rows = std::max(kFewestRows, kChunkBytes / row_bytes);
-  const int64_t chunks = DivideUp(DivideUp(m, rows), threads) * threads;
-  return std::max(std::min(m, kFewestRows), DivideUp(m, chunks));
-}
-
-// Sums of a chunk and of its rows, kept by each thread for its next product.
-Status GetBuffer(std::size_t count, int32_t** buffer) {
-  struct Buffer {
-    AlignedBytes bytes;
-    std::size_t count = 0;
-  };
-  thread_local Buffer of_this_thread;
-  if (of_this_thread.count < count) {
-    of_this_thread.count = 0;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Allocate(count * sizeof(int32_t), &of_this_thread.bytes));
-    of_this_thread.count = count;
-  }
-  *buffer = reinterpret_cast<int32_t*>(of_this_thread.bytes.get());
-  return Status::Ok();
-}
-
-void RunStage(const int32_t* sums, const int32_t* row_sums, int64_t rows,
-              const kernels::OutputStage& stage, uint8_t* dst) {
-  kernels::SumsToCodes(sums, stage.columns, row_sums, rows, stage, dst,
-                       stage.columns);
-}
-
-void RunStage(const int32_t* sums, const int32_t* row_sums, int64_t rows,
-              const kernels::OutputStage& stage, float* dst) {
-  kernels::SumsToFloats(sums, stage.columns, row_sums, rows, stage, dst,
-                        stage.columns);
-}
-
-template <typename T>
-Status MultiplyTo(const PackedMatrix& w, const uint8_t* a, int64_t m,
-                  const kernels::OutputStage& stage, T* dst) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("M", m, 0));
-  if (stage.columns != w.n()) {
-    return Status::InvalidArgument("matrix product: the output stage has " +
-                                   std::to_string(stage.columns) +
-                                   " columns, expected N, " +
-                                   std::to_string(w.n()));
-  }
-  if (m == 0) return Status::Ok();
-  const int threads = ThreadsFor(w, m);
-  const int64_t rows = ChunkRows(m, w.n(), threads);
-  const int64_t chunks = DivideUp(m, rows);
-  // One chunk is oneDNN's to divide.
-  const int threads_of_chunk = chunks == 1 ? threads : 1;
-  return ParallelFor(chunks, threads, [&](int64_t i) -> Status {
-    const int64_t first = i * rows;
-    const int64_t count = std::min(rows, m - first);
-    const uint8_t* const chunk = a + first * w.k();
-    int32_t* sums;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetBuffer(rows * (w.n() + 1), &sums));
-    int32_t* const row_sums = sums + rows * w.n();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        threads_of_chunk == 1 ? w.MultiplySingleThreaded(chunk, count, sums)
-                              : w.Multiply(chunk, count, sums));
-    if (stage.weight_zero_points != nullptr) {
-      kernels::RowSums(chunk, count, w.k(), w.k(), row_sums);
-    }
-    kernels::OutputStage of_chunk = stage;
-    if (stage.addend != nullptr) of_chunk.addend += first * w.n();
-    RunStage(sums, row_sums, count, of_chunk, dst + first * w.n());
-    return Status::Ok();
-  });
-}
-
-}  // namespace
-
-Status MultiplyToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
-                       const kernels::OutputStage& stage, uint8_t* dst) {
-  return MultiplyTo(w, a, m, stage, dst);
-}
-
-Status MultiplyToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
-                        const kernels::OutputStage& stage, float* dst) {
-  return MultiplyTo(w, a, m, stage, dst);
 }
 
 std::size_t NumPlans() { return ThePlans().Size(); }

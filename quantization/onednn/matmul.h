@@ -30,6 +30,7 @@
 #include <string>
 #include <vector>
 
+#include "quantization/kernels/blocked_product.h"
 #include "quantization/kernels/output_stage.h"
 #include "quantization/status.h"
 
@@ -57,14 +58,22 @@ class PackedMatrix {
   // Bytes of the packed form.
   std::size_t bytes() const;
 
+  // An error unless a product may have so many rows.
+  static Status CheckRows(int64_t m);
+
   // c = a * w. a is row major [m, k()], c [m, n()]; they do not overlap. m 0:
   // nothing is done. Errors: m negative or above 2^31 - 1; what oneDNN refuses.
   Status Multiply(const uint8_t* a, int64_t m, int32_t* c) const;
-  // The same on the calling thread alone.
+  // The same on so many threads, or on the calling one alone.
+  Status Multiply(const uint8_t* a, int64_t m, int threads, int32_t* c) const;
   Status MultiplySingleThreaded(const uint8_t* a, int64_t m, int32_t* c) const;
 
-  // What multiplies: "brg:avx512_core_vnni", "gemm:jit", as oneDNN calls it;
-  // "scalar" for the plain loop.
+  // The packed form, if it is the one of kernels/blocked_product.h and the
+  // processor has that product; else its codes are null.
+  const kernels::BlockedWeights& blocks() const { return blocks_; }
+
+  // What oneDNN multiplies with: "brg:avx512_core_vnni", "gemm:jit"; "scalar"
+  // for the plain loop.
   Status ImplementationName(int64_t m, std::string* name) const;
 
  private:
@@ -73,7 +82,7 @@ class PackedMatrix {
   PackedMatrix(int64_t k, int64_t n, Order order);
   Status SumColumns(const int8_t* src);
   Status AddPart(const int8_t* src);
-  Status Product(const uint8_t* a, int64_t m, int threads, int32_t* c) const;
+  void FindBlocks();
 
   const int64_t k_;
   const int64_t n_;
@@ -83,16 +92,33 @@ class PackedMatrix {
   std::vector<Packed> parts_;
   // With the cap `scalar`: w as it was, and no parts.
   std::vector<int8_t> plain_;
+  kernels::BlockedWeights blocks_;
 };
 
-// dst = what `stage` makes of a * w, in chunks of rows whose sums stay in the
-// cache. a is row major [m, w.k()], dst [m, w.n()]; they do not overlap, but
-// dst may be stage.addend. Small products take one thread. Errors: as Multiply;
+// dst = what `stage` makes of a * w. a is row major [m, w.k()], dst [m, w.n()];
+// they do not overlap, but dst may be stage.addend. Threads: a share of the
+// process's (thread_share.h), one for a small product. Errors: as Multiply;
 // stage.columns other than w.n().
+//
+// With VNNI and without AMX the product is that of kernels/blocked_product.h,
+// on oneDNN's packed form: its sums are taken up while they are in the first
+// cache level, and few rows take less time. Else it is oneDNN's, by chunks of
+// rows whose sums stay in the second level.
 Status MultiplyToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
                        const kernels::OutputStage& stage, uint8_t* dst);
 Status MultiplyToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
                         const kernels::OutputStage& stage, float* dst);
+
+// The same on the calling thread alone, for those who have divided the work: a
+// few rows, whose sums (m * w.n() of 4 bytes) should stay in the cache. Rows of
+// dst begin dst_stride apart. Of a row of a, `summed` values are meant; weights
+// beyond them are 0.
+Status MultiplyRowsToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                           int64_t summed, const kernels::OutputStage& stage,
+                           uint8_t* dst, int64_t dst_stride);
+Status MultiplyRowsToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                            int64_t summed, const kernels::OutputStage& stage,
+                            float* dst, int64_t dst_stride);
 
 // Plans that are kept now.
 std::size_t NumPlans();

@@ -22,6 +22,11 @@ dnnl_cpu_isa_t IsaOf(kernels::IsaCap cap) {
   return dnnl_cpu_isa_all;
 }
 
+bool Has(dnnl_cpu_isa_t isa) {
+  // A set is the bits of all that it includes.
+  return (dnnl_get_effective_cpu_isa() & isa) == isa;
+}
+
 Status MakeEngine(dnnl_engine_t* engine) {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       Check(dnnl_set_max_cpu_isa(IsaOf(kernels::GetIsaCap())),
@@ -70,11 +75,9 @@ Status GetEngine(dnnl_engine_t* engine) {
   return *status;
 }
 
-bool HasVnni() {
-  // A set is the bits of all that it includes.
-  return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_vnni) ==
-         dnnl_cpu_isa_avx512_core_vnni;
-}
+bool HasVnni() { return Has(dnnl_cpu_isa_avx512_core_vnni); }
+
+bool HasAmx() { return Has(dnnl_cpu_isa_avx512_core_amx); }
 
 Status GetStream(dnnl_stream_t* stream) {
   thread_local Stream of_this_thread;

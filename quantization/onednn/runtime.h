@@ -62,6 +62,8 @@ Status GetEngine(dnnl_engine_t* engine);
 // Precondition: GetEngine() was Ok. Without it the sum of two products of u8
 // and s8 saturates at 16 bits on the way to 32.
 bool HasVnni();
+// Precondition as above. AMX's products of 8 bits.
+bool HasAmx();
 
 // A stream of the calling thread, which lives until the thread ends.
 Status GetStream(dnnl_stream_t* stream);

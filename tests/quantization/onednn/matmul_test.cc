@@ -84,31 +84,6 @@ TEST(MatMul, ThePlainLoopIsTheEquation) {
   EXPECT_EQ(c, expected);
 }
 
-TEST(MatMul, ExactOverRandomSizes) {
-  TestRandom random;
-  for (int i = 0; i < 2000; ++i) {
-    const auto size = [&] {
-      return random.Integer(1, 1 << random.Integer(0, 7));
-    };
-    const Product product(&random, size(), size(), size(),
-                          random.OneIn(2) ? Order::kRowsOfK : Order::kRowsOfN,
-                          static_cast<Values>(i % 3));
-    SCOPED_TRACE(testing::Message()
-                 << product.m << " x " << product.k << " x " << product.n);
-    const Matrix packed = product.Pack();
-    ASSERT_NE(packed, nullptr);
-    ASSERT_EQ(Multiply(*packed, product.a, product.m), product.Expected());
-    for (int64_t j = 0; j < product.n; ++j) {
-      int32_t sum = 0;
-      for (int64_t l = 0; l < product.k; ++l) {
-        sum += product.w[product.order == Order::kRowsOfK ? l * product.n + j
-                                                          : j * product.k + l];
-      }
-      ASSERT_EQ(packed->column_sums()[j], sum);
-    }
-  }
-}
-
 // A stage with what it points to.
 struct Outputs {
   std::vector<int32_t> zero_points, offsets;
@@ -191,7 +166,7 @@ void ExpectOutputs(const Product& product, const PackedMatrix& packed,
   ASSERT_EQ(floats, expected_floats);
 }
 
-TEST(MatMul, OutputsOverRandomSizes) {
+TEST(MatMul, ExactOverRandomSizes) {
   TestRandom random;
   for (int i = 0; i < 2000; ++i) {
     const auto size = [&] {
@@ -200,10 +175,21 @@ TEST(MatMul, OutputsOverRandomSizes) {
     const Product product(&random, size(), size(), size(),
                           random.OneIn(2) ? Order::kRowsOfK : Order::kRowsOfN,
                           static_cast<Values>(i % 3));
-    const Outputs outputs(&random, product.m, product.k, product.n);
+    SCOPED_TRACE(testing::Message()
+                 << product.m << " x " << product.k << " x " << product.n);
     const Matrix packed = product.Pack();
     ASSERT_NE(packed, nullptr);
+    ASSERT_EQ(Multiply(*packed, product.a, product.m), product.Expected());
+    const Outputs outputs(&random, product.m, product.k, product.n);
     ASSERT_NO_FATAL_FAILURE(ExpectOutputs(product, *packed, outputs));
+    for (int64_t j = 0; j < product.n; ++j) {
+      int32_t sum = 0;
+      for (int64_t l = 0; l < product.k; ++l) {
+        sum += product.w[product.order == Order::kRowsOfK ? l * product.n + j
+                                                          : j * product.k + l];
+      }
+      ASSERT_EQ(packed->column_sums()[j], sum);
+    }
   }
 }
 
@@ -215,6 +201,44 @@ TEST(MatMul, OutputsOfManyRows) {
     const Product product(&random, m, 97, 3000, Order::kRowsOfN, Values::kAll);
     const Outputs outputs(&random, m, product.k, product.n);
     ASSERT_NO_FATAL_FAILURE(ExpectOutputs(product, *product.Pack(), outputs));
+  }
+}
+
+// Rows whose last values are not meant, into some columns of a larger output.
+TEST(MatMul, RowsIntoAPartOfAnOutput) {
+  TestRandom random;
+  for (int i = 0; i < 300; ++i) {
+    Product product(&random, random.Integer(1, 60), random.Integer(2, 40),
+                    random.Integer(1, 100), Order::kRowsOfN, Values::kAll);
+    const int64_t m = product.m, k = product.k, n = product.n;
+    const int64_t summed = random.Integer(1, k);
+    for (int64_t j = 0; j < n; ++j) {
+      std::fill_n(product.w.data() + j * k + summed, k - summed, int8_t{0});
+    }
+    const int64_t stride = n + random.Integer(0, 9);
+    Outputs outputs(&random, m, k, stride);
+    outputs.stage.columns = n;
+    const std::vector<int32_t> sums = product.Expected();
+    std::vector<int32_t> row_sums(m);
+    kernels::reference::RowSums(product.a.data(), m, summed, k,
+                                row_sums.data());
+    std::vector<uint8_t> codes(m * stride, 7), expected_codes(m * stride, 7);
+    std::vector<float> floats(m * stride, 7), expected_floats(m * stride, 7);
+    kernels::reference::SumsToCodes(sums.data(), n, row_sums.data(), m,
+                                    outputs.stage, expected_codes.data(),
+                                    stride);
+    kernels::reference::SumsToFloats(sums.data(), n, row_sums.data(), m,
+                                     outputs.stage, expected_floats.data(),
+                                     stride);
+    const Matrix packed = product.Pack();
+    ASSERT_TRUE(MultiplyRowsToCodes(*packed, product.a.data(), m, summed,
+                                    outputs.stage, codes.data(), stride)
+                    .ok());
+    ASSERT_EQ(codes, expected_codes);
+    ASSERT_TRUE(MultiplyRowsToFloats(*packed, product.a.data(), m, summed,
+                                     outputs.stage, floats.data(), stride)
+                    .ok());
+    ASSERT_EQ(floats, expected_floats);
   }
 }
 

@@ -1,0 +1,250 @@
+// Products that end in codes or floats.
+#include <algorithm>
+#include <string>
+
+#include "quantization/onednn/matmul.h"
+#include "quantization/onednn/runtime.h"
+#include "quantization/onednn/thread_share.h"
+#include "quantization/onednn/workers.h"
+
+namespace caffe2_quantization {
+namespace onednn {
+namespace {
+
+// Multiplications of a product for one thread: to start another takes as long.
+constexpr double kFewestOfThreads = 1 << 20;
+// What a chunk of rows reads or writes should stay in the second cache level.
+constexpr int64_t kChunkBytes = 256 << 10;
+// But it reads all weights.
+constexpr int64_t kFewestRows = 48;
+// Sums that stay in the first cache level, beside operands.
+constexpr int64_t kTileSums = 48 * kernels::kBlockOutputs;
+// AMX takes 16 rows at once.
+constexpr int64_t kFewestRowsOfAmx = 8;
+
+int64_t DivideUp(int64_t x, int64_t by) { return (x + by - 1) / by; }
+
+bool TakesBlockedProduct(const PackedMatrix& w, int64_t m) {
+  return w.blocks().codes != nullptr && (m < kFewestRowsOfAmx || !HasAmx());
+}
+
+// A product, or a part of it, on one thread.
+template <typename T>
+struct Rows {
+  const PackedMatrix& w;
+  const uint8_t* a;
+  int64_t m, summed;
+  kernels::OutputStage stage;
+  T* dst;
+  int64_t dst_stride;
+
+  Rows Part(int64_t first, int64_t count) const {
+    Rows part = *this;
+    part.a += first * w.k();
+    part.m = count;
+    part.dst += first * dst_stride;
+    if (stage.addend != nullptr) part.stage.addend += first * dst_stride;
+    return part;
+  }
+};
+
+void RunStage(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
+              int64_t rows, const kernels::OutputStage& stage, uint8_t* dst,
+              int64_t dst_stride) {
+  kernels::SumsToCodes(sums, sums_stride, row_sums, rows, stage, dst,
+                       dst_stride);
+}
+
+void RunStage(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
+              int64_t rows, const kernels::OutputStage& stage, float* dst,
+              int64_t dst_stride) {
+  kernels::SumsToFloats(sums, sums_stride, row_sums, rows, stage, dst,
+                        dst_stride);
+}
+
+// Sums of m rows of so many columns, and of the rows themselves, in memory that
+// the thread keeps.
+struct Sums {
+  int32_t* of_products;
+  int32_t* of_rows;
+};
+
+Scratch& TheScratch() {
+  thread_local Scratch scratch;
+  return scratch;
+}
+
+Status GetSums(int64_t products, int64_t rows, Sums* sums) {
+  uint8_t* bytes = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(TheScratch().Get(
+      static_cast<std::size_t>(products + rows) * sizeof(int32_t), &bytes));
+  sums->of_products = reinterpret_cast<int32_t*>(bytes);
+  sums->of_rows = sums->of_products + products;
+  return Status::Ok();
+}
+
+// The stage of outputs from n on, and rows of dst from r on.
+kernels::OutputStage StageFrom(const kernels::OutputStage& stage, int64_t n,
+                               int64_t columns, int64_t r, int64_t dst_stride) {
+  kernels::OutputStage part = stage;
+  part.columns = columns;
+  if (part.weight_zero_points != nullptr) part.weight_zero_points += n;
+  if (part.column_offsets != nullptr) part.column_offsets += n;
+  part.multipliers += n;
+  if (part.addend != nullptr) part.addend += r * dst_stride + n;
+  if (part.bias != nullptr) part.bias += n;
+  return part;
+}
+
+template <typename T>
+void SumRowsIfNeeded(const Rows<T>& rows, int32_t* row_sums) {
+  if (rows.stage.weight_zero_points == nullptr) return;
+  kernels::RowSums(rows.a, rows.m, rows.summed, rows.w.k(), row_sums);
+}
+
+// Outputs [first, first + columns) by the blocked product; first is a multiple
+// of kBlockOutputs.
+template <typename T>
+Status RunBlocked(const Rows<T>& rows, int64_t first, int64_t columns) {
+  Sums sums;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetSums(kTileSums, rows.m, &sums));
+  SumRowsIfNeeded(rows, sums.of_rows);
+  const int64_t most_rows =
+      std::min(rows.m, kTileSums / kernels::kBlockOutputs);
+  const int64_t most_columns =
+      kTileSums / most_rows / kernels::kBlockOutputs * kernels::kBlockOutputs;
+  for (int64_t n = first; n < first + columns; n += most_columns) {
+    const int64_t width = std::min(most_columns, first + columns - n);
+    for (int64_t r = 0; r < rows.m; r += most_rows) {
+      const int64_t count = std::min(most_rows, rows.m - r);
+      kernels::BlockedProduct(rows.a + r * rows.w.k(), count, rows.w.k(),
+                              rows.w.blocks(), n / kernels::kBlockOutputs,
+                              width, sums.of_products, most_columns);
+      RunStage(sums.of_products, most_columns, sums.of_rows + r, count,
+               StageFrom(rows.stage, n, width, r, rows.dst_stride),
+               rows.dst + r * rows.dst_stride + n, rows.dst_stride);
+    }
+  }
+  TheScratch().GiveBack();
+  return Status::Ok();
+}
+
+template <typename T>
+Status RunOneDnn(const Rows<T>& rows, int threads) {
+  const int64_t n = rows.w.n();
+  Sums sums;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetSums(rows.m * n, rows.m, &sums));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      rows.w.Multiply(rows.a, rows.m, threads, sums.of_products));
+  SumRowsIfNeeded(rows, sums.of_rows);
+  RunStage(sums.of_products, n, sums.of_rows, rows.m, rows.stage, rows.dst,
+           rows.dst_stride);
+  TheScratch().GiveBack();
+  return Status::Ok();
+}
+
+template <typename T>
+Status RunRows(const Rows<T>& rows) {
+  if (rows.m == 0) return Status::Ok();
+  if (TakesBlockedProduct(rows.w, rows.m)) {
+    return RunBlocked(rows, 0, rows.w.n());
+  }
+  return RunOneDnn(rows, 1);
+}
+
+// Rows of a chunk: about as many for each thread, if that is not too few.
+// row_bytes is what a row takes of the cache.
+int64_t ChunkRows(int64_t m, int64_t row_bytes, int threads) {
+  const int64_t most = std::max(kFewestRows, kChunkBytes / row_bytes);
+  const int64_t chunks = DivideUp(DivideUp(m, most), threads) * threads;
+  return std::max(std::min(m, kFewestRows), DivideUp(m, chunks));
+}
+
+template <typename T>
+Status Divide(const Rows<T>& all, int threads) {
+  const bool blocked = TakesBlockedProduct(all.w, all.m);
+  const int64_t n = all.w.n();
+  const int64_t rows =
+      ChunkRows(all.m, blocked ? all.w.k() : n * int64_t{4}, threads);
+  const int64_t chunks = DivideUp(all.m, rows);
+  const auto part = [&](int64_t i) {
+    return all.Part(i * rows, std::min(rows, all.m - i * rows));
+  };
+  if (!blocked) {
+    // One chunk is oneDNN's to divide.
+    if (chunks == 1) return RunOneDnn(all, threads);
+    return ForEachTask(threads, chunks,
+                       [&](int64_t i) { return RunOneDnn(part(i), 1); });
+  }
+  const int64_t columns =
+      chunks >= threads
+          ? n
+          : DivideUp(DivideUp(n, kernels::kBlockOutputs), threads) *
+                kernels::kBlockOutputs;
+  const int64_t strips = DivideUp(n, columns);
+  const auto run = [&](int64_t i) {
+    const int64_t first = i % strips * columns;
+    return RunBlocked(part(i / strips), first, std::min(columns, n - first));
+  };
+  if (threads > 1) return ForEachTask(threads, chunks * strips, run);
+  for (int64_t i = 0; i < chunks; ++i) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(run(i));
+  }
+  return Status::Ok();
+}
+
+Status Check(const PackedMatrix& w, int64_t m,
+             const kernels::OutputStage& stage) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(PackedMatrix::CheckRows(m));
+  if (stage.columns == w.n()) return Status::Ok();
+  return Status::InvalidArgument(
+      "matrix product: the output stage has " + std::to_string(stage.columns) +
+      " columns, expected N, " + std::to_string(w.n()));
+}
+
+template <typename T>
+Status MultiplyTo(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                  const kernels::OutputStage& stage, T* dst) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Check(w, m, stage));
+  const Rows<T> all{w, a, m, w.k(), stage, dst, w.n()};
+  if (m == 0) return Status::Ok();
+  // In double: it may leave 64 bits.
+  if (double{1} * m * w.k() * w.n() < kFewestOfThreads) return Divide(all, 1);
+  const ThreadShare share;
+  return Divide(all, share.count());
+}
+
+template <typename T>
+Status MultiplyRowsTo(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                      int64_t summed, const kernels::OutputStage& stage, T* dst,
+                      int64_t dst_stride) {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Check(w, m, stage));
+  return RunRows(Rows<T>{w, a, m, summed, stage, dst, dst_stride});
+}
+
+}  // namespace
+
+Status MultiplyToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                       const kernels::OutputStage& stage, uint8_t* dst) {
+  return MultiplyTo(w, a, m, stage, dst);
+}
+
+Status MultiplyToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                        const kernels::OutputStage& stage, float* dst) {
+  return MultiplyTo(w, a, m, stage, dst);
+}
+
+Status MultiplyRowsToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                           int64_t summed, const kernels::OutputStage& stage,
+                           uint8_t* dst, int64_t dst_stride) {
+  return MultiplyRowsTo(w, a, m, summed, stage, dst, dst_stride);
+}
+
+Status MultiplyRowsToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
+                            int64_t summed, const kernels::OutputStage& stage,
+                            float* dst, int64_t dst_stride) {
+  return MultiplyRowsTo(w, a, m, summed, stage, dst, dst_stride);
+}
+
+}  // namespace onednn
+}  // namespace caffe2_quantization
