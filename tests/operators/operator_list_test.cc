@@ -43,7 +43,10 @@ TEST(OperatorList, OnednnHasEachUnderEverySuffixOfDnnlowp) {
           name + engine + "ONEDNN" + key.substr(dnnlowp.size());
       EXPECT_TRUE(registry->Has(ours)) << ours;
     }
-    EXPECT_GT(found, 0) << name;
+    // An operator that DNNLOWP does not have is under the engine alone.
+    if (found == 0) {
+      EXPECT_TRUE(registry->Has(name + engine + "ONEDNN")) << name;
+    }
   }
 }
 

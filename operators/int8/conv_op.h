@@ -1,0 +1,119 @@
+// Convolutions under the engine ONEDNN: codes to codes, by sums of 32 bits that
+// become codes as DNNLOWP's do (quantization/onednn/convolution.h and
+// quantization/kernels/output_stage.h have the equations; of engines ending in
+// _16 wide_convolution.h).
+//
+//   X, filter [, bias] -> Y          Conv, Int8Conv; ConvRelu, Int8ConvRelu
+//   X, filter [, bias], S -> Y       Int8ConvSum; Int8ConvSumRelu
+//
+//   X        Int8TensorCPU of uint8, or uint16 (engines ending in _16); or
+//            floats, which become codes by their smallest and largest value.
+//            [N, C, in...] or, with the order NHWC, [N, in..., C], of 1 to 3
+//            dimensions; N may be 0
+//   filter   floats, an Int8TensorCPU of codes, or what Int8ConvPackWeight
+//            makes (order NHWC alone): [M, C / group, kernel...] or [M,
+//            kernel..., C / group]. Taken in the first run, and again when
+//            another tensor is in its place; what is written into the same one
+//            later is not seen, as in DNNLOWP
+//   bias     M floats, or an Int8TensorCPU of int32 with the scale of X times
+//            the filter's; a packed filter's own goes before it
+//   S        Int8TensorCPU or floats of Y's shape, added to Y before it is
+//            rounded and rectified; Y may be the same blob
+//   Y        Int8TensorCPU with its scale and zero point
+//
+// Arguments: conv_geometry.h, int8_arguments.h; quantize_groupwise,
+// quantize_channelwise (conv_weights.h). Without Y_scale the host's float Conv
+// runs first, in every run, and its range is the output's. dequantize_output
+// must be 0, as in DNNLOWP. Where padding reaches, the input is its zero point.
+//
+// Errors name the operator, the blob or argument, its value and what was
+// expected; Y is as it was then.
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_CONV_OP_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_INT8_CONV_OP_H_
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <vector>
+
+#include "caffe2/core/operator.h"
+#include "caffe2/core/tensor_int8.h"
+#include "operators/int8/conv_geometry.h"
+#include "operators/int8/conv_weights.h"
+#include "operators/int8/float_reference.h"
+#include "operators/int8/int8_arguments.h"
+#include "operators/int8/quantization_error_report.h"
+#include "operators/int8/quantized_input.h"
+#include "quantization/quantization_params.h"
+
+namespace caffe2_quantization {
+
+// T: uint8_t or uint16_t, which hold the codes.
+template <typename T>
+class Int8ConvOp : public caffe2::Operator<caffe2::CPUContext> {
+ public:
+  bool RunOnDevice() override;
+
+ protected:
+  Int8ConvOp(const caffe2::OperatorDef& definition,
+             caffe2::Workspace* workspace, bool relu, bool sum);
+  ~Int8ConvOp() override;
+
+ private:
+  using Weights = ConvWeights<std::make_signed_t<T>>;
+
+  bool HasBiasInput() const { return InputSize() == (sum_ ? 4 : 3); }
+  void ReadArguments();
+  // Sets shape_ and weights_, and packed_ if the filter is.
+  void UpdateFilter(const caffe2::Tensor& x);
+  void UpdateShape(const caffe2::Tensor& x, const std::vector<int64_t>& filter);
+  void UpdateBias(float x_scale);
+  InputCodes<T> Addend();
+  // The output in floats, without relu.
+  caffe2::Tensor& RunReference(const InputCodes<T>& x,
+                               const InputCodes<T>& addend);
+  void SetReferenceFilter();
+  // What turns sums into codes.
+  void UpdateStage(const InputCodes<T>& x, const InputCodes<T>& addend,
+                   const QuantizationParams& y);
+  void Convolve(const InputCodes<T>& x, const InputCodes<T>& addend,
+                const QuantizationParams& y, T* codes);
+
+  const bool relu_;
+  const bool sum_;
+  ConvGeometry geometry_;
+  ConvGranularity granularity_ = ConvGranularity::kTensor;
+  bool arguments_read_ = false;
+  Int8Arguments arguments_;
+
+  QuantizedInput<T> x_, addend_;
+  // The input's and the filter's sizes that shape_ is of.
+  std::vector<int64_t> x_sizes_, filter_sizes_;
+  onednn::ConvolutionShape shape_{};
+  // Of a filter that is not packed: its values, when weights_ was made.
+  const void* filter_data_ = nullptr;
+  const PackedConvWeights* packed_ = nullptr;
+  std::shared_ptr<const Weights> weights_;
+  std::vector<int32_t> bias_;
+
+  // One of each output channel.
+  std::vector<float> multipliers_;
+  std::vector<int32_t> column_offsets_;
+
+  std::unique_ptr<FloatReference> reference_;
+  caffe2::Tensor reference_filter_{caffe2::CPU}, reference_bias_{caffe2::CPU};
+  QuantizationErrorReport report_;
+};
+
+// One of the seven, as the registry makes it.
+template <typename T, bool kRelu, bool kSum = false>
+class Int8ConvForm final : public Int8ConvOp<T> {
+ public:
+  Int8ConvForm(const caffe2::OperatorDef& definition,
+               caffe2::Workspace* workspace)
+      : Int8ConvOp<T>(definition, workspace, kRelu, kSum) {}
+};
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_INT8_CONV_OP_H_
