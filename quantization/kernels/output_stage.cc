@@ -102,11 +102,11 @@ struct Rest {
   const size_t n;
 };
 
-// Calls part(Whole, n) for whole vectors of a row, part(Rest, n) for its end.
+// Calls part(Whole, n) for whole vectors of a row from n on, part(Rest, n) for
+// its end.
 template <class Part>
-HWY_INLINE void ForEachVector(int64_t columns, const Part& part) {
+HWY_INLINE void ForEachVector(int64_t n, int64_t columns, const Part& part) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(DI()));
-  int64_t n = 0;
   for (; n + lanes <= columns; n += lanes) part(Whole(), n);
   if (n != columns) part(Rest(static_cast<size_t>(columns - n)), n);
 }
@@ -147,6 +147,41 @@ HWY_INLINE VI RowSumOf(const int32_t* row_sums, int64_t r) {
   return hn::Zero(DI());
 }
 
+using DBytes = hn::Repartition<uint8_t, DI>;
+
+// In each block of 16 bytes: the first bytes of its lanes, then the second
+// ones.
+HWY_INLINE hn::Vec<DBytes> QuadsTable() {
+  HWY_ALIGN static constexpr uint8_t kTable[16] = {0, 4, 8,  12, 1, 5, 9,  13,
+                                                   2, 6, 10, 14, 3, 7, 11, 15};
+  return hn::LoadDup128(DBytes(), kTable);
+}
+
+// The first lanes of all blocks, then the second ones.
+HWY_INLINE auto QuadsOrder() {
+  constexpr size_t kBlocks = hn::MaxLanes(DI()) / 4;
+  HWY_ALIGN int32_t order[hn::MaxLanes(DI())];
+  for (size_t i = 0; i < 4 * kBlocks; ++i) {
+    order[i] = static_cast<int32_t>(i % kBlocks * 4 + i / kBlocks);
+  }
+  return hn::SetTableIndices(DI(), order);
+}
+
+// Stores four vectors of codes, 0 to 255 in lanes of 32 bits, as bytes; table
+// and order are those above.
+template <class Order>
+HWY_INLINE void StoreFour(VI c0, VI c1, VI c2, VI c3, hn::Vec<DBytes> table,
+                          Order order, uint8_t* dst) {
+  const DI di;
+  const DBytes bytes;
+  const VI mixed = hn::Or(hn::Or(c0, hn::ShiftLeft<8>(c1)),
+                          hn::Or(hn::ShiftLeft<16>(c2), hn::ShiftLeft<24>(c3)));
+  const VI quads =
+      hn::BitCast(di, hn::TableLookupBytes(hn::BitCast(bytes, mixed), table));
+  hn::StoreU(hn::BitCast(bytes, hn::TableLookupLanes(quads, order)), bytes,
+             dst);
+}
+
 template <bool kZeroPoints, bool kOffsets, bool kAddend>
 void Codes(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
            int64_t rows, const OutputStage& stage, uint8_t* dst,
@@ -156,28 +191,44 @@ void Codes(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
   const VF low = hn::Set(df, static_cast<float>(stage.low - stage.zero_point));
   const VF high =
       hn::Set(df, static_cast<float>(stage.high - stage.zero_point));
-  const VI zero_point = hn::Set(di, stage.zero_point);
+  // 1.5 * 2^23: the sum with it has the nearest integer, ties to even, in its
+  // last bits.
+  const VF magic = hn::Set(df, 0x1.8p23f);
+  const VI magic_to_code =
+      hn::Sub(hn::Set(di, stage.zero_point), hn::BitCast(di, magic));
   const VI addend_zero_point = hn::Set(di, stage.addend_zero_point);
   const VF addend_multiplier = hn::Set(df, stage.addend_multiplier);
+  const auto table = QuadsTable();
+  const auto order = QuadsOrder();
+  const auto lanes = static_cast<int64_t>(hn::Lanes(di));
   for (int64_t r = 0; r < rows; ++r) {
     const VI row_sum = RowSumOf<kZeroPoints>(row_sums, r);
     const int32_t* row = sums + r * sums_stride;
     uint8_t* dst_row = dst + r * dst_stride;
-    ForEachVector(stage.columns, [&](const auto& lanes, int64_t n) HWY_ATTR {
+    const auto codes = [&](const auto& part, int64_t n) HWY_ATTR {
       VF product = hn::Mul(
-          Accumulators<kZeroPoints, kOffsets>(lanes, row, row_sum, stage, n),
-          lanes.Load(df, stage.multipliers + n));
+          Accumulators<kZeroPoints, kOffsets>(part, row, row_sum, stage, n),
+          part.Load(df, stage.multipliers + n));
       if constexpr (kAddend) {
         const VI code = hn::PromoteTo(
-            di, lanes.LoadCodes(stage.addend + r * dst_stride + n));
+            di, part.LoadCodes(stage.addend + r * dst_stride + n));
         product =
             hn::Add(product,
                     hn::Mul(hn::ConvertTo(df, hn::Sub(code, addend_zero_point)),
                             addend_multiplier));
       }
       const VF clamped = hn::Min(hn::Max(product, low), high);
-      const VI codes = hn::Add(hn::NearestInt(clamped), zero_point);
-      lanes.Store(hn::DemoteTo(DB(), codes), dst_row + n);
+      return hn::Add(hn::BitCast(di, hn::Add(clamped, magic)), magic_to_code);
+    };
+    int64_t n = 0;
+    for (; n + 4 * lanes <= stage.columns; n += 4 * lanes) {
+      const Whole whole;
+      StoreFour(codes(whole, n), codes(whole, n + lanes),
+                codes(whole, n + 2 * lanes), codes(whole, n + 3 * lanes), table,
+                order, dst_row + n);
+    }
+    ForEachVector(n, stage.columns, [&](const auto& part, int64_t i) HWY_ATTR {
+      part.Store(hn::DemoteTo(DB(), codes(part, i)), dst_row + i);
     });
   }
 }
@@ -194,7 +245,7 @@ void Floats(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
     const VI row_sum = RowSumOf<kZeroPoints>(row_sums, r);
     const int32_t* row = sums + r * sums_stride;
     float* dst_row = dst + r * dst_stride;
-    ForEachVector(stage.columns, [&](const auto& lanes, int64_t n) HWY_ATTR {
+    ForEachVector(0, stage.columns, [&](const auto& lanes, int64_t n) HWY_ATTR {
       const VF acc =
           Accumulators<kZeroPoints, kOffsets>(lanes, row, row_sum, stage, n);
       const VF multiplier = lanes.Load(df, stage.multipliers + n);
