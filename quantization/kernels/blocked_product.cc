@@ -26,7 +26,7 @@ constexpr int kVectorOutputs = 16;
 static_assert(kVectorOutputs == kSumsMultiple, "whole vectors are stored");
 // With few rows it is the weights' way to the processor that takes time.
 constexpr int kMostPrefetchedRows = 2;
-constexpr int64_t kPrefetchBytes = 2048;
+constexpr int64_t kPrefetchBytes = 4096;
 
 // The products of four k are added to kRows x kVectors x 16 sums.
 template <int kRows, int kVectors>

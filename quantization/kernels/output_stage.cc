@@ -57,6 +57,8 @@ struct Whole {
   HWY_INLINE VB LoadCodes(const uint8_t* src) const {
     return hn::LoadU(DB(), src);
   }
+  // x in the lanes that are meant, 0 in others.
+  HWY_INLINE VI Fill(VI x) const { return x; }
   HWY_INLINE void Store(VB codes, uint8_t* dst) const {
     hn::StoreU(codes, DB(), dst);
   }
@@ -73,6 +75,9 @@ struct Rest {
     HWY_ALIGN uint8_t lanes[hn::MaxLanes(DB())] = {};
     CopySome(src, lanes);
     return hn::Load(DB(), lanes);
+  }
+  HWY_INLINE VI Fill(VI x) const {
+    return hn::IfThenElseZero(hn::FirstN(DI(), n), x);
   }
   HWY_INLINE void Store(VB codes, uint8_t* dst) const {
     HWY_ALIGN uint8_t lanes[hn::MaxLanes(DB())];
@@ -111,40 +116,87 @@ HWY_INLINE void ForEachVector(int64_t n, int64_t columns, const Part& part) {
   if (n != columns) part(Rest(static_cast<size_t>(columns - n)), n);
 }
 
-// fl(acc).
-template <bool kZeroPoints, bool kOffsets, class Lanes>
-HWY_INLINE VF Accumulators(const Lanes& lanes, const int32_t* sums, VI row_sum,
-                           const OutputStage& stage, int64_t n) {
+// Zero points of the weights: none, the same for all columns, one for each.
+enum class ZeroPoints { kNone, kOne, kEach };
+
+// What a stage has for a vector of columns.
+struct Columns {
+  VI zero_points, offsets;
+  VF multipliers;
+};
+
+template <ZeroPoints kZeroPoints, bool kOffsets, class Lanes>
+HWY_INLINE Columns LoadColumns(const Lanes& lanes, const OutputStage& stage,
+                               int64_t n) {
   const DI di;
-  VI acc = lanes.Load(di, sums + n);
-  if constexpr (kZeroPoints) {
-    acc = hn::Sub(
-        acc, hn::Mul(lanes.Load(di, stage.weight_zero_points + n), row_sum));
+  Columns columns;
+  if constexpr (kZeroPoints == ZeroPoints::kEach) {
+    columns.zero_points = lanes.Load(di, stage.weight_zero_points + n);
   }
   if constexpr (kOffsets) {
-    acc = hn::Add(acc, lanes.Load(di, stage.column_offsets + n));
+    columns.offsets = lanes.Load(di, stage.column_offsets + n);
   }
+  columns.multipliers = lanes.Load(DF(), stage.multipliers + n);
+  return columns;
+}
+
+// What all columns share of a row: its sum, times the zero point if that is
+// one.
+template <ZeroPoints kZeroPoints>
+HWY_INLINE VI RowTerm(const int32_t* row_sums, int64_t r,
+                      const OutputStage& stage) {
+  const DI di;
+  if constexpr (kZeroPoints == ZeroPoints::kNone) return hn::Zero(di);
+  const VI row_sum = hn::Set(di, row_sums[r]);
+  if constexpr (kZeroPoints == ZeroPoints::kEach) return row_sum;
+  return hn::Mul(row_sum, hn::Set(di, stage.weight_zero_points[0]));
+}
+
+// fl(acc).
+template <ZeroPoints kZeroPoints, bool kOffsets>
+HWY_INLINE VF Accumulators(VI sums, VI row_term, const Columns& columns) {
+  VI acc = sums;
+  if constexpr (kZeroPoints == ZeroPoints::kOne) {
+    acc = hn::Sub(acc, row_term);
+  }
+  if constexpr (kZeroPoints == ZeroPoints::kEach) {
+    acc = hn::Sub(acc, hn::Mul(columns.zero_points, row_term));
+  }
+  if constexpr (kOffsets) acc = hn::Add(acc, columns.offsets);
   return hn::ConvertTo(DF(), acc);
 }
 
-// Calls body(zero points are there, offsets are there), constants of a type.
-template <class Body>
-HWY_INLINE void WithCorrections(const OutputStage& stage, const Body& body) {
-  using std::false_type;
-  using std::true_type;
-  if (stage.weight_zero_points != nullptr) {
-    stage.column_offsets != nullptr ? body(true_type(), true_type())
-                                    : body(true_type(), false_type());
-  } else {
-    stage.column_offsets != nullptr ? body(false_type(), true_type())
-                                    : body(false_type(), false_type());
-  }
+HWY_INLINE bool AllTheSame(const int32_t* values, int64_t count) {
+  const DI di;
+  const VI first = hn::Set(di, values[0]);
+  VI differences = hn::Zero(di);
+  ForEachVector(0, count, [&](const auto& lanes, int64_t i) HWY_ATTR {
+    // What lies beyond the end is 0 in both.
+    differences = hn::Or(
+        differences, hn::Xor(lanes.Load(di, values + i), lanes.Fill(first)));
+  });
+  return hn::AllTrue(di, hn::Eq(differences, hn::Zero(di)));
 }
 
-template <bool kZeroPoints>
-HWY_INLINE VI RowSumOf(const int32_t* row_sums, int64_t r) {
-  if constexpr (kZeroPoints) return hn::Set(DI(), row_sums[r]);
-  return hn::Zero(DI());
+// With fewer rows it takes longer to find out that zero points are the same.
+constexpr int64_t kFewestRowsForOne = 4;
+
+// Calls body(zero points, offsets are there), constants of a type.
+template <class Body>
+HWY_INLINE void WithCorrections(const OutputStage& stage, int64_t rows,
+                                const Body& body) {
+  const auto with_offsets = [&](auto zero_points) {
+    stage.column_offsets != nullptr ? body(zero_points, std::true_type())
+                                    : body(zero_points, std::false_type());
+  };
+  if (stage.weight_zero_points == nullptr) {
+    with_offsets(std::integral_constant<ZeroPoints, ZeroPoints::kNone>());
+  } else if (rows >= kFewestRowsForOne &&
+             AllTheSame(stage.weight_zero_points, stage.columns)) {
+    with_offsets(std::integral_constant<ZeroPoints, ZeroPoints::kOne>());
+  } else {
+    with_offsets(std::integral_constant<ZeroPoints, ZeroPoints::kEach>());
+  }
 }
 
 using DBytes = hn::Repartition<uint8_t, DI>;
@@ -182,7 +234,7 @@ HWY_INLINE void StoreFour(VI c0, VI c1, VI c2, VI c3, hn::Vec<DBytes> table,
              dst);
 }
 
-template <bool kZeroPoints, bool kOffsets, bool kAddend>
+template <ZeroPoints kZeroPoints, bool kOffsets, bool kAddend>
 void Codes(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
            int64_t rows, const OutputStage& stage, uint8_t* dst,
            int64_t dst_stride) {
@@ -201,69 +253,78 @@ void Codes(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
   const auto table = QuadsTable();
   const auto order = QuadsOrder();
   const auto lanes = static_cast<int64_t>(hn::Lanes(di));
-  for (int64_t r = 0; r < rows; ++r) {
-    const VI row_sum = RowSumOf<kZeroPoints>(row_sums, r);
-    const int32_t* row = sums + r * sums_stride;
-    uint8_t* dst_row = dst + r * dst_stride;
-    const auto codes = [&](const auto& part, int64_t n) HWY_ATTR {
-      VF product = hn::Mul(
-          Accumulators<kZeroPoints, kOffsets>(part, row, row_sum, stage, n),
-          part.Load(df, stage.multipliers + n));
-      if constexpr (kAddend) {
-        const VI code = hn::PromoteTo(
-            di, part.LoadCodes(stage.addend + r * dst_stride + n));
-        product =
-            hn::Add(product,
-                    hn::Mul(hn::ConvertTo(df, hn::Sub(code, addend_zero_point)),
-                            addend_multiplier));
-      }
-      const VF clamped = hn::Min(hn::Max(product, low), high);
-      return hn::Add(hn::BitCast(di, hn::Add(clamped, magic)), magic_to_code);
-    };
-    int64_t n = 0;
-    for (; n + 4 * lanes <= stage.columns; n += 4 * lanes) {
-      const Whole whole;
-      StoreFour(codes(whole, n), codes(whole, n + lanes),
-                codes(whole, n + 2 * lanes), codes(whole, n + 3 * lanes), table,
-                order, dst_row + n);
+  // Codes of row r and a vector of columns from n on, in 32 bits.
+  const auto codes = [&](const auto& part, int64_t r, int64_t n, VI row_term,
+                         const Columns& columns) HWY_ATTR {
+    VF product = hn::Mul(
+        Accumulators<kZeroPoints, kOffsets>(
+            part.Load(di, sums + r * sums_stride + n), row_term, columns),
+        columns.multipliers);
+    if constexpr (kAddend) {
+      const VI code =
+          hn::PromoteTo(di, part.LoadCodes(stage.addend + r * dst_stride + n));
+      product = hn::Add(
+          product, hn::Mul(hn::ConvertTo(df, hn::Sub(code, addend_zero_point)),
+                           addend_multiplier));
     }
-    ForEachVector(n, stage.columns, [&](const auto& part, int64_t i) HWY_ATTR {
-      part.Store(hn::DemoteTo(DB(), codes(part, i)), dst_row + i);
-    });
+    const VF clamped = hn::Min(hn::Max(product, low), high);
+    return hn::Add(hn::BitCast(di, hn::Add(clamped, magic)), magic_to_code);
+  };
+  int64_t n = 0;
+  for (; n + 4 * lanes <= stage.columns; n += 4 * lanes) {
+    const Whole whole;
+    const auto columns = [&](int64_t i) HWY_ATTR {
+      return LoadColumns<kZeroPoints, kOffsets>(whole, stage, n + i * lanes);
+    };
+    const Columns columns0 = columns(0), columns1 = columns(1),
+                  columns2 = columns(2), columns3 = columns(3);
+    for (int64_t r = 0; r < rows; ++r) {
+      const VI row_term = RowTerm<kZeroPoints>(row_sums, r, stage);
+      StoreFour(codes(whole, r, n, row_term, columns0),
+                codes(whole, r, n + lanes, row_term, columns1),
+                codes(whole, r, n + 2 * lanes, row_term, columns2),
+                codes(whole, r, n + 3 * lanes, row_term, columns3), table,
+                order, dst + r * dst_stride + n);
+    }
   }
+  ForEachVector(n, stage.columns, [&](const auto& part, int64_t i) HWY_ATTR {
+    const Columns columns = LoadColumns<kZeroPoints, kOffsets>(part, stage, i);
+    for (int64_t r = 0; r < rows; ++r) {
+      const VI row_term = RowTerm<kZeroPoints>(row_sums, r, stage);
+      part.Store(hn::DemoteTo(DB(), codes(part, r, i, row_term, columns)),
+                 dst + r * dst_stride + i);
+    }
+  });
 }
 
-template <bool kZeroPoints, bool kOffsets, bool kBias>
+template <ZeroPoints kZeroPoints, bool kOffsets, bool kBias>
 void Floats(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
             int64_t rows, const OutputStage& stage, float* dst,
             int64_t dst_stride) {
+  const DI di;
   const DF df;
   const VF low = stage.relu
                      ? hn::Zero(df)
                      : hn::Set(df, -std::numeric_limits<float>::infinity());
-  for (int64_t r = 0; r < rows; ++r) {
-    const VI row_sum = RowSumOf<kZeroPoints>(row_sums, r);
-    const int32_t* row = sums + r * sums_stride;
-    float* dst_row = dst + r * dst_stride;
-    ForEachVector(0, stage.columns, [&](const auto& lanes, int64_t n) HWY_ATTR {
-      const VF acc =
-          Accumulators<kZeroPoints, kOffsets>(lanes, row, row_sum, stage, n);
-      const VF multiplier = lanes.Load(df, stage.multipliers + n);
-      VF y;
-      if constexpr (kBias) {
-        y = hn::MulAdd(acc, multiplier, lanes.Load(df, stage.bias + n));
-      } else {
-        y = hn::Mul(acc, multiplier);
-      }
-      lanes.Store(hn::Max(y, low), dst_row + n);
-    });
-  }
+  ForEachVector(0, stage.columns, [&](const auto& part, int64_t n) HWY_ATTR {
+    const Columns columns = LoadColumns<kZeroPoints, kOffsets>(part, stage, n);
+    VF bias = hn::Zero(df);
+    if constexpr (kBias) bias = part.Load(df, stage.bias + n);
+    for (int64_t r = 0; r < rows; ++r) {
+      const VF acc = Accumulators<kZeroPoints, kOffsets>(
+          part.Load(di, sums + r * sums_stride + n),
+          RowTerm<kZeroPoints>(row_sums, r, stage), columns);
+      const VF y = kBias ? hn::MulAdd(acc, columns.multipliers, bias)
+                         : hn::Mul(acc, columns.multipliers);
+      part.Store(hn::Max(y, low), dst + r * dst_stride + n);
+    }
+  });
 }
 
 void StageCodes(const int32_t* sums, int64_t sums_stride,
                 const int32_t* row_sums, int64_t rows, const OutputStage& stage,
                 uint8_t* dst, int64_t dst_stride) {
-  WithCorrections(stage, [&](auto zero_points, auto offsets) {
+  WithCorrections(stage, rows, [&](auto zero_points, auto offsets) {
     const auto run = stage.addend != nullptr
                          ? Codes<zero_points(), offsets(), true>
                          : Codes<zero_points(), offsets(), false>;
@@ -274,7 +335,7 @@ void StageCodes(const int32_t* sums, int64_t sums_stride,
 void StageFloats(const int32_t* sums, int64_t sums_stride,
                  const int32_t* row_sums, int64_t rows,
                  const OutputStage& stage, float* dst, int64_t dst_stride) {
-  WithCorrections(stage, [&](auto zero_points, auto offsets) {
+  WithCorrections(stage, rows, [&](auto zero_points, auto offsets) {
     const auto run = stage.bias != nullptr
                          ? Floats<zero_points(), offsets(), true>
                          : Floats<zero_points(), offsets(), false>;
