@@ -1,7 +1,5 @@
 #include "quantization/onednn/matmul.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -11,6 +9,7 @@
 #include <utility>
 
 #include "quantization/kernels/isa.h"
+#include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"
 
 namespace caffe2_quantization {
@@ -134,23 +133,6 @@ class Plan {
   const dnnl_memory_desc_t a_, c_, scratch_;
   mutable std::mutex mutex_;
   mutable std::vector<Operands> idle_;
-};
-
-// In its scope oneDNN takes so many threads, when a plan is made and when it
-// runs: it asks OpenMP.
-class ThreadsScope {
- public:
-  explicit ThreadsScope(int threads) : before_(omp_get_max_threads()) {
-    if (threads != before_) omp_set_num_threads(threads);
-  }
-  ~ThreadsScope() {
-    if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
-  }
-  ThreadsScope(const ThreadsScope&) = delete;
-  ThreadsScope& operator=(const ThreadsScope&) = delete;
-
- private:
-  const int before_;
 };
 
 using PlanKey = std::array<int64_t, 4>;  // M, K, N, threads
@@ -392,7 +374,7 @@ Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int threads,
 }
 
 Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int32_t* c) const {
-  return Multiply(a, m, omp_in_parallel() ? 1 : omp_get_max_threads(), c);
+  return Multiply(a, m, MaxThreads(), c);
 }
 
 Status PackedMatrix::MultiplySingleThreaded(const uint8_t* a, int64_t m,

@@ -186,11 +186,7 @@ Status Divide(const Rows<T>& all, int threads) {
     const int64_t first = i % strips * columns;
     return RunBlocked(part(i / strips), first, std::min(columns, n - first));
   };
-  if (threads > 1) return ForEachTask(threads, chunks * strips, run);
-  for (int64_t i = 0; i < chunks; ++i) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(run(i));
-  }
-  return Status::Ok();
+  return ForEachTask(threads, chunks * strips, run);
 }
 
 Status Check(const PackedMatrix& w, int64_t m,
