@@ -23,10 +23,18 @@ namespace {
 constexpr int64_t kQuadBytes = 4 * kBlockOutputs;
 constexpr int kVectorBytes = 64;
 constexpr int kVectorOutputs = 16;
+constexpr int kBlockVectors = kBlockOutputs / kVectorOutputs;
 static_assert(kVectorOutputs == kSumsMultiple, "whole vectors are stored");
-// With few rows it is the weights' way to the processor that takes time.
-constexpr int kMostPrefetchedRows = 2;
-constexpr int64_t kPrefetchBytes = 4096;
+// With few rows it is the weights' way to the processor that takes time: they
+// are fetched so far ahead.
+constexpr int kFewRows = 2;
+constexpr int64_t kAheadBytes = 4096;
+// With many, the first two groups of rows fetch a half each of the next block.
+constexpr int64_t kHalfQuadBytes = kQuadBytes / 2;
+
+inline void Prefetch(const int8_t* line) {
+  _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T0);
+}
 
 // The products of four k are added to kRows x kVectors x 16 sums.
 template <int kRows, int kVectors>
@@ -35,11 +43,7 @@ VNNI inline void AddQuad(const int32_t (&quads)[kRows], const int8_t* w,
   __m512i weights[kVectors];
   UNROLL for (int v = 0; v < kVectors; ++v) {
     weights[v] = _mm512_loadu_si512(w + v * kVectorBytes);
-    if (kRows <= kMostPrefetchedRows) {
-      _mm_prefetch(
-          reinterpret_cast<const char*>(w + v * kVectorBytes + kPrefetchBytes),
-          _MM_HINT_T0);
-    }
+    if (kRows <= kFewRows) Prefetch(w + v * kVectorBytes + kAheadBytes);
   }
   UNROLL for (int r = 0; r < kRows; ++r) {
     const __m512i quad = _mm512_set1_epi32(quads[r]);
@@ -49,10 +53,11 @@ VNNI inline void AddQuad(const int32_t (&quads)[kRows], const int8_t* w,
   }
 }
 
-// kRows rows and kVectors x 16 outputs of a block.
+// kRows rows and kVectors x 16 outputs of a block. `next` is a half of the next
+// block.
 template <int kRows, int kVectors>
 VNNI void Tile(const uint8_t* a, int64_t a_stride, const int8_t* w, int64_t k,
-               int32_t* dst, int64_t dst_stride) {
+               const int8_t* next, int32_t* dst, int64_t dst_stride) {
   // An addition takes as long as eight of them that do not wait for each other.
   constexpr int kSets = kRows * kVectors < 8 ? 2 : 1;
   __m512i sums[kSets][kRows][kVectors];
@@ -71,6 +76,11 @@ VNNI void Tile(const uint8_t* a, int64_t a_stride, const int8_t* w, int64_t k,
         std::memcpy(&quads[r], a + r * a_stride + i, 4);
       }
       AddQuad<kRows, kVectors>(quads, w, sums[s]);
+      if (kRows > kFewRows && kVectors == kBlockVectors) {
+        Prefetch(next);
+        Prefetch(next + kVectorBytes);
+        next += kHalfQuadBytes;
+      }
     }
   }
   for (; i < k; i += 4, w += kQuadBytes) {
@@ -91,7 +101,7 @@ VNNI void Tile(const uint8_t* a, int64_t a_stride, const int8_t* w, int64_t k,
 }
 
 using TileFunction = void (*)(const uint8_t*, int64_t, const int8_t*, int64_t,
-                              int32_t*, int64_t);
+                              const int8_t*, int32_t*, int64_t);
 
 // As many rows as registers allow: 24 for sums, the rest for operands.
 constexpr int kMostRows[] = {0, 12, 12, 8, 6};
@@ -126,12 +136,19 @@ void BlockedProduct(const uint8_t* a, int64_t rows, int64_t a_stride,
     const int64_t vectors =
         DivideUp(std::min(kBlockOutputs, columns - n), int64_t{kVectorOutputs});
     const int8_t* const w = weights.codes + block * weights.block_bytes;
+    const int8_t* next = w + weights.block_bytes;
     // Groups of about the same size.
     int64_t groups = DivideUp(rows, kMostRows[vectors]);
+    const int64_t prefetching =
+        n + kBlockOutputs < columns ? groups - 2 : groups;
     for (int64_t r = 0; r < rows; --groups) {
       const int64_t group = DivideUp(rows - r, groups);
+      // What is in the cache already does no harm.
+      const bool fetches = groups > prefetching;
       kTiles[vectors][group](a + r * a_stride, a_stride, w, weights.k,
-                             sums + r * sums_stride + n, sums_stride);
+                             fetches ? next : w, sums + r * sums_stride + n,
+                             sums_stride);
+      if (fetches) next += weights.k / 4 * kHalfQuadBytes;
       r += group;
     }
   }
