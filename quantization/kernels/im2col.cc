@@ -18,22 +18,26 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // Copies whole vectors, up to kIm2ColSlack bytes more than asked for: what is
-// written too much is written over by the next piece. Nothing is read from
-// src_end on.
+// written too much is written over by the next piece.
+template <size_t kBytes>
+HWY_INLINE void CopyVectors(const uint8_t* HWY_RESTRICT src, int64_t count,
+                            uint8_t* HWY_RESTRICT dst) {
+  const hn::CappedTag<uint8_t, kBytes> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  do {
+    hn::StoreU(hn::LoadU(d, src + i), d, dst + i);
+    i += lanes;
+  } while (i < count);
+}
+
+// Nothing is read from src_end on.
 HWY_INLINE void Copy(const uint8_t* HWY_RESTRICT src, const uint8_t* src_end,
                      int64_t count, uint8_t* HWY_RESTRICT dst) {
-  const hn::CappedTag<uint8_t, 16> small;
-  const hn::ScalableTag<uint8_t> d;
-  const int64_t few = static_cast<int64_t>(hn::Lanes(small));
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  if (src_end - src < count + lanes) {
+  if (src_end - src < count + kIm2ColSlack) {
     std::memcpy(dst, src, static_cast<size_t>(count));
-  } else if (count <= few) {
-    hn::StoreU(hn::LoadU(small, src), small, dst);
   } else {
-    for (int64_t i = 0; i < count; i += lanes) {
-      hn::StoreU(hn::LoadU(d, src + i), d, dst + i);
-    }
+    CopyVectors<kIm2ColSlack>(src, count, dst);
   }
 }
 
@@ -75,40 +79,160 @@ HWY_INLINE void CopyRow(const Windows& windows, const uint8_t* row,
   }
 }
 
-void Im2ColRows(const Windows& windows, const uint8_t* image, uint8_t fill,
-                int64_t first, int64_t rows, uint8_t* dst, int64_t dst_stride) {
-  const auto& input = windows.input;
-  const auto& output = windows.output;
-  const int64_t row_bytes = input[2] * windows.pixel_stride;
-  const int64_t piece = windows.kernel[2] * windows.channels;
-  const uint8_t* const end =
-      image + (input[0] * input[1] * input[2] - 1) * windows.pixel_stride +
-      windows.channels;
-  int64_t ox = first % output[2];
-  int64_t oy = first / output[2] % output[1];
-  int64_t oz = first / (output[2] * output[1]);
-  for (int64_t r = 0; r < rows; ++r, dst += dst_stride) {
-    const int64_t x = ox * windows.stride[2] - windows.pad[2];
-    const int64_t y = oy * windows.stride[1] - windows.pad[1];
-    const int64_t z = oz * windows.stride[0] - windows.pad[0];
-    uint8_t* to = dst;
-    for (int64_t i = 0; i < windows.kernel[0]; ++i) {
-      const int64_t zi = z + i * windows.dilation[0];
-      for (int64_t j = 0; j < windows.kernel[1]; ++j, to += piece) {
-        const int64_t yj = y + j * windows.dilation[1];
-        if (zi >= 0 && zi < input[0] && yj >= 0 && yj < input[1]) {
-          CopyRow(windows, image + (zi * input[1] + yj) * row_bytes, end, fill,
-                  x, to);
-        } else {
-          Fill(fill, piece, to);
+// A window as pieces that are contiguous in the image: where they begin in it
+// if the window begins at x = 0, or null where they are all padding.
+constexpr int64_t kMostPieces = 128;
+
+struct Pieces {
+  const uint8_t* begin[kMostPieces];
+  int64_t count;
+  int64_t bytes;  // of each
+};
+
+// Windows of `pixels` neighbours; the first begins at x_bytes, each `step`
+// bytes after the one before.
+template <size_t kBytes>
+HWY_INLINE void CopyPixels(const Pieces& pieces, int64_t x_bytes, int64_t step,
+                           int64_t pixels, uint8_t fill, uint8_t* dst,
+                           int64_t dst_stride) {
+  for (int64_t p = 0; p < pixels; ++p) {
+    uint8_t* to = dst + p * dst_stride;
+    const int64_t at = x_bytes + p * step;
+    for (int64_t i = 0; i < pieces.count; ++i, to += pieces.bytes) {
+      if (pieces.begin[i] != nullptr) {
+        CopyVectors<kBytes>(pieces.begin[i] + at, pieces.bytes, to);
+      } else {
+        Fill(fill, pieces.bytes, to);
+      }
+    }
+  }
+}
+
+// Output pixels of one line of the output.
+class Line {
+ public:
+  Line(const Windows& windows, const uint8_t* image, uint8_t fill, int64_t oz,
+       int64_t oy)
+      : windows_(windows),
+        image_(image),
+        end_(image +
+             (windows.input[0] * windows.input[1] * windows.input[2] - 1) *
+                 windows.pixel_stride +
+             windows.channels),
+        fill_(fill),
+        z_(oz * windows.stride[0] - windows.pad[0]),
+        y_(oy * windows.stride[1] - windows.pad[1]) {}
+
+  // Those from ox on.
+  void Run(int64_t ox, int64_t pixels, uint8_t* dst, int64_t dst_stride) const {
+    // Of these no part is left or right of the image.
+    const int64_t stride = windows_.stride[2];
+    const int64_t reach = windows_.dilation[2] * (windows_.kernel[2] - 1);
+    const int64_t last = windows_.input[2] - 1 - reach + windows_.pad[2];
+    const int64_t begin = std::min(
+        std::max((windows_.pad[2] + stride - 1) / stride - ox, int64_t{0}),
+        pixels);
+    const int64_t end =
+        last < 0 ? begin
+                 : std::max(std::min(last / stride + 1 - ox, pixels), begin);
+    Pieces pieces;
+    if (end == begin || !FindPieces(&pieces)) {
+      RunWithCare(ox, pixels, dst, dst_stride);
+      return;
+    }
+    RunWithCare(ox, begin, dst, dst_stride);
+    const int64_t x = (ox + begin) * stride - windows_.pad[2];
+    const auto copy_pixels = [&](auto copy) HWY_ATTR {
+      copy(pieces, x * windows_.pixel_stride, stride * windows_.pixel_stride,
+           end - begin, fill_, dst + begin * dst_stride, dst_stride);
+    };
+    if (pieces.bytes <= 16) {
+      copy_pixels(CopyPixels<16>);
+    } else if (pieces.bytes <= 32) {
+      copy_pixels(CopyPixels<32>);
+    } else {
+      copy_pixels(CopyPixels<64>);
+    }
+    RunWithCare(ox + end, pixels - end, dst + end * dst_stride, dst_stride);
+  }
+
+ private:
+  // False where there are too many, or what they read too much could lie
+  // outside of the image.
+  bool FindPieces(Pieces* pieces) const {
+    const auto& input = windows_.input;
+    const bool joined =
+        windows_.dilation[2] == 1 && windows_.channels == windows_.pixel_stride;
+    const int64_t in_row = joined ? 1 : windows_.kernel[2];
+    const int64_t rows = windows_.kernel[0] * windows_.kernel[1];
+    if (rows > kMostPieces / in_row) return false;
+    pieces->count = rows * in_row;
+    pieces->bytes = windows_.channels * (joined ? windows_.kernel[2] : 1);
+    for (int64_t row = 0; row < rows; ++row) {
+      const uint8_t* begin =
+          RowOf(row / windows_.kernel[1], row % windows_.kernel[1]);
+      if (begin != nullptr &&
+          end_ - begin < input[2] * windows_.pixel_stride + kIm2ColSlack) {
+        return false;
+      }
+      for (int64_t i = 0; i < in_row; ++i) {
+        pieces->begin[row * in_row + i] =
+            begin == nullptr
+                ? nullptr
+                : begin + i * windows_.dilation[2] * windows_.pixel_stride;
+      }
+    }
+    return true;
+  }
+
+  // A row of the image, of a row of the window; null outside.
+  const uint8_t* RowOf(int64_t kd, int64_t kh) const {
+    const int64_t z = z_ + kd * windows_.dilation[0];
+    const int64_t y = y_ + kh * windows_.dilation[1];
+    if (z < 0 || z >= windows_.input[0] || y < 0 || y >= windows_.input[1]) {
+      return nullptr;
+    }
+    return image_ + (z * windows_.input[1] + y) * windows_.input[2] *
+                        windows_.pixel_stride;
+  }
+
+  void RunWithCare(int64_t ox, int64_t pixels, uint8_t* dst,
+                   int64_t dst_stride) const {
+    const int64_t piece = windows_.kernel[2] * windows_.channels;
+    for (int64_t p = 0; p < pixels; ++p, dst += dst_stride) {
+      const int64_t x = (ox + p) * windows_.stride[2] - windows_.pad[2];
+      uint8_t* to = dst;
+      for (int64_t i = 0; i < windows_.kernel[0]; ++i) {
+        for (int64_t j = 0; j < windows_.kernel[1]; ++j, to += piece) {
+          const uint8_t* const row = RowOf(i, j);
+          if (row != nullptr) {
+            CopyRow(windows_, row, end_, fill_, x, to);
+          } else {
+            Fill(fill_, piece, to);
+          }
         }
       }
     }
-    if (++ox < output[2]) continue;
-    ox = 0;
-    if (++oy < output[1]) continue;
-    oy = 0;
-    ++oz;
+  }
+
+  const Windows& windows_;
+  const uint8_t* const image_;
+  const uint8_t* const end_;
+  const uint8_t fill_;
+  const int64_t z_, y_;
+};
+
+void Im2ColRows(const Windows& windows, const uint8_t* image, uint8_t fill,
+                int64_t first, int64_t rows, uint8_t* dst, int64_t dst_stride) {
+  const auto& output = windows.output;
+  for (int64_t r = 0; r < rows;) {
+    const int64_t pixel = first + r;
+    const int64_t ox = pixel % output[2];
+    const int64_t pixels = std::min(output[2] - ox, rows - r);
+    const Line line(windows, image, fill, pixel / (output[1] * output[2]),
+                    pixel / output[2] % output[1]);
+    line.Run(ox, pixels, dst + r * dst_stride, dst_stride);
+    r += pixels;
   }
 }
 
