@@ -16,8 +16,8 @@ namespace {
 constexpr int64_t kLargestSize = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMostValues = int64_t{1} << 40;
 
-// Columns and sums of a chunk: half of the second-level cache.
-constexpr int64_t kChunkBytes = 384 << 10;
+// What a chunk reads: it stays in the second-level cache, beside weights.
+constexpr int64_t kChunkBytes = 256 << 10;
 // Input that is transposed at once, if that is more than an image.
 constexpr int64_t kTransposedBytes = 4 << 20;
 // Lines that a depthwise convolution copies, and sums that it makes, at once:
@@ -323,8 +323,7 @@ class Convolution {
   Status RunImages(const uint8_t* x, int64_t images, int64_t first,
                    uint8_t* dst) const {
     if (filter_.depthwise_ != nullptr) return RunLines(x, images, first, dst);
-    const int64_t row_bytes =
-        (in_place_ ? 0 : filter_.matrices_[0]->k()) + stage_.columns * 4;
+    const int64_t row_bytes = filter_.matrices_[0]->k() + CodeBytes(1);
     const int64_t parts = images * blocks_;
     const int64_t rows =
         DivideUp(pixels_, Chunks(parts, pixels_, row_bytes, kChunkBytes));
@@ -348,17 +347,10 @@ class Convolution {
     const int64_t outputs = stage_.columns;
     const int64_t column_bytes =
         in_place_ ? 0 : Lines(rows * matrix.k() + kernels::kIm2ColSlack);
-    const int64_t sums_bytes = Lines(rows * outputs * 4);
-    const int64_t row_sums_bytes = Lines(rows * 4);
     uint8_t* columns = nullptr;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OfThisThread().Get(
-        static_cast<std::size_t>(column_bytes + sums_bytes + row_sums_bytes +
-                                 CodeBytes(rows)),
-        &columns));
-    uint8_t* const after = columns + column_bytes;
-    auto* const sums = reinterpret_cast<int32_t*>(after);
-    auto* const row_sums = reinterpret_cast<int32_t*>(after + sums_bytes);
-    uint8_t* const codes = after + sums_bytes + row_sums_bytes;
+        static_cast<std::size_t>(column_bytes + CodeBytes(rows)), &columns));
+    uint8_t* const codes = columns + column_bytes;
 
     const uint8_t* a = image + first * shape_.in_channels;
     if (!in_place_) {
@@ -366,33 +358,34 @@ class Convolution {
                       x_zero_point_, first, rows, columns, matrix.k());
       a = columns;
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        matrix.MultiplySingleThreaded(a, rows, sums));
     const int64_t n = block * outputs;
     kernels::OutputStage stage = stage_;
     stage.multipliers += n;
     if (stage.column_offsets != nullptr) stage.column_offsets += n;
     if (!filter_.zero_points_.empty()) {
       stage.weight_zero_points = filter_.zero_points_.data() + n;
-      kernels::RowSums(a, rows, k, matrix.k(), row_sums);
     }
-    Finish(sums, row_sums, n, first, rows, stage, codes, dst_image, dst);
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Finish(
+        n, first, rows, stage, codes, dst_image, dst,
+        [&](const kernels::OutputStage& stage, uint8_t* dst, int64_t stride) {
+          return MultiplyRowsToCodes(matrix, a, rows, k, stage, dst, stride);
+        }));
     OfThisThread().GiveBack();
     return Status::Ok();
   }
 
-  // Sums of a block's outputs from n on, for output pixels [first, first +
-  // rows), to codes in dst.
-  void Finish(const int32_t* sums, const int32_t* row_sums, int64_t n,
-              int64_t first, int64_t rows, kernels::OutputStage stage,
-              uint8_t* codes, int64_t dst_image, uint8_t* dst) const {
+  // Calls run(stage, dst, dst_stride), which writes the codes of a block's
+  // outputs from n on, for output pixels [first, first + rows), to where they
+  // belong, or to `codes` if they must be transposed first.
+  template <class Run>
+  Status Finish(int64_t n, int64_t first, int64_t rows,
+                kernels::OutputStage stage, uint8_t* codes, int64_t dst_image,
+                uint8_t* dst, const Run& run) const {
     const int64_t outputs = stage.columns;
     if (!shape_.channels_first) {
       const int64_t place = dst_image + first * shape_.out_channels + n;
       if (stage.addend != nullptr) stage.addend += place;
-      kernels::SumsToCodes(sums, outputs, row_sums, rows, stage, dst + place,
-                           shape_.out_channels);
-      return;
+      return run(stage, dst + place, shape_.out_channels);
     }
     const int64_t place = dst_image + n * pixels_ + first;
     if (stage.addend != nullptr) {
@@ -400,9 +393,10 @@ class Convolution {
                               codes, outputs);
       stage.addend = codes;
     }
-    kernels::SumsToCodes(sums, outputs, row_sums, rows, stage, codes, outputs);
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(run(stage, codes, outputs));
     kernels::TransposeBytes(codes, rows, outputs, outputs, dst + place,
                             pixels_);
+    return Status::Ok();
   }
 
   // Depthwise: chunks are lines of the output, of one depth.
@@ -506,8 +500,14 @@ class Convolution {
                                w.stride[2] * channels, width,
                                sums + j * width * channels);
       }
-      Finish(sums, nullptr, 0, (depth * w.output[1] + first + l) * width,
-             now * width, stage_, codes, dst_image, dst);
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Finish(
+          0, (depth * w.output[1] + first + l) * width, now * width, stage_,
+          codes, dst_image, dst,
+          [&](const kernels::OutputStage& stage, uint8_t* dst, int64_t stride) {
+            kernels::SumsToCodes(sums, channels, nullptr, now * width, stage,
+                                 dst, stride);
+            return Status::Ok();
+          }));
     }
     OfThisThread().GiveBack();
     return Status::Ok();

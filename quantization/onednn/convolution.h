@@ -15,14 +15,14 @@
 // Orders: x is [batch, spatial..., C] and y [batch, spatial..., M], or with
 // channels_first [batch, C, spatial...] and [batch, M, spatial...].
 //
-// How: pixels of the output are taken in chunks whose columns and sums fit into
-// the second-level cache; each is one product on one thread. Windows of one
-// pixel are not copied. Groups of few channels are multiplied several at once,
-// as the blocks of one matrix on whose other places a code counts as zero.
-// Where each group has one channel and few outputs, a kernel of our own takes
-// the place of products (kernels/depthwise.h); its lines of input are copied
-// only to give them padding. With channels first the input is transposed
-// before, and each chunk after.
+// How: pixels of the output are taken in chunks whose windows fit into the
+// second-level cache; each is one product on one thread (MultiplyRowsToCodes).
+// Windows of one pixel are not copied. Groups of few channels are multiplied
+// several at once, as the blocks of one matrix on whose other places a code
+// counts as zero. Where each group has one channel and few outputs, a kernel of
+// our own takes the place of products (kernels/depthwise.h); its lines of input
+// are copied only to give them padding. With channels first the input is
+// transposed before, and each chunk after.
 //
 // Threads: chunks over the OpenMP pool, as many threads as the caller's OpenMP
 // says; within a parallel region one. Thread rule: any thread; one filter may
