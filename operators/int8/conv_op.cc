@@ -1,5 +1,6 @@
 #include "operators/int8/conv_op.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -19,11 +20,6 @@ constexpr int kBias = 2;
 
 std::vector<int64_t> SizesOf(const caffe2::Tensor& tensor) {
   return tensor.sizes().vec();
-}
-
-// Sums wrap in 32 bits, so what is added to them does.
-int32_t Wrapped(int64_t value) {
-  return static_cast<int32_t>(static_cast<uint32_t>(value));
 }
 
 }  // namespace
@@ -52,7 +48,6 @@ bool Int8ConvOp<T>::RunOnDevice() {
   const InputCodes<T> x = x_.Get(this, kInput, arguments_.activations);
   UpdateFilter(*x.tensor);
   UpdateBias(x.scale);
-  const std::vector<int64_t> sizes = ConvGeometry::OutputSizes(shape_);
   const InputCodes<T> addend = sum_ ? Addend() : InputCodes<T>();
 
   // Before the output, which may be where the addend is.
@@ -60,22 +55,21 @@ bool Int8ConvOp<T>::RunOnDevice() {
   if (!arguments_.output.has_value() || arguments_.measure_quantization_error) {
     reference = &RunReference(x, addend);
   }
-  QuantizationParams y_params;
-  if (arguments_.output.has_value()) {
-    y_params = *arguments_.output;
-  } else {
+  if (!arguments_.output.has_value()) {
     const Status status =
         ChooseOutputParameters(*reference, arguments_.activations,
-                               arguments_.output_is_rectified, &y_params);
+                               arguments_.output_is_rectified, &chosen_output_);
     CAFFE_ENFORCE(status.ok(), type(), ": output '", debug_def().output(0),
                   "': ", status.message());
   }
+  const QuantizationParams& y_params =
+      arguments_.output.has_value() ? *arguments_.output : chosen_output_;
   UpdateStage(x, addend, y_params);
 
   auto* y = OperatorBase::Output<Int8TensorCPU>(0);
   y->scale = y_params.scales[0];
   y->zero_point = y_params.zero_points[0];
-  y->t.Resize(sizes);
+  y->t.Resize(y_sizes_);
   T* const codes = y->t.template mutable_data<T>();
   if (y->t.numel() > 0) Convolve(x, addend, y_params, codes);
   if (arguments_.measure_quantization_error) {
@@ -99,14 +93,15 @@ void Int8ConvOp<T>::ReadArguments() {
 
 template <typename T>
 void Int8ConvOp<T>::UpdateShape(const caffe2::Tensor& x,
-                                const std::vector<int64_t>& filter) {
+                                at::IntArrayRef filter) {
   if (x.sizes() == x_sizes_ && filter == filter_sizes_) return;
   const Status status =
       geometry_.ShapeFor({debug_def().input(kInput), SizesOf(x)},
-                         {debug_def().input(kFilter), filter}, &shape_);
+                         {debug_def().input(kFilter), filter.vec()}, &shape_);
   CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
   x_sizes_ = SizesOf(x);
-  filter_sizes_ = filter;
+  filter_sizes_ = filter.vec();
+  y_sizes_ = ConvGeometry::OutputSizes(shape_);
 }
 
 template <typename T>
@@ -131,9 +126,8 @@ void Int8ConvOp<T>::UpdateFilter(const caffe2::Tensor& x) {
   const FilterValues filter = FilterInput(
       this, kFilter,
       sizeof(T) == 1 ? " or what Int8ConvPackWeight of this engine makes" : "");
-  const std::vector<int64_t> sizes = SizesOf(filter.tensor());
-  const bool same_sizes = sizes == filter_sizes_;
-  UpdateShape(x, sizes);
+  const bool same_sizes = filter.tensor().sizes() == filter_sizes_;
+  UpdateShape(x, filter.tensor().sizes());
   const void* const data = filter.tensor().raw_data();
   if (same_sizes && data == filter_data_) return;
   filter_data_ = nullptr;
@@ -160,11 +154,10 @@ template <typename T>
 InputCodes<T> Int8ConvOp<T>::Addend() {
   const int index = InputSize() - 1;
   const InputCodes<T> addend = addend_.Get(this, index, arguments_.activations);
-  const std::vector<int64_t> sizes = ConvGeometry::OutputSizes(shape_);
-  CAFFE_ENFORCE(addend.tensor->sizes() == sizes, type(), ": tensor '",
+  CAFFE_ENFORCE(addend.tensor->sizes() == y_sizes_, type(), ": tensor '",
                 debug_def().input(index), "' has sizes ",
                 SizesText(SizesOf(*addend.tensor)), ", expected the output's, ",
-                SizesText(sizes));
+                SizesText(y_sizes_));
   return addend;
 }
 
@@ -241,15 +234,17 @@ void Int8ConvOp<T>::UpdateStage(const InputCodes<T>& x,
                                 const InputCodes<T>& addend,
                                 const QuantizationParams& y) {
   const int64_t channels = shape_.out_channels;
-  const int64_t run = channels / weights_->scales.size();
+  const int64_t sets = weights_->scales.size();
   multipliers_.resize(channels);
-  for (int64_t m = 0; m < channels; ++m) {
-    multipliers_[m] = x.scale * weights_->scales[m / run] / y.scales[0];
-    CAFFE_ENFORCE(std::isfinite(multipliers_[m]), type(), ": scales ", x.scale,
-                  " of the input, ", weights_->scales[m / run],
-                  " of the filter and ", y.scales[0],
+  for (int64_t set = 0; set < sets; ++set) {
+    const float scale = weights_->scales[set];
+    const float multiplier = x.scale * scale / y.scales[0];
+    CAFFE_ENFORCE(std::isfinite(multiplier), type(), ": scales ", x.scale,
+                  " of the input, ", scale, " of the filter and ", y.scales[0],
                   " of the output, expected a finite product of the first two "
                   "by the last");
+    std::fill_n(multipliers_.begin() + set * (channels / sets), channels / sets,
+                multiplier);
   }
   if (sum_) {
     const int index = InputSize() - 1;
@@ -261,10 +256,13 @@ void Int8ConvOp<T>::UpdateStage(const InputCodes<T>& x,
   if constexpr (std::is_same_v<T, uint8_t>) {
     column_offsets_.resize(channels);
     const std::vector<int32_t>& sums = weights_->filter->column_sums();
-    const int64_t k = weights_->filter->k();
+    // Sums wrap in 32 bits, so what is added to them does.
+    const auto k = static_cast<uint32_t>(weights_->filter->k());
+    const uint32_t x_zero_point = x.zero_point;
     for (int64_t m = 0; m < channels; ++m) {
-      column_offsets_[m] = Wrapped(
-          bias_[m] - x.zero_point * (sums[m] - k * weights_->zero_points[m]));
+      const uint32_t w_zero_point = weights_->zero_points[m];
+      column_offsets_[m] = static_cast<int32_t>(
+          bias_[m] - x_zero_point * (sums[m] - k * w_zero_point));
     }
   }
 }

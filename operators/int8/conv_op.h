@@ -66,7 +66,7 @@ class Int8ConvOp : public caffe2::Operator<caffe2::CPUContext> {
   void ReadArguments();
   // Sets shape_ and weights_, and packed_ if the filter is.
   void UpdateFilter(const caffe2::Tensor& x);
-  void UpdateShape(const caffe2::Tensor& x, const std::vector<int64_t>& filter);
+  void UpdateShape(const caffe2::Tensor& x, at::IntArrayRef filter);
   void UpdateBias(float x_scale);
   InputCodes<T> Addend();
   // The output in floats, without relu.
@@ -87,14 +87,15 @@ class Int8ConvOp : public caffe2::Operator<caffe2::CPUContext> {
   Int8Arguments arguments_;
 
   QuantizedInput<T> x_, addend_;
-  // The input's and the filter's sizes that shape_ is of.
-  std::vector<int64_t> x_sizes_, filter_sizes_;
+  // The sizes of input and filter that shape_ is of, and the output's.
+  std::vector<int64_t> x_sizes_, filter_sizes_, y_sizes_;
   onednn::ConvolutionShape shape_{};
   // Of a filter that is not packed: its values, when weights_ was made.
   const void* filter_data_ = nullptr;
   const PackedConvWeights* packed_ = nullptr;
   std::shared_ptr<const Weights> weights_;
   std::vector<int32_t> bias_;
+  QuantizationParams chosen_output_;  // of this run, when none are given
 
   // One of each output channel.
   std::vector<float> multipliers_;
