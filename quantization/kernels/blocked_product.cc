@@ -38,7 +38,7 @@ inline void Prefetch(const int8_t* line) {
 
 // The products of four k are added to kRows x kVectors x 16 sums.
 template <int kRows, int kVectors>
-VNNI inline void AddQuad(const int32_t (&quads)[kRows], const int8_t* w,
+VNNI inline void AddQuad(const uint8_t* a, int64_t a_stride, const int8_t* w,
                          __m512i (&sums)[kRows][kVectors]) {
   __m512i weights[kVectors];
   UNROLL for (int v = 0; v < kVectors; ++v) {
@@ -46,18 +46,22 @@ VNNI inline void AddQuad(const int32_t (&quads)[kRows], const int8_t* w,
     if (kRows <= kFewRows) Prefetch(w + v * kVectorBytes + kAheadBytes);
   }
   UNROLL for (int r = 0; r < kRows; ++r) {
-    const __m512i quad = _mm512_set1_epi32(quads[r]);
+    int32_t quad;
+    std::memcpy(&quad, a + r * a_stride, 4);
+    const __m512i quads = _mm512_set1_epi32(quad);
     UNROLL for (int v = 0; v < kVectors; ++v) {
-      sums[r][v] = _mm512_dpbusd_epi32(sums[r][v], quad, weights[v]);
+      sums[r][v] = _mm512_dpbusd_epi32(sums[r][v], quads, weights[v]);
     }
   }
 }
 
-// kRows rows and kVectors x 16 outputs of a block. `next` is a half of the next
-// block.
+// kRows rows and kVectors x 16 outputs of a block, but what is left of K after
+// whole quads; in the same loop it would cost the registers. `next` is a half
+// of the next block.
 template <int kRows, int kVectors>
-VNNI void Tile(const uint8_t* a, int64_t a_stride, const int8_t* w, int64_t k,
-               const int8_t* next, int32_t* dst, int64_t dst_stride) {
+VNNI void Tile(const uint8_t* a, int64_t a_stride, const int8_t* w,
+               int64_t quads, const int8_t* next, int32_t* dst,
+               int64_t dst_stride) {
   // An addition takes as long as eight of them that do not wait for each other.
   constexpr int kSets = kRows * kVectors < 8 ? 2 : 1;
   __m512i sums[kSets][kRows][kVectors];
@@ -68,34 +72,43 @@ VNNI void Tile(const uint8_t* a, int64_t a_stride, const int8_t* w, int64_t k,
       }
     }
   }
-  int32_t quads[kRows];
-  int64_t i = 0;
-  while (i + 4 * kSets <= k) {
-    UNROLL for (int s = 0; s < kSets; ++s, i += 4, w += kQuadBytes) {
-      UNROLL for (int r = 0; r < kRows; ++r) {
-        std::memcpy(&quads[r], a + r * a_stride + i, 4);
-      }
-      AddQuad<kRows, kVectors>(quads, w, sums[s]);
-      if (kRows > kFewRows && kVectors == kBlockVectors) {
-        Prefetch(next);
-        Prefetch(next + kVectorBytes);
-        next += kHalfQuadBytes;
-      }
+  if (kSets == 2) {
+    for (; quads >= 2; quads -= 2, a += 8, w += 2 * kQuadBytes) {
+      AddQuad<kRows, kVectors>(a, a_stride, w, sums[0]);
+      AddQuad<kRows, kVectors>(a + 4, a_stride, w + kQuadBytes,
+                               sums[kSets - 1]);
     }
   }
-  for (; i < k; i += 4, w += kQuadBytes) {
-    const auto bytes = static_cast<std::size_t>(std::min<int64_t>(k - i, 4));
-    UNROLL for (int r = 0; r < kRows; ++r) {
-      quads[r] = 0;
-      std::memcpy(&quads[r], a + r * a_stride + i, bytes);
+  for (; quads > 0; --quads, a += 4, w += kQuadBytes) {
+    AddQuad<kRows, kVectors>(a, a_stride, w, sums[0]);
+    if (kRows > kFewRows && kVectors == kBlockVectors) {
+      Prefetch(next);
+      Prefetch(next + kVectorBytes);
+      next += kHalfQuadBytes;
     }
-    AddQuad<kRows, kVectors>(quads, w, sums[0]);
   }
   UNROLL for (int r = 0; r < kRows; ++r) {
     UNROLL for (int v = 0; v < kVectors; ++v) {
       __m512i sum = sums[0][r][v];
       if (kSets == 2) sum = _mm512_add_epi32(sum, sums[kSets - 1][r][v]);
       _mm512_storeu_si512(dst + r * dst_stride + v * kVectorOutputs, sum);
+    }
+  }
+}
+
+// What is left: the products of `bytes` more of K, fewer than four.
+VNNI void AddRest(const uint8_t* a, int64_t rows, int64_t a_stride,
+                  std::size_t bytes, const int8_t* w, int64_t vectors,
+                  int32_t* dst, int64_t dst_stride) {
+  for (int64_t r = 0; r < rows; ++r) {
+    int32_t quad = 0;
+    std::memcpy(&quad, a + r * a_stride, bytes);
+    const __m512i quads = _mm512_set1_epi32(quad);
+    for (int64_t v = 0; v < vectors; ++v) {
+      int32_t* const at = dst + r * dst_stride + v * kVectorOutputs;
+      _mm512_storeu_si512(
+          at, _mm512_dpbusd_epi32(_mm512_loadu_si512(at), quads,
+                                  _mm512_loadu_si512(w + v * kVectorBytes)));
     }
   }
 }
@@ -137,19 +150,24 @@ void BlockedProduct(const uint8_t* a, int64_t rows, int64_t a_stride,
         DivideUp(std::min(kBlockOutputs, columns - n), int64_t{kVectorOutputs});
     const int8_t* const w = weights.codes + block * weights.block_bytes;
     const int8_t* next = w + weights.block_bytes;
+    const int64_t quads = weights.k / 4;
     // Groups of about the same size.
     int64_t groups = DivideUp(rows, kMostRows[vectors]);
-    const int64_t prefetching =
-        n + kBlockOutputs < columns ? groups - 2 : groups;
+    const int64_t fetching = n + kBlockOutputs < columns ? groups - 2 : groups;
     for (int64_t r = 0; r < rows; --groups) {
       const int64_t group = DivideUp(rows - r, groups);
       // What is in the cache already does no harm.
-      const bool fetches = groups > prefetching;
-      kTiles[vectors][group](a + r * a_stride, a_stride, w, weights.k,
+      const bool fetches = groups > fetching;
+      kTiles[vectors][group](a + r * a_stride, a_stride, w, quads,
                              fetches ? next : w, sums + r * sums_stride + n,
                              sums_stride);
-      if (fetches) next += weights.k / 4 * kHalfQuadBytes;
+      if (fetches) next += quads * kHalfQuadBytes;
       r += group;
+    }
+    if (weights.k % 4 != 0) {
+      AddRest(a + quads * 4, rows, a_stride,
+              static_cast<std::size_t>(weights.k % 4), w + quads * kQuadBytes,
+              vectors, sums + n, sums_stride);
     }
   }
 }
