@@ -6,6 +6,7 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -41,6 +42,63 @@ struct Result {
     return static_cast<double>(benchmark->bytes) / Median() / 1e9;
   }
 };
+
+// Speed-ups of one variant over the groups of one family, which is what stands
+// before a group's first slash.
+struct Family {
+  std::string name;
+  std::string variant;
+  int groups = 0;
+  double sum_of_logs = 0;
+  double lowest = 0;
+  std::string lowest_group;
+
+  void Add(const std::string& group, double ratio) {
+    if (groups == 0 || ratio < lowest) {
+      lowest = ratio;
+      lowest_group = group;
+    }
+    ++groups;
+    sum_of_logs += std::log(ratio);
+  }
+  double Mean() const { return std::exp(sum_of_logs / groups); }
+};
+
+Family* FamilyOf(const BenchmarkCase& benchmark,
+                 std::vector<Family>* families) {
+  const std::string group = benchmark.group;
+  const std::string name = group.substr(0, group.find('/'));
+  for (Family& family : *families) {
+    if (family.name == name && family.variant == benchmark.variant) {
+      return &family;
+    }
+  }
+  families->emplace_back();
+  families->back().name = name;
+  families->back().variant = benchmark.variant;
+  return &families->back();
+}
+
+// Prints those of several groups; all of them as JSON.
+nlohmann::json ReportFamilies(const std::vector<Family>& families) {
+  std::printf("\n%-64s %-20s %9s %9s  of\n", "geometric means", "variant",
+              "speed-up", "lowest");
+  nlohmann::json rows = nlohmann::json::array();
+  for (const Family& family : families) {
+    rows.push_back({{"family", family.name},
+                    {"variant", family.variant},
+                    {"groups", family.groups},
+                    {"speed_up", family.Mean()},
+                    {"lowest", family.lowest},
+                    {"lowest_group", family.lowest_group}});
+    if (family.groups < 2) continue;
+    std::printf("%-64s %-20s %8.2fx %8.2fx  %s\n",
+                (family.name + ", " + std::to_string(family.groups)).c_str(),
+                family.variant.c_str(), family.Mean(), family.lowest,
+                family.lowest_group.c_str());
+  }
+  return rows;
+}
 
 std::string NameOf(const BenchmarkCase& benchmark) {
   return std::string(benchmark.group) + "/" + benchmark.variant;
@@ -172,9 +230,10 @@ int main(int argc, char** argv) {
       caffe2_quantization_benchmark_isa(),
       caffe2_quantization_benchmark_host_version(),
       caffe2_quantization_benchmark_threads(), __VERSION__, repetitions);
-  std::printf("%-44s %-20s %12s %8s %8s %9s\n", "group", "variant", "median",
+  std::printf("%-64s %-20s %12s %8s %8s %9s\n", "group", "variant", "median",
               "spread", "GB/s", "speed-up");
   nlohmann::json rows = nlohmann::json::array();
+  std::vector<Family> families;
   const Result* baseline = nullptr;
   for (std::size_t i = 0; i < count; ++i) {
     const Result& result = results.at(NameOf(cases[i]));
@@ -184,11 +243,14 @@ int main(int argc, char** argv) {
         std::strcmp(baseline->benchmark->group, cases[i].group) != 0;
     if (new_group) baseline = &result;
     const double ratio = baseline->Median() / result.Median();
+    if (&result != baseline) {
+      FamilyOf(cases[i], &families)->Add(cases[i].group, ratio);
+    }
     char rate[16] = "";
     if (cases[i].bytes != 0) {
       std::snprintf(rate, sizeof(rate), "%.2f", result.GigabytesPerSecond());
     }
-    std::printf("%-44s %-20s %12s %7.1f%% %8s %8.2fx\n",
+    std::printf("%-64s %-20s %12s %7.1f%% %8s %8.2fx\n",
                 new_group ? cases[i].group : "", cases[i].variant,
                 FormatTime(result.Median()).c_str(), result.Spread() * 100,
                 rate, ratio);
@@ -201,6 +263,7 @@ int main(int argc, char** argv) {
                     {"baseline", baseline->benchmark->variant},
                     {"seconds", result.seconds}});
   }
+  const nlohmann::json means = ReportFamilies(families);
   if (!json_path.empty()) {
     const nlohmann::json json = {
         {"processor", processor},
@@ -211,6 +274,7 @@ int main(int argc, char** argv) {
         {"compiler", __VERSION__},
         {"time", std::time(nullptr)},
         {"repetitions", repetitions},
+        {"means", means},
         {"results", rows}};
     std::ofstream stream(json_path);
     stream << json.dump(2) << '\n';

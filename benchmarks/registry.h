@@ -25,6 +25,11 @@ void AddBenchmark(const std::string& group, const std::string& variant,
                   std::function<std::unique_ptr<BenchmarkRun>()> make,
                   const std::string& target = "", int most_repetitions = 0);
 
+// Adds a case that is made and run with so many OpenMP threads.
+void AddThreadedBenchmark(const std::string& group, const std::string& variant,
+                          int threads,
+                          std::function<std::unique_ptr<BenchmarkRun>()> make);
+
 // A BenchmarkRun of a lambda and the state that it captures.
 template <typename Body>
 std::unique_ptr<BenchmarkRun> MakeRun(Body body) {
@@ -43,6 +48,7 @@ std::unique_ptr<BenchmarkRun> MakeRun(Body body) {
 void AddByteWeightDequantBenchmarks();
 void AddChooseBenchmarks();
 void AddHistogramBenchmarks();
+void AddInt8ConvBenchmarks();
 void AddInt8QuantizeBenchmarks();
 void AddMatMulBenchmarks();
 void AddMinMaxBenchmarks();

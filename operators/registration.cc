@@ -30,6 +30,10 @@ void RegisterOperators() {
 #define OPERATOR(name) Register##name();
 #include "operators/operator_list.inc"
 #undef OPERATOR
+  RegisterOnednnOperators();
+}
+
+void RegisterOnednnOperators() {
 #define OPERATOR(name) RegisterOnednn##name();
 #include "operators/int8/operator_list.inc"
 #undef OPERATOR

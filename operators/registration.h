@@ -38,6 +38,11 @@ void RegisterNoGradient(const char* name);
 // Every operator of operator_list.inc and int8/operator_list.inc.
 void RegisterOperators();
 
+// Those of int8/operator_list.inc alone, which are beside the host's operators
+// and not in their place. (For programs that compare the two; RegisterOperators
+// calls it.)
+void RegisterOnednnOperators();
+
 }  // namespace caffe2_quantization
 
 #endif  // CAFFE2_QUANTIZATION_OPERATORS_REGISTRATION_H_

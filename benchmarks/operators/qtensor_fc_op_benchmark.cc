@@ -1,6 +1,7 @@
 // A fully connected layer: the host's float FC, and ours on bit planes, with
 // everything that a run needs (X quantized and packed, W compared, Y scaled).
 #include "benchmarks/registry.h"
+#include "benchmarks/support/int8_operator.h"
 #include "operators/qtensor_fc_op.h"
 #include "operators/qtensor_quantize_op.h"
 #include "tests/support/net_builder.h"
@@ -20,19 +21,6 @@ struct OperatorState {
   std::shared_ptr<caffe2::OperatorBase> op;
   void operator()() const { op->Run(); }
 };
-
-void FeedRandom(caffe2::Workspace* workspace, const std::string& name,
-                std::vector<int64_t> shape) {
-  int64_t count = 1;
-  for (const int64_t dim : shape) count *= dim;
-  std::vector<float> values(static_cast<std::size_t>(count));
-  uint64_t state = 1;
-  for (float& value : values) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    value = static_cast<float>(static_cast<int32_t>(state >> 33)) * 0x1p-30f;
-  }
-  FeedFloats(workspace, name, values, std::move(shape));
-}
 
 OperatorState MakeFloats(const Shape& shape) {
   OperatorState state{std::make_shared<caffe2::Workspace>(), nullptr};
