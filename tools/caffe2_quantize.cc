@@ -10,6 +10,8 @@
 #include "caffe2/core/common.h"
 #include "caffe2/core/init.h"
 #include "plugin/plugin.h"
+#include "quantization/kernels/isa.h"
+#include "quantization/onednn/description.h"
 #include "tools/command.h"
 #include "workflow/host_error.h"
 
@@ -50,7 +52,10 @@ std::string VersionText() {
   text += caffe2_quantization_isa();
   text += " (CAFFE2_QUANTIZATION_MAX_ISA: ";
   text += cap == nullptr || *cap == '\0' ? "not set" : cap;
-  return text + ")";
+  // The plugin's oneDNN, asked by a copy of ours of what asks it there, which
+  // has read the same variable without an error.
+  kernels::ConfigureIsaFromEnvironment();
+  return text + ")\noneDNN " + onednn::Description();
 }
 
 int Fail(const std::string& message) {

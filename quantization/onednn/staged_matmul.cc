@@ -12,7 +12,7 @@ namespace onednn {
 namespace {
 
 // Multiplications of a product for one thread: to start another takes as long.
-constexpr double kFewestOfThreads = 1 << 20;
+constexpr double kFewestOfThreads = 1 << 22;
 // What a chunk of rows reads or writes should stay in the second cache level.
 constexpr int64_t kChunkBytes = 256 << 10;
 // But it reads all weights.

@@ -421,6 +421,11 @@ TEST_F(Caffe2QuantizeTest, SaysWhatItIsAndHowToUseIt) {
   EXPECT_THAT(out_, HasSubstr("\nCaffe2 (torch) "));
   EXPECT_THAT(out_,
               HasSubstr("\nISA scalar (CAFFE2_QUANTIZATION_MAX_ISA: scalar)"));
+  EXPECT_THAT(out_, HasSubstr("\noneDNN 2."));
+  EXPECT_THAT(out_, HasSubstr(", not called\n"));
+  EXPECT_EQ(Run("--version", "CAFFE2_QUANTIZATION_MAX_ISA=avx2"), 0);
+  EXPECT_THAT(out_, HasSubstr("\noneDNN 2."));
+  EXPECT_THAT(out_, HasSubstr(", ISA AVX2"));
   EXPECT_EQ(Run("--help"), 0);
   EXPECT_THAT(out_, HasSubstr("run"));
   EXPECT_EQ(Run("run --help"), 0);
