@@ -3,10 +3,12 @@
 #include "quantization/onednn/matmul.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <thread>
 
 #include "quantization/kernels/isa.h"
@@ -347,6 +349,74 @@ TEST(MatMul, FourThreadsShareAMatrix) {
   }
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(wrong, std::vector<int>(4));
+}
+
+// Each with its own share of the threads, some with several chunks.
+TEST(MatMul, FourThreadsMakeOutputsOfAMatrix) {
+  TestRandom random;
+  const Product product(&random, 300, 257, 129, Order::kRowsOfN, Values::kAll);
+  const Matrix packed = product.Pack();
+  Outputs outputs(&random, product.m, product.k, product.n);
+  outputs.stage.addend = nullptr;
+  const std::vector<int32_t> sums = product.Expected();
+  std::vector<int32_t> row_sums(product.m);
+  kernels::reference::RowSums(product.a.data(), product.m, product.k, product.k,
+                              row_sums.data());
+  std::vector<uint8_t> expected(product.m * product.n);
+  kernels::reference::SumsToCodes(sums.data(), product.n, row_sums.data(),
+                                  product.m, outputs.stage, expected.data(),
+                                  product.n);
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(4);
+  for (int& each : wrong) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) {
+        const int64_t m = 1 + i * 37 % product.m;
+        std::vector<uint8_t> codes(m * product.n);
+        each += !MultiplyToCodes(*packed, product.a.data(), m, outputs.stage,
+                                 codes.data())
+                     .ok() ||
+                !std::equal(codes.begin(), codes.end(), expected.begin());
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(wrong, std::vector<int>(4));
+}
+
+int64_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t all = 0, resident = 0;
+  file >> all >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+// After as many different numbers of rows as there may be plans, others need no
+// more memory.
+TEST(MatMul, MemoryIsFlat) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer keeps what was freed";
+#endif
+  TestRandom random;
+  constexpr int64_t kRows = 1000;
+  const Product product(&random, kRows, 16, 16, Order::kRowsOfN, Values::kAll);
+  const Outputs outputs(&random, kRows, product.k, product.n);
+  const Matrix packed = product.Pack();
+  std::vector<uint8_t> codes(kRows * product.n);
+  std::vector<int32_t> sums(kRows * product.n);
+  const auto run = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      const int64_t m = random.Integer(1, kRows);
+      ASSERT_TRUE(packed->Multiply(product.a.data(), m, sums.data()).ok());
+      ASSERT_TRUE(MultiplyToCodes(*packed, product.a.data(), m, outputs.stage,
+                                  codes.data())
+                      .ok());
+    }
+  };
+  run(4 * kMostPlans);
+  const int64_t before = ResidentBytes();
+  run(12 * kMostPlans);
+  EXPECT_LT(ResidentBytes(), before + (int64_t{4} << 20));
 }
 
 TEST(MatMul, BadSizesAreNamed) {
