@@ -6,6 +6,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <utility>
 
 #include "quantization/kernels/isa.h"
@@ -18,6 +19,7 @@ namespace {
 
 constexpr int64_t kLargestSize = std::numeric_limits<int32_t>::max();
 constexpr int kLargestCode = 255;
+constexpr int kSmallestWeight = -128;
 // 2 * 255 * 64 fits into 16 bits.
 constexpr int kLargestUnsaturatedWeight = 64;
 
@@ -223,21 +225,36 @@ PackedMatrix::~PackedMatrix() = default;
 Status PackedMatrix::SumColumns(const int8_t* src) {
   constexpr int64_t kSmallest = std::numeric_limits<int32_t>::min();
   constexpr int64_t kLargest = std::numeric_limits<int32_t>::max();
-  std::vector<int64_t> positive(n_), negative(n_);
-  for (int64_t i = 0; i < k_ * n_; ++i) {
-    const int64_t column = order_ == Order::kRowsOfK ? i % n_ : i / k_;
-    (src[i] > 0 ? positive : negative)[column] += src[i];
+  const bool rows_of_n = order_ == Order::kRowsOfN;
+  if (k_ * kLargestCode * -kSmallestWeight <= kLargest) {
+    // No sum can be too large.
+    if (rows_of_n) {
+      for (int64_t j = 0; j < n_; ++j) {
+        const int8_t* const row = src + j * k_;
+        column_sums_[j] = std::accumulate(row, row + k_, int32_t{0});
+      }
+    } else {
+      for (int64_t i = 0; i < k_; ++i) {
+        for (int64_t j = 0; j < n_; ++j) column_sums_[j] += src[i * n_ + j];
+      }
+    }
+    return Status::Ok();
   }
   for (int64_t j = 0; j < n_; ++j) {
-    if (kLargestCode * positive[j] > kLargest ||
-        kLargestCode * negative[j] < kSmallest) {
+    int64_t positive = 0, negative = 0;
+    for (int64_t i = 0; i < k_; ++i) {
+      const int8_t w = src[rows_of_n ? j * k_ + i : i * n_ + j];
+      (w > 0 ? positive : negative) += w;
+    }
+    if (kLargestCode * positive > kLargest ||
+        kLargestCode * negative < kSmallest) {
       return Status::OutOfRange(
           "matrix product: weights of output " + std::to_string(j) +
-          " sum up to " + std::to_string(positive[j]) + " and " +
-          std::to_string(negative[j]) + " over K = " + std::to_string(k_) +
+          " sum up to " + std::to_string(positive) + " and " +
+          std::to_string(negative) + " over K = " + std::to_string(k_) +
           ", expected sums whose product with 255 fits into 32 bits");
     }
-    column_sums_[j] = static_cast<int32_t>(positive[j] + negative[j]);
+    column_sums_[j] = static_cast<int32_t>(positive + negative);
   }
   return Status::Ok();
 }
