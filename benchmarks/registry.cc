@@ -81,6 +81,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddQTensorLoadBenchmarks();
     AddQTensorQuantizeBenchmarks();
     AddChooseBenchmarks();
+    AddConvolutionBenchmarks();
     AddHistogramBenchmarks();
     AddMatMulBenchmarks();
     AddMinMaxBenchmarks();

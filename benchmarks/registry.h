@@ -47,6 +47,7 @@ std::unique_ptr<BenchmarkRun> MakeRun(Body body) {
 // One function a benchmark file; registry.cc calls them all.
 void AddByteWeightDequantBenchmarks();
 void AddChooseBenchmarks();
+void AddConvolutionBenchmarks();
 void AddHistogramBenchmarks();
 void AddInt8ConvBenchmarks();
 void AddInt8QuantizeBenchmarks();
