@@ -77,6 +77,7 @@ FcBias FcPackWeightOp::PackBias(const FcWeights<int8_t>& weights) const {
   for (const float scale : weights.quantized.scales) {
     codes.units.push_back(in_scale * scale);
   }
+  codes.is_packed = true;
   return codes;
 }
 

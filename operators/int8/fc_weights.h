@@ -71,6 +71,7 @@ struct FcBias {
   std::vector<float> values;
   std::vector<int32_t> codes;
   std::vector<float> units;  // of codes: one, or one a row; empty: values
+  bool is_packed = false;    // with weights, for some input's scale
 
   bool is_codes() const { return !units.empty(); }
   float unit(int64_t row) const { return units[units.size() == 1 ? 0 : row]; }
@@ -82,8 +83,8 @@ Status ReadFcBias(const caffe2::Blob& blob, int64_t n, FcBias* bias);
 
 // codes[i] = bias[i] in units of x_scale * weights.scale(i), rounded half to
 // even, saturated. Codes whose unit is that one (to a hundred thousandth) stay
-// as they are. An error where DNNLOWP has one: weights of one parameter set,
-// codes whose unit is farther than 1e-4 from it.
+// as they are. An error where DNNLOWP has one: codes that are not packed with
+// their weights, of one parameter set, whose unit is farther than 1e-4 from it.
 template <typename T>
 Status BiasCodes(const FcBias& bias, float x_scale, const FcWeights<T>& weights,
                  std::vector<int32_t>* codes);
