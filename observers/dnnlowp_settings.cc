@@ -66,7 +66,9 @@ Given OfFlags(bool is_weight) {
           FLAGS_caffe2_dnnlowp_activation_p99_threshold};
 }
 
-Status ToOptions(const Given& given, ChooseOptions* options) {
+// precision_name: the argument or flag, as a message names it.
+Status ToOptions(const Given& given, const std::string& precision_name,
+                 ChooseOptions* options) {
   ChooseOptions result;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       DnnlowpKindFromName(given.kind, &result.method));
@@ -77,7 +79,7 @@ Status ToOptions(const Given& given, ChooseOptions* options) {
   }
   if (given.precision < QuantizedType::kSmallestPrecision ||
       given.precision > QuantizedType::kLargestPrecision) {
-    return Status::InvalidArgument("quantization precision is " +
+    return Status::InvalidArgument(precision_name + " is " +
                                    std::to_string(given.precision) +
                                    ", expected 1 to 16 bits");
   }
@@ -151,7 +153,10 @@ Status DnnlowpKindFromName(const std::string& name, ChooseMethod* method) {
 }
 
 Status DnnlowpOptions(bool is_weight, ChooseOptions* options) {
-  return Of("flags caffe2_dnnlowp_*: ", ToOptions(OfFlags(is_weight), options));
+  const std::string what = is_weight ? "weight" : "activation";
+  return Of(
+      "flags caffe2_dnnlowp_*: ",
+      ToOptions(OfFlags(is_weight), what + "_quantization_precision", options));
 }
 
 Status DnnlowpOptions(const caffe2::OperatorDef& definition, bool is_weight,
@@ -168,7 +173,7 @@ Status DnnlowpOptions(const caffe2::OperatorDef& definition, bool is_weight,
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadArgument(
       arguments, what + "_quantization_kind", "a string", &given.kind));
   return Of("arguments and flags caffe2_dnnlowp_*: ",
-            ToOptions(given, options));
+            ToOptions(given, what + "_precision", options));
 }
 
 bool IsInt8Engine(const std::string& engine) {
