@@ -152,12 +152,16 @@ Status RunRows(const Rows<T>& rows) {
   return RunOneDnn(rows, 1);
 }
 
-// Rows of a chunk: about as many for each thread, if that is not too few.
-// row_bytes is what a row takes of the cache.
+// Rows of a chunk, about as many for each, of which there are as many for each
+// thread, if that is not too few rows. row_bytes is what a row takes of the
+// cache.
 int64_t ChunkRows(int64_t m, int64_t row_bytes, int threads) {
   const int64_t most = std::max(kFewestRows, kChunkBytes / row_bytes);
-  const int64_t chunks = DivideUp(DivideUp(m, most), threads) * threads;
-  return std::max(std::min(m, kFewestRows), DivideUp(m, chunks));
+  int64_t chunks = DivideUp(m, most);
+  if (m >= threads * kFewestRows) {
+    chunks = DivideUp(chunks, threads) * threads;
+  }
+  return DivideUp(m, chunks);
 }
 
 template <typename T>
@@ -176,11 +180,10 @@ Status Divide(const Rows<T>& all, int threads) {
     return ForEachTask(threads, chunks,
                        [&](int64_t i) { return RunOneDnn(part(i), 1); });
   }
+  // Few chunks are divided by columns as well.
   const int64_t columns =
-      chunks >= threads
-          ? n
-          : DivideUp(DivideUp(n, kernels::kBlockOutputs), threads) *
-                kernels::kBlockOutputs;
+      DivideUp(DivideUp(n, kernels::kBlockOutputs), DivideUp(threads, chunks)) *
+      kernels::kBlockOutputs;
   const int64_t strips = DivideUp(n, columns);
   const auto run = [&](int64_t i) {
     const int64_t first = i % strips * columns;
