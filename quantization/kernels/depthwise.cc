@@ -61,10 +61,11 @@ HWY_INLINE __m512i ByteOrder() {
       _mm512_set1_epi32(0x30201000));
 }
 
-// A window of kColumns columns and kQuads times four rows. The columns that two
-// neighbouring pixels share stay in registers: kShift are new for each pixel.
-template <int64_t kColumns, int64_t kQuads, int64_t kShift, int64_t kParts>
-void Window(const Line& line, int64_t rows) {
+// A window of so many rows and columns. The columns that two neighbouring
+// pixels share stay in registers: kShift are new for each pixel.
+template <int64_t kRows, int64_t kColumns, int64_t kShift, int64_t kParts>
+void Window(const Line& line) {
+  constexpr int64_t kQuads = (kRows + 3) / 4;
   constexpr int64_t kSize = kColumns * kQuads;
   const int64_t channels = line.filter->channels;
   const int64_t blocks = (channels + kDepthwiseBlock - 1) / kDepthwiseBlock;
@@ -84,8 +85,8 @@ void Window(const Line& line, int64_t rows) {
     __m512i window[kSize];
     const auto load = [&](int64_t column, int64_t at) HWY_ATTR {
       for (int64_t q = 0; q < kQuads; ++q) {
-        window[column * kQuads + q] = Quad(
-            line.x + 4 * q, q + 1 < kQuads ? 4 : rows - 4 * q, at, mask, order);
+        window[column * kQuads + q] =
+            Quad(line.x + 4 * q, kRows - 4 * q, at, mask, order);
       }
     };
     for (int64_t s = 0; s < kColumns - kShift; ++s) {
@@ -155,32 +156,33 @@ void AnyWindow(const Line& line) {
   }
 }
 
-template <int64_t kColumns, int64_t kQuads, int64_t kShift>
-HWY_INLINE void WindowOfParts(const Line& line, int64_t rows) {
-  if (line.filter->parts == 1) {
-    Window<kColumns, kQuads, kShift, 1>(line, rows);
-  } else {
-    Window<kColumns, kQuads, kShift, 2>(line, rows);
+template <int64_t kRows, int64_t kColumns>
+bool RunIfWindow(const Line& line) {
+  const DepthwiseFilter& filter = *line.filter;
+  if (filter.rows != kRows || filter.columns != kColumns) return false;
+  const bool one = filter.parts == 1;
+  if (line.pixel_step == line.column_step) {
+    one ? Window<kRows, kColumns, 1, 1>(line)
+        : Window<kRows, kColumns, 1, 2>(line);
+    return true;
   }
+  if (line.pixel_step == 2 * line.column_step) {
+    one ? Window<kRows, kColumns, 2, 1>(line)
+        : Window<kRows, kColumns, 2, 2>(line);
+    return true;
+  }
+  return false;
 }
 
 void Depthwise(const DepthwiseFilter& filter, const uint8_t* const* x,
                int64_t column_step, int64_t pixel_step, int64_t pixels,
                int32_t* sums) {
   const Line line = {&filter, x, column_step, pixel_step, pixels, sums};
-  const bool once = pixel_step == column_step;
-  const bool twice = pixel_step == 2 * column_step;
-  if (filter.columns == 3 && filter.rows == 3 && once) {
-    WindowOfParts<3, 1, 1>(line, 3);
-  } else if (filter.columns == 3 && filter.rows == 3 && twice) {
-    WindowOfParts<3, 1, 2>(line, 3);
-  } else if (filter.columns == 5 && filter.rows == 5 && once) {
-    WindowOfParts<5, 2, 1>(line, 5);
-  } else if (filter.columns == 5 && filter.rows == 5 && twice) {
-    WindowOfParts<5, 2, 2>(line, 5);
-  } else {
-    AnyWindow(line);
+  if (RunIfWindow<3, 3>(line) || RunIfWindow<5, 5>(line) ||
+      RunIfWindow<3 * 3, 3>(line)) {
+    return;
   }
+  AnyWindow(line);
 }
 
 HWY_POP_ATTRIBUTES

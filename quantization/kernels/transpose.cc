@@ -72,11 +72,12 @@ void Transpose(const uint8_t* HWY_RESTRICT src, int64_t rows, int64_t columns,
     return reference::TransposeBytes(src, rows, columns, src_stride, dst,
                                      dst_stride);
   }
-  // The last tile of each direction overlaps the one before it.
-  for (int64_t r = 0; r < rows; r += kRows) {
-    if (r > rows - kRows) r = rows - kRows;
-    for (int64_t c = 0; c < columns; c += lanes) {
-      if (c > columns - lanes) c = columns - lanes;
+  // The last tile of each direction overlaps the one before it. Tiles that
+  // write to the same lines come one after the other.
+  for (int64_t c = 0; c < columns; c += lanes) {
+    if (c > columns - lanes) c = columns - lanes;
+    for (int64_t r = 0; r < rows; r += kRows) {
+      if (r > rows - kRows) r = rows - kRows;
       TransposeTile(src + r * src_stride + c, src_stride,
                     dst + c * dst_stride + r, dst_stride);
     }

@@ -28,7 +28,7 @@ constexpr int64_t kMostLineBytes = int64_t{1} << 30;
 // Outputs of a channel up to which it is convolved as so many channels.
 constexpr int64_t kMostRepeats = 4;
 // Outputs of a product of joined groups: fewer would leave vectors empty.
-constexpr int64_t kJoinedOutputs = 32;
+constexpr int64_t kJoinedOutputs = 16;
 // oneDNN takes four values of K at once; others it would copy first.
 constexpr int64_t kKMultiple = 4;
 constexpr int64_t kCacheLine = 64;
@@ -98,6 +98,14 @@ Status ValidateFilter(const ConvolutionShape& shape) {
       CheckValues("window", factors, kLargestSize));
   factors.push_back(shape.out_channels);
   return CheckValues("filter", factors, kMostValues);
+}
+
+// Each byte so often; count bytes are written.
+template <int64_t kTimes>
+void Repeat(const uint8_t* src, int64_t count, uint8_t* dst) {
+  for (int64_t i = 0; i < count / kTimes; ++i) {
+    for (int64_t j = 0; j < kTimes; ++j) dst[i * kTimes + j] = src[i];
+  }
 }
 
 // The sizes that are used; 1 where there is none.
@@ -521,10 +529,19 @@ class Convolution {
     const int64_t inside =
         std::min(windows_.input[2] * channels, line_bytes - before);
     std::fill_n(dst, before, x_zero_point_);
-    if (repeats == 1) {
-      std::copy_n(src, inside, dst + before);
-    } else {
-      for (int64_t i = 0; i < inside; ++i) dst[before + i] = src[i / repeats];
+    static_assert(kMostRepeats == 4, "a case for each");
+    switch (repeats) {
+      case 1:
+        std::copy_n(src, inside, dst + before);
+        break;
+      case 2:
+        Repeat<2>(src, inside, dst + before);
+        break;
+      case 3:
+        Repeat<3>(src, inside, dst + before);
+        break;
+      default:
+        Repeat<4>(src, inside, dst + before);
     }
     std::fill_n(dst + before + inside, line_bytes - before - inside,
                 x_zero_point_);
