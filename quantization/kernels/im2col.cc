@@ -138,25 +138,56 @@ class Line {
     Pieces pieces;
     if (end == begin || !FindPieces(&pieces)) {
       RunWithCare(ox, pixels, dst, dst_stride);
-      return;
-    }
-    RunWithCare(ox, begin, dst, dst_stride);
-    const int64_t x = (ox + begin) * stride - windows_.pad[2];
-    const auto copy_pixels = [&](auto copy) HWY_ATTR {
-      copy(pieces, x * windows_.pixel_stride, stride * windows_.pixel_stride,
-           end - begin, fill_, dst + begin * dst_stride, dst_stride);
-    };
-    if (pieces.bytes <= 16) {
-      copy_pixels(CopyPixels<16>);
+    } else if (pieces.bytes <= 16) {
+      RunPieces<16>(pieces, ox, begin, end, pixels, dst, dst_stride);
     } else if (pieces.bytes <= 32) {
-      copy_pixels(CopyPixels<32>);
+      RunPieces<32>(pieces, ox, begin, end, pixels, dst, dst_stride);
     } else {
-      copy_pixels(CopyPixels<64>);
+      RunPieces<64>(pieces, ox, begin, end, pixels, dst, dst_stride);
     }
-    RunWithCare(ox + end, pixels - end, dst + end * dst_stride, dst_stride);
   }
 
  private:
+  // [begin, end) of the pixels have windows within the width of the image.
+  template <size_t kBytes>
+  void RunPieces(const Pieces& pieces, int64_t ox, int64_t begin, int64_t end,
+                 int64_t pixels, uint8_t* dst, int64_t dst_stride) const {
+    const int64_t step = windows_.stride[2] * windows_.pixel_stride;
+    const int64_t x =
+        ox * step - windows_.pad[2] * windows_.pixel_stride;  // in bytes
+    RunEdge<kBytes>(pieces, ox, 0, begin, dst, dst_stride);
+    CopyPixels<kBytes>(pieces, x + begin * step, step, end - begin, fill_,
+                       dst + begin * dst_stride, dst_stride);
+    RunEdge<kBytes>(pieces, ox, end, pixels, dst, dst_stride);
+  }
+
+  // Pixels [begin, end), whose windows reach beyond the width.
+  template <size_t kBytes>
+  void RunEdge(const Pieces& pieces, int64_t ox, int64_t begin, int64_t end,
+               uint8_t* dst, int64_t dst_stride) const {
+    if (pieces.bytes != windows_.channels) {  // parts of pieces
+      RunWithCare(ox + begin, end - begin, dst + begin * dst_stride,
+                  dst_stride);
+      return;
+    }
+    for (int64_t p = begin; p < end; ++p) {
+      const int64_t x = (ox + p) * windows_.stride[2] - windows_.pad[2];
+      Pieces inside;
+      inside.bytes = pieces.bytes;
+      inside.count = 0;
+      while (inside.count < pieces.count) {
+        for (int64_t l = 0; l < windows_.kernel[2]; ++l, ++inside.count) {
+          const int64_t at = x + l * windows_.dilation[2];
+          inside.begin[inside.count] = at >= 0 && at < windows_.input[2]
+                                           ? pieces.begin[inside.count]
+                                           : nullptr;
+        }
+      }
+      CopyPixels<kBytes>(inside, x * windows_.pixel_stride, 0, 1, fill_,
+                         dst + p * dst_stride, dst_stride);
+    }
+  }
+
   // False where there are too many, or what they read too much could lie
   // outside of the image.
   bool FindPieces(Pieces* pieces) const {
@@ -168,18 +199,20 @@ class Line {
     if (rows > kMostPieces / in_row) return false;
     pieces->count = rows * in_row;
     pieces->bytes = windows_.channels * (joined ? windows_.kernel[2] : 1);
-    for (int64_t row = 0; row < rows; ++row) {
-      const uint8_t* begin =
-          RowOf(row / windows_.kernel[1], row % windows_.kernel[1]);
-      if (begin != nullptr &&
-          end_ - begin < input[2] * windows_.pixel_stride + kIm2ColSlack) {
-        return false;
-      }
-      for (int64_t i = 0; i < in_row; ++i) {
-        pieces->begin[row * in_row + i] =
-            begin == nullptr
-                ? nullptr
-                : begin + i * windows_.dilation[2] * windows_.pixel_stride;
+    const uint8_t** to = pieces->begin;
+    for (int64_t i = 0; i < windows_.kernel[0]; ++i) {
+      for (int64_t j = 0; j < windows_.kernel[1]; ++j) {
+        const uint8_t* begin = RowOf(i, j);
+        if (begin == nullptr) {
+          to = std::fill_n(to, in_row, nullptr);
+          continue;
+        }
+        if (end_ - begin < input[2] * windows_.pixel_stride + kIm2ColSlack) {
+          return false;
+        }
+        for (int64_t l = 0; l < in_row; ++l) {
+          *to++ = begin + l * windows_.dilation[2] * windows_.pixel_stride;
+        }
       }
     }
     return true;
