@@ -74,7 +74,9 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
   using namespace caffe2_quantization;
   if (g_cases.empty()) {
     AddByteWeightDequantBenchmarks();
+    AddDigitsBenchmarks();
     AddInt8ConvBenchmarks();
+    AddInt8FCBenchmarks();
     AddInt8QuantizeBenchmarks();
     AddQTensorCodecBenchmarks();
     AddQTensorFCBenchmarks();

@@ -48,8 +48,10 @@ std::unique_ptr<BenchmarkRun> MakeRun(Body body) {
 void AddByteWeightDequantBenchmarks();
 void AddChooseBenchmarks();
 void AddConvolutionBenchmarks();
+void AddDigitsBenchmarks();
 void AddHistogramBenchmarks();
 void AddInt8ConvBenchmarks();
+void AddInt8FCBenchmarks();
 void AddInt8QuantizeBenchmarks();
 void AddMatMulBenchmarks();
 void AddMinMaxBenchmarks();

@@ -14,6 +14,7 @@
 #include "caffe2/core/net.h"
 #include "caffe2/core/workspace.h"
 #include "operators/int8/conv_weights.h"
+#include "operators/int8/fc_weights.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
 
@@ -73,10 +74,11 @@ struct Model {
   const std::vector<float> images, w1, w2, w3, w4, b;
 };
 
-// Convolutions of all kinds, and a fully connected layer to floats. is_static:
-// with output parameters, so that an image's result does not depend on the
-// others of its batch.
-caffe2::NetDef Definition(const std::string& type, bool is_static) {
+// Convolutions of all kinds, and fully connected layers to floats, or, for
+// images of any size, none. is_static: with output parameters, so that an
+// image's result does not depend on the others of its batch.
+caffe2::NetDef Definition(const std::string& type, bool is_static,
+                          bool any_size = false) {
   NetBuilder net("net", type);
   const auto add = [&](const std::string& op,
                        const std::vector<std::string>& inputs,
@@ -99,8 +101,13 @@ caffe2::NetDef Definition(const std::string& type, bool is_static) {
   // Beside each other, for nets with several workers.
   convolution("Int8ConvRelu", "y2", "w3", "y3").Int("kernel", 1);
   convolution("Int8Conv", "y2", "w3", "y4").Int("kernel", 1);
-  net.Op("Dequantize", {"y3"}, {"p3"});
-  net.Op("Dequantize", {"y4"}, {"p4"});
+  if (any_size) {
+    net.Op("Dequantize", {"y3"}, {"p3"});
+    net.Op("Dequantize", {"y4"}, {"p4"});
+  } else {
+    net.Op("FC", {"y3", "w4", "b4"}, {"p3"}).Int("dequantize_output", 1);
+    net.Op("FC", {"y4", "w4", "b4"}, {"p4"}).Int("dequantize_output", 1);
+  }
   net.Op("Add", {"p3", "p4"}, {"p"});
   caffe2::NetDef definition = net.Build();
   for (auto& op : *definition.mutable_op()) {
@@ -168,7 +175,10 @@ TEST(EngineStress, MemoryIsFlatOverShapesThatChange) {
   TestRandom random;
   const Model model(&random);
   caffe2::Workspace workspace;
-  caffe2::NetBase* const net = MakeNet(&workspace, model, "simple", true);
+  model.Feed(&workspace);
+  model.FeedImages(&workspace, 0, 1);
+  caffe2::NetBase* const net =
+      workspace.CreateNet(Definition("simple", true, /*any_size=*/true));
   const auto run = [&] {
     const int64_t batch = random.Integer(1, 3);
     const int64_t height = random.Integer(1, 20), width = random.Integer(1, 20);
@@ -202,6 +212,7 @@ TEST(EngineStress, FourNetsInFourThreadsShareWeights) {
   caffe2::Workspace other;
   const auto weights = Witness(&other, model);
   ASSERT_EQ(weights.use_count(), 1);
+  ASSERT_EQ(NumSharedFcWeights(), 0);
 
   const char* const types[] = {"simple", "dag", "async_scheduling",
                                "async_scheduling"};
@@ -215,6 +226,7 @@ TEST(EngineStress, FourNetsInFourThreadsShareWeights) {
     ASSERT_TRUE(nets.back()->Run());
   }
   EXPECT_EQ(weights.use_count(), 5);
+  EXPECT_EQ(NumSharedFcWeights(), 1);
 
   std::vector<std::unique_ptr<TestRandom>> randoms;
   std::vector<std::thread> threads;
@@ -232,6 +244,7 @@ TEST(EngineStress, FourNetsInFourThreadsShareWeights) {
   EXPECT_EQ(weights.use_count(), 5);
   workspaces.clear();
   EXPECT_EQ(weights.use_count(), 1);
+  EXPECT_EQ(NumSharedFcWeights(), 0);
   other.RemoveBlob("packed");
   EXPECT_TRUE(weights.expired());
 }
