@@ -14,7 +14,7 @@ namespace {
 // Multiplications of a product for one thread: to start another takes as long.
 constexpr double kFewestOfThreads = 1 << 22;
 // What a chunk of rows reads or writes should stay in the second cache level.
-constexpr int64_t kChunkBytes = 256 << 10;
+constexpr int64_t kChunkBytes = 512 << 10;
 // But it reads all weights.
 constexpr int64_t kFewestRows = 48;
 // Sums that stay in the first cache level, beside operands.
