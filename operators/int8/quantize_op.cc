@@ -1,14 +1,12 @@
 #include "operators/int8/quantize_op.h"
 
-#include <memory>
 #include <optional>
-#include <string>
 
 #include "operators/int8/convert.h"
+#include "operators/int8/given_parameters.h"
 #include "operators/int8/output_parameters.h"
-#include "operators/int8_quant_blobs.h"
+#include "operators/int8/quantized_input.h"
 #include "operators/registration.h"
-#include "quantization/kernels/min_max.h"
 
 namespace caffe2_quantization {
 
@@ -17,11 +15,13 @@ using caffe2::int8::Int8TensorCPU;
 template <typename T>
 bool Int8QuantizeOp<T>::RunOnDevice() {
   ReadArguments();
-  const caffe2::Tensor& x = FloatInput();
+  const caffe2::Tensor& x = FloatInput(this, 0);
   if (InputSize() == 2) {
-    TakeGivenParameters();
+    TakeGivenParameters(this, 1, &params_);
   } else if (!is_static_) {
-    ChooseParameters(x);
+    ChooseInputParameters(this, 0, x, options_,
+                          "expected finite values, or Y_scale and Y_zero_point",
+                          &params_);
   }
 
   auto* y = OperatorBase::Output<Int8TensorCPU>(0);
@@ -43,54 +43,6 @@ void Int8QuantizeOp<T>::ReadArguments() {
   is_static_ = params.has_value();
   params_ = is_static_ ? *params : QuantizationParams(options_.type, 1, 0);
   arguments_read_ = true;
-}
-
-template <typename T>
-const caffe2::Tensor& Int8QuantizeOp<T>::FloatInput() {
-  const std::string& name = debug_def().input(0);
-  CAFFE_ENFORCE(InputIsTensorType(0, caffe2::CPU), type(), ": blob '", name,
-                "' holds a ", InputBlob(0).TypeName(),
-                ", expected a float tensor of the CPU");
-  const caffe2::Tensor& x = Input(0);
-  CAFFE_ENFORCE(x.IsType<float>(), type(), ": tensor '", name, "' is of type ",
-                x.dtype().name(), ", expected float");
-  return x;
-}
-
-template <typename T>
-void Int8QuantizeOp<T>::TakeGivenParameters() {
-  using ParamsPtr = std::unique_ptr<caffe2::Int8QuantParamsBlob>;
-  const std::string& name = debug_def().input(1);
-  const caffe2::Blob& blob = InputBlob(1);
-  CAFFE_ENFORCE(blob.IsType<ParamsPtr>(), type(), ": blob '", name,
-                "' holds a ", blob.TypeName(),
-                ", expected an Int8QuantParamsBlob");
-  const auto& given = blob.Get<ParamsPtr>();
-  CAFFE_ENFORCE(given != nullptr, type(), ": blob '", name,
-                "' holds an empty Int8QuantParamsBlob");
-  const Status status =
-      SetParameters(given->qparam.scale, given->qparam.zero_point, &params_);
-  CAFFE_ENFORCE(status.ok(), type(), ": blob '", name, "': ", status.message());
-}
-
-template <typename T>
-void Int8QuantizeOp<T>::ChooseParameters(const caffe2::Tensor& x) {
-  const auto extremes = kernels::MinMax(x.data<float>(), x.numel());
-  CAFFE_ENFORCE(extremes.left_out() == 0, type(), ": tensor '",
-                debug_def().input(0), "' has ", extremes.left_out(), " of ",
-                x.numel(),
-                " values that are NaN or infinite and no range to choose "
-                "parameters of; expected finite values, or Y_scale and "
-                "Y_zero_point");
-  Choice choice;
-  const Status status =
-      x.numel() == 0
-          ? ChooseFromRange(0, 0, options_, &choice)
-          : ChooseFromRange(extremes.min, extremes.max, options_, &choice);
-  CAFFE_ENFORCE(status.ok(), type(), ": tensor '", debug_def().input(0),
-                "': ", status.message());
-  params_.scales[0] = choice.scale;
-  params_.zero_points[0] = choice.zero_point;
 }
 
 template class Int8QuantizeOp<uint8_t>;

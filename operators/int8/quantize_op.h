@@ -34,9 +34,6 @@ class Int8QuantizeOp final : public caffe2::Operator<caffe2::CPUContext> {
 
  private:
   void ReadArguments();
-  const caffe2::Tensor& FloatInput();
-  void TakeGivenParameters();
-  void ChooseParameters(const caffe2::Tensor& x);
 
   bool arguments_read_ = false;
   bool is_static_ = false;

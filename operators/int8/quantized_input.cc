@@ -19,6 +19,28 @@ const caffe2::Tensor& FloatInput(caffe2::OperatorBase* op, int index) {
   return x;
 }
 
+void ChooseInputParameters(caffe2::OperatorBase* op, int index,
+                           const caffe2::Tensor& x,
+                           const ChooseOptions& options, const char* expected,
+                           QuantizationParams* params) {
+  const std::string& name = op->debug_def().input(index);
+  const auto extremes = kernels::MinMax(x.data<float>(), x.numel());
+  CAFFE_ENFORCE(extremes.left_out() == 0, op->type(), ": tensor '", name,
+                "' has ", extremes.left_out(), " of ", x.numel(),
+                " values that are NaN or infinite and no range to choose "
+                "parameters of, ",
+                expected);
+  Choice choice;
+  const Status status =
+      x.numel() == 0
+          ? ChooseFromRange(0, 0, options, &choice)
+          : ChooseFromRange(extremes.min, extremes.max, options, &choice);
+  CAFFE_ENFORCE(status.ok(), op->type(), ": tensor '", name,
+                "': ", status.message());
+  params->scales[0] = choice.scale;
+  params->zero_points[0] = choice.zero_point;
+}
+
 template <typename T>
 InputCodes<T> QuantizedInput<T>::Get(caffe2::OperatorBase* op, int index,
                                      const ChooseOptions& options) {
@@ -37,23 +59,10 @@ InputCodes<T> QuantizedInput<T>::Get(caffe2::OperatorBase* op, int index,
     result.codes = x.t.template data<T>();
   } else {
     const caffe2::Tensor& x = FloatInput(op, index);
-    const auto* values = x.template data<float>();
-    const auto extremes = kernels::MinMax(values, x.numel());
-    CAFFE_ENFORCE(extremes.left_out() == 0, op->type(), ": tensor '", name,
-                  "' has ", extremes.left_out(), " of ", x.numel(),
-                  " values that are NaN or infinite and no range to choose "
-                  "parameters of, expected finite values");
-    Choice choice;
-    const Status status =
-        x.numel() == 0
-            ? ChooseFromRange(0, 0, options, &choice)
-            : ChooseFromRange(extremes.min, extremes.max, options, &choice);
-    CAFFE_ENFORCE(status.ok(), op->type(), ": tensor '", name,
-                  "': ", status.message());
-    params_.scales[0] = choice.scale;
-    params_.zero_points[0] = choice.zero_point;
+    ChooseInputParameters(op, index, x, options, "expected finite values",
+                          &params_);
     codes_.resize(x.numel());
-    QuantizeTo(values, x.numel(), params_, codes_.data());
+    QuantizeTo(x.template data<float>(), x.numel(), params_, codes_.data());
     result.tensor = &x;
     result.codes = codes_.data();
   }

@@ -38,9 +38,16 @@ class QuantizedInput {
   std::vector<T> codes_;
 };
 
-// Enforces that a blob holds a tensor of the CPU with values of type T, float
-// or of codes in an Int8TensorCPU; the tensor.
+// Input `index` of op. Enforces that it is a float tensor of the CPU.
 const caffe2::Tensor& FloatInput(caffe2::OperatorBase* op, int index);
+
+// Sets scale and zero point of params, one set, for the range of x's values;
+// x is input `index` of op. Enforces that they are finite; the message ends
+// with what was expected.
+void ChooseInputParameters(caffe2::OperatorBase* op, int index,
+                           const caffe2::Tensor& x,
+                           const ChooseOptions& options, const char* expected,
+                           QuantizationParams* params);
 
 }  // namespace caffe2_quantization
 
