@@ -401,7 +401,10 @@ TEST(ChooseFromHistogramTest, AgreesWithTheArray) {
     ASSERT_TRUE(
         ChooseFromHistogram(histogram, *min, *max, options, &choice).ok());
     const Choice expected = Choose(values, options);
-    EXPECT_NEAR(choice.scale / expected.scale, 1, 0.02) << Name(method);
+    // The error hardly changes about its least, so that other bins may find it
+    // a few percent away.
+    const double tolerance = method == ChooseMethod::kMinMax ? 1e-6 : 0.06;
+    EXPECT_NEAR(choice.scale / expected.scale, 1, tolerance) << Name(method);
     EXPECT_EQ(choice.zero_point, 0);
   }
 }
