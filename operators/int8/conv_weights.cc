@@ -7,6 +7,7 @@
 #include "operators/int8/int8_arguments.h"
 #include "operators/int8/quantized_input.h"
 #include "operators/int8/shared_weights.h"
+#include "quantization/kernels/min_max.h"
 #include "quantization/number_text.h"
 
 namespace caffe2 {
@@ -181,6 +182,10 @@ std::vector<int32_t> ConvBias(caffe2::OperatorBase* op, int index,
   if (!op->InputIsType<Int8TensorCPU>(index)) {
     const caffe2::Tensor& bias = FloatInput(op, index);
     enforce_count(bias);
+    const auto extremes = kernels::MinMax(bias.data<float>(), count);
+    CAFFE_ENFORCE(extremes.left_out() == 0, op->type(), ": bias '", name,
+                  "' has ", extremes.left_out(), " of ", count,
+                  " values that are NaN or infinite, expected finite values");
     QuantizeBias(bias.data<float>(), count, x_scale, weight_scales,
                  codes.data());
     return codes;

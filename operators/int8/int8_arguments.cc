@@ -69,6 +69,10 @@ Status ReadInt8Arguments(const caffe2::OperatorDef& definition,
 
   caffe2::OperatorDef adjusted = definition;
   if (relu_fused) {
+    // What it stands in for is still read, so that it is refused if it must be.
+    std::optional<QuantizationParams> unused;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        StaticParameters(definition, result.activations, &unused));
     auto* all = adjusted.mutable_arg();
     for (int i = all->size() - 1; i >= 0; --i) {
       if (all->Get(i).name() == "followed_by") all->DeleteSubrange(i, 1);

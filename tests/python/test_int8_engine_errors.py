@@ -222,8 +222,6 @@ def test_an_addend_of_another_shape(layer):
 def test_arguments(layer, name, value):
     if layer.type in PRODUCTS and name.startswith(("weight", "preserve_weight")):
         return  # no weights
-    if name == "followed_by" and layer.type.endswith("Relu"):
-        return  # its own Relu stands in for the argument
     layer.arguments[name] = value
     if name == "Y_scale" and isinstance(value, str):
         del layer.arguments["Y_zero_point"]
@@ -339,9 +337,11 @@ def test_packing_another_type(packer, name):
     assert "'%s'" % name in message and "long" in message
 
 
-def test_packing_values_that_are_not_finite(packer):
-    packer.blobs["w"].flat[1] = np.nan
-    assert "'w'" in packer.error()
+@pytest.mark.parametrize("name", ["w", "b"])
+def test_packing_values_that_are_not_finite(packer, name):
+    packer.blobs[name].flat[1] = np.nan
+    message = packer.error()
+    assert "'%s'" % name in message
 
 
 def test_packing_another_size(packer):
