@@ -36,36 +36,48 @@ constexpr int64_t kCacheLine = 64;
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t RoundUp(int64_t a, int64_t b) { return DivideUp(a, b) * b; }
 
-Status CheckRange(const std::string& name, int64_t value, int64_t smallest,
-                  int64_t largest) {
+// Messages are made only when there is something to say: shapes are checked in
+// every run, which takes microseconds altogether. index: of name, unless -1.
+Status CheckRange(const char* name, int64_t value, int64_t smallest,
+                  int64_t largest, int index = -1) {
   if (value >= smallest && value <= largest) return Status::Ok();
   return Status::InvalidArgument(
-      "convolution: " + name + " is " + std::to_string(value) + ", expected " +
-      std::to_string(smallest) + " to " + std::to_string(largest));
+      std::string("convolution: ") + name +
+      (index < 0 ? "" : "[" + std::to_string(index) + "]") + " is " +
+      std::to_string(value) + ", expected " + std::to_string(smallest) +
+      " to " + std::to_string(largest));
 }
 
 Status CheckSizes(const char* name, const std::array<int64_t, 3>& sizes,
                   int dims, int64_t smallest) {
   for (int i = 0; i < dims; ++i) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        CheckRange(name + ("[" + std::to_string(i)) + "]", sizes[i], smallest,
-                   kLargestSize));
+        CheckRange(name, sizes[i], smallest, kLargestSize, i));
   }
   return Status::Ok();
 }
 
-// Factors are below 2^31, or below 2^33 for the last one.
-Status CheckValues(const char* name, const std::vector<int64_t>& factors,
-                   int64_t most) {
+// Sizes whose product is a number of values: below 2^31, or below 2^33.
+struct Factors {
+  std::array<int64_t, 5> sizes{};
+  int count = 0;
+
+  void Add(int64_t size) { sizes[count++] = size; }
+};
+
+Status CheckValues(const char* name, const Factors& factors, int64_t most) {
   int64_t values = 1;
-  std::string text;
   bool too_many = false;
-  for (const int64_t factor : factors) {
-    text += (text.empty() ? "" : " x ") + std::to_string(factor);
-    too_many = too_many || (factor != 0 && values > most / factor);
-    if (!too_many) values *= factor;
+  for (int i = 0; i < factors.count; ++i) {
+    const int64_t size = factors.sizes[i];
+    too_many = too_many || (size != 0 && values > most / size);
+    if (!too_many) values *= size;
   }
   if (!too_many) return Status::Ok();
+  std::string text;
+  for (int i = 0; i < factors.count; ++i) {
+    text += (i == 0 ? "" : " x ") + std::to_string(factors.sizes[i]);
+  }
   return Status::OutOfRange(std::string("convolution: the ") + name + " has " +
                             text + " values, expected at most " +
                             std::to_string(most));
@@ -91,12 +103,12 @@ Status ValidateFilter(const ConvolutionShape& shape) {
   }
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       CheckSizes("kernel", shape.kernel, shape.dims, 1));
-  std::vector<int64_t> factors(shape.kernel.begin(),
-                               shape.kernel.begin() + shape.dims);
-  factors.push_back(shape.in_channels / shape.groups);
+  Factors factors;
+  for (int i = 0; i < shape.dims; ++i) factors.Add(shape.kernel[i]);
+  factors.Add(shape.in_channels / shape.groups);
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       CheckValues("window", factors, kLargestSize));
-  factors.push_back(shape.out_channels);
+  factors.Add(shape.out_channels);
   return CheckValues("filter", factors, kMostValues);
 }
 
@@ -136,8 +148,9 @@ Status ConvolutionShape::Validate() const {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       CheckSizes("pad_begin", pad_begin, dims, 0));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSizes("pad_end", pad_end, dims, 0));
-  std::vector<int64_t> inputs = {batch, in_channels};
-  std::vector<int64_t> outputs = {batch, out_channels};
+  Factors inputs, outputs;
+  for (const int64_t size : {batch, in_channels}) inputs.Add(size);
+  for (const int64_t size : {batch, out_channels}) outputs.Add(size);
   for (int i = 0; i < dims; ++i) {
     const int64_t window = dilation[i] * (kernel[i] - 1) + 1;
     const int64_t padded = input[i] + pad_begin[i] + pad_end[i];
@@ -147,8 +160,8 @@ Status ConvolutionShape::Validate() const {
           " pixels in dimension " + std::to_string(i) +
           ", expected at most the padded input's " + std::to_string(padded));
     }
-    inputs.push_back(input[i]);
-    outputs.push_back(Output(i));
+    inputs.Add(input[i]);
+    outputs.Add(Output(i));
   }
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       CheckValues("input", inputs, kMostValues));
