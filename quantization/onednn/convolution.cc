@@ -6,8 +6,9 @@
 
 #include "quantization/kernels/im2col.h"
 #include "quantization/kernels/transpose.h"
+#include "quantization/onednn/parallel.h"
+#include "quantization/onednn/scratch.h"
 #include "quantization/onednn/thread_share.h"
-#include "quantization/onednn/workers.h"
 
 namespace caffe2_quantization {
 namespace onednn {
@@ -330,7 +331,7 @@ class Convolution {
     const int64_t strip =
         RoundUp(std::max<int64_t>(kChunkBytes / 2 / channels, 1), kCacheLine);
     const int64_t strips = DivideUp(image_pixels_, strip);
-    return ForEachTask(share_.count(), images * strips, [&](int64_t task) {
+    return ParallelFor(images * strips, share_.count(), [&](int64_t task) {
       const int64_t first = task % strips * strip;
       const int64_t image = task / strips * image_pixels_ * channels;
       kernels::TransposeBytes(
@@ -349,7 +350,7 @@ class Convolution {
     const int64_t rows =
         DivideUp(pixels_, Chunks(parts, pixels_, row_bytes, kChunkBytes));
     const int64_t chunks = DivideUp(pixels_, rows);
-    return ForEachTask(share_.count(), parts * chunks, [&](int64_t task) {
+    return ParallelFor(parts * chunks, share_.count(), [&](int64_t task) {
       const int64_t block = task % blocks_;
       const int64_t chunk = task / blocks_ % chunks;
       const int64_t image = task / blocks_ / chunks;
@@ -433,7 +434,7 @@ class Convolution {
     const int64_t lines =
         DivideUp(height, Chunks(planes, height, read, kLinesBytes));
     const int64_t chunks = DivideUp(height, lines);
-    return ForEachTask(share_.count(), planes * chunks, [&](int64_t task) {
+    return ParallelFor(planes * chunks, share_.count(), [&](int64_t task) {
       const int64_t begin = task % chunks * lines;
       const int64_t depth = task / chunks % windows_.output[0];
       const int64_t image = task / chunks / windows_.output[0];

@@ -3,9 +3,10 @@
 #include <string>
 
 #include "quantization/onednn/matmul.h"
+#include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"
+#include "quantization/onednn/scratch.h"
 #include "quantization/onednn/thread_share.h"
-#include "quantization/onednn/workers.h"
 
 namespace caffe2_quantization {
 namespace onednn {
@@ -177,7 +178,7 @@ Status Divide(const Rows<T>& all, int threads) {
   if (!blocked) {
     // One chunk is oneDNN's to divide.
     if (chunks == 1) return RunOneDnn(all, threads);
-    return ForEachTask(threads, chunks,
+    return ParallelFor(chunks, threads,
                        [&](int64_t i) { return RunOneDnn(part(i), 1); });
   }
   // Few chunks are divided by columns as well.
@@ -189,7 +190,7 @@ Status Divide(const Rows<T>& all, int threads) {
     const int64_t first = i % strips * columns;
     return RunBlocked(part(i / strips), first, std::min(columns, n - first));
   };
-  return ForEachTask(threads, chunks * strips, run);
+  return ParallelFor(chunks * strips, threads, run);
 }
 
 Status Check(const PackedMatrix& w, int64_t m,

@@ -11,7 +11,7 @@
 #include <limits>
 #include <thread>
 
-#include "quantization/onednn/workers.h"
+#include "quantization/onednn/parallel.h"
 #include "tests/support/random.h"
 
 namespace caffe2_quantization {
@@ -413,7 +413,7 @@ TEST(Convolution, ThreadsDoNotShow) {
       ASSERT_EQ(RunIt(*filter, test, stage, before), expected);
     }
     std::vector<std::vector<uint8_t>> results(2);
-    ASSERT_TRUE(ForEachTask(2, 2, [&](int64_t t) {
+    ASSERT_TRUE(ParallelFor(2, 2, [&](int64_t t) {
                   results[t] = RunIt(*filter, test, stage, before);
                   return Status::Ok();
                 }).ok());

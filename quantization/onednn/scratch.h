@@ -1,27 +1,17 @@
-// What the rooms' loops over OpenMP threads share.
+// Memory that a thread keeps for intermediate results.
 //
 // Thread rule: any thread.
-#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_WORKERS_H_
-#define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_WORKERS_H_
+#ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_SCRATCH_H_
+#define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_SCRATCH_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
-#include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"
 #include "quantization/status.h"
 
 namespace caffe2_quantization {
 namespace onednn {
-
-// Calls task(i) for each i < count, on so many threads (thread_share.h); the
-// first error that happened. A task sees itself in a parallel region, so that
-// what it calls starts no threads of its own.
-template <class Task>
-Status ForEachTask(int threads, int64_t count, const Task& task) {
-  return ParallelFor(count, threads, task);
-}
 
 // Bytes that a thread keeps from one use to the next, kMostScratch at most
 // between two uses. One object a thread and purpose (thread_local).
@@ -56,4 +46,4 @@ class Scratch {
 }  // namespace onednn
 }  // namespace caffe2_quantization
 
-#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_WORKERS_H_
+#endif  // CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_SCRATCH_H_
