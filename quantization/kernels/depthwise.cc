@@ -29,8 +29,12 @@ void Depthwise(const DepthwiseFilter& filter, const uint8_t* const* x,
 
 #elif HWY_TARGET == HWY_AVX3_DL
 
-// Highway's target lacks the very name of it.
-HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni")
+// Highway's target lacks the very name of it. In its place, not within: Clang
+// takes the outer one of two.
+#define VNNI_TARGET HWY_TARGET_STR ",avx512vnni"
+#define VNNI_ATTR __attribute__((target(VNNI_TARGET)))  // of lambdas
+HWY_POP_ATTRIBUTES
+HWY_PUSH_ATTRIBUTES(VNNI_TARGET)
 
 struct Line {
   const DepthwiseFilter* filter;
@@ -43,7 +47,7 @@ struct Line {
 // channel.
 HWY_INLINE __m512i Quad(const uint8_t* const* x, int64_t rows, int64_t at,
                         __mmask16 channels, __m512i order) {
-  const auto row = [&](int64_t r) HWY_ATTR {
+  const auto row = [&](int64_t r) VNNI_ATTR {
     return _mm_maskz_loadu_epi8(channels, x[r] + at);
   };
   __m512i quad = _mm512_zextsi128_si512(row(0));
@@ -84,7 +88,7 @@ void Window(const Line& line) {
       }
     }
     __m512i window[kSize];
-    const auto load = [&](int64_t column, int64_t at) HWY_ATTR {
+    const auto load = [&](int64_t column, int64_t at) VNNI_ATTR {
       for (int64_t q = 0; q < kQuads; ++q) {
         window[column * kQuads + q] =
             Quad(line.x + 4 * q, kRows - 4 * q, at, mask, order);
@@ -187,6 +191,9 @@ void Depthwise(const DepthwiseFilter& filter, const uint8_t* const* x,
 }
 
 HWY_POP_ATTRIBUTES
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR)
+#undef VNNI_ATTR
+#undef VNNI_TARGET
 
 #else
 
