@@ -6,6 +6,7 @@
 
 #include "c10/util/Flags.h"
 #include "caffe2/utils/proto_utils.h"
+#include "observers/read_argument.h"
 
 C10_DECLARE_int32(caffe2_dnnlowp_activation_quantization_precision);
 C10_DECLARE_int32(caffe2_dnnlowp_weight_quantization_precision);
@@ -92,32 +93,6 @@ Status ToOptions(const Given& given, const std::string& precision_name,
   return Status::Ok();
 }
 
-// Reads an argument if it is there.
-template <typename T>
-Status ReadArgument(const caffe2::ArgumentHelper& arguments,
-                    const std::string& name, const char* expected, T* value) {
-  if (!arguments.HasArgument(name)) return Status::Ok();
-  if (!arguments.HasSingleArgumentOfType<T>(name)) {
-    return Status::InvalidArgument("argument " + name + " is not " + expected);
-  }
-  *value = arguments.GetSingleArgument<T>(name, *value);
-  return Status::Ok();
-}
-
-Status ReadFlag(const caffe2::ArgumentHelper& arguments,
-                const std::string& name, bool* value) {
-  int64_t number = *value ? 1 : 0;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadArgument(arguments, name, "an integer", &number));
-  if (number != 0 && number != 1) {
-    return Status::InvalidArgument("argument " + name + " is " +
-                                   std::to_string(number) +
-                                   ", expected 0 or 1");
-  }
-  *value = number == 1;
-  return Status::Ok();
-}
-
 Status Of(const char* what, const Status& status) {
   return status.ok()
              ? status
@@ -166,9 +141,9 @@ Status DnnlowpOptions(const caffe2::OperatorDef& definition, bool is_weight,
   Given given = OfFlags(is_weight);
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadArgument(
       arguments, what + "_precision", "an integer", &given.precision));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadFlag(
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadBoolArgument(
       arguments, "preserve_" + what + "_sparsity", &given.preserve_sparsity));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadFlag(
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadBoolArgument(
       arguments, "force_scale_power_of_two", &given.force_scale_power_of_two));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadArgument(
       arguments, what + "_quantization_kind", "a string", &given.kind));

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "observers/dnnlowp_settings.h"
+#include "observers/read_argument.h"
 #include "operators/int8/output_parameters.h"
 #include "quantization/kernels/min_max.h"
 
@@ -18,37 +19,17 @@ Status CheckPrecision(const char* name, int precision, int storage_bits) {
       " bits; engines ending in _16 have up to 16");
 }
 
-template <typename T>
-Status ReadArgument(const caffe2::OperatorDef& definition,
-                    const std::string& name, const char* expected, T* value) {
-  const caffe2::ArgumentHelper arguments(definition);
-  if (!arguments.HasArgument(name)) return Status::Ok();
-  if (!arguments.HasSingleArgumentOfType<T>(name)) {
-    return Status::InvalidArgument("argument " + name + " is not " + expected);
-  }
-  *value = arguments.GetSingleArgument<T>(name, *value);
-  return Status::Ok();
-}
-
 }  // namespace
 
 Status ReadIntArgument(const caffe2::OperatorDef& definition,
                        const std::string& name, int64_t* value) {
-  return ReadArgument(definition, name, "an integer", value);
+  return ReadArgument(caffe2::ArgumentHelper(definition), name, "an integer",
+                      value);
 }
 
 Status ReadBoolArgument(const caffe2::OperatorDef& definition,
                         const std::string& name, bool* value) {
-  int64_t number = *value ? 1 : 0;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadIntArgument(definition, name, &number));
-  if (number != 0 && number != 1) {
-    return Status::InvalidArgument("argument " + name + " is " +
-                                   std::to_string(number) +
-                                   ", expected 0 or 1");
-  }
-  *value = number == 1;
-  return Status::Ok();
+  return ReadBoolArgument(caffe2::ArgumentHelper(definition), name, value);
 }
 
 Status ReadInt8Arguments(const caffe2::OperatorDef& definition,

@@ -6,6 +6,7 @@
 
 #include "caffe2/utils/proto_utils.h"
 #include "observers/dnnlowp_settings.h"
+#include "observers/read_argument.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -17,18 +18,6 @@ constexpr double kSigmoidLimit = 6;
 constexpr double kTanhLimit = 3;
 constexpr int32_t kMiddleCode = 128;
 constexpr int kCodesOfOneSide = 127;
-
-template <typename T>
-Status ReadArgument(const caffe2::ArgumentHelper& arguments,
-                    const std::string& name, const char* expected,
-                    std::optional<T>* value) {
-  if (!arguments.HasArgument(name)) return Status::Ok();
-  if (!arguments.HasSingleArgumentOfType<T>(name)) {
-    return Status::InvalidArgument("argument " + name + " is not " + expected);
-  }
-  *value = arguments.GetSingleArgument<T>(name, T());
-  return Status::Ok();
-}
 
 }  // namespace
 
