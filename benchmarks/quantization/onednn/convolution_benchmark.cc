@@ -171,22 +171,16 @@ void AddConvolutionBenchmarks() {
     shape.dims = 1;
     return shape;
   }());
-  add("3x3x3 64, 8x28x28", [] {
-    Shape shape = Square(64, 28, 1);
+  const auto cube = [](int64_t groups) {
+    Shape shape = Square(64, 28, groups);
     shape.dims = 3;
     shape.input = {8, 28, 28};
     shape.kernel = {3, 3, 3};
     shape.pad_begin = shape.pad_end = {1, 1, 1};
     return shape;
-  }());
-  add("3x3x3 depthwise 64, 8x28x28", [] {
-    Shape shape = Square(64, 28, 64);
-    shape.dims = 3;
-    shape.input = {8, 28, 28};
-    shape.kernel = {3, 3, 3};
-    shape.pad_begin = shape.pad_end = {1, 1, 1};
-    return shape;
-  }());
+  };
+  add("3x3x3 64, 8x28x28", cube(1));
+  add("3x3x3 depthwise 64, 8x28x28", cube(64));
 }
 
 }  // namespace caffe2_quantization
