@@ -19,6 +19,11 @@ PLUGIN = os.path.abspath(
     or os.path.join(CHECKOUT, "build", "lib", "libcaffe2_quantization.so"))
 
 
+def case_count(in_ci, in_long):
+    """How many cases a random test runs: in_long under script/test --long, else in_ci."""
+    return in_long if os.environ.get("CAFFE2_QUANTIZATION_LONG_TESTS") == "1" else in_ci
+
+
 def pytest_configure(config):
     import caffe2_quantization
 
