@@ -13,10 +13,37 @@ function(caffe2_quantization_use_ccache)
   endif()
 endfunction()
 
+# Sets `variable` to the run path of programs: the libraries' folder, from theirs, in
+# the build tree and where both are installed.
+function(caffe2_quantization_run_path variable)
+  file(RELATIVE_PATH built ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${CMAKE_LIBRARY_OUTPUT_DIRECTORY})
+  file(RELATIVE_PATH installed ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+  set(path "$ORIGIN/${built}" "$ORIGIN/${installed}")
+  list(REMOVE_DUPLICATES path)
+  set(${variable} "${path}" PARENT_SCOPE)
+endfunction()
+
+# Makes links to the host's libraries in `folder`, relative ones if the host is in the
+# checkout as `folder` is: a checkout that is moved as a whole still works.
+function(caffe2_quantization_link_to_host folder)
+  file(MAKE_DIRECTORY ${folder})
+  file(GLOB libraries "${Caffe2Host_LIBRARY_DIR}/*.so*")
+  cmake_path(IS_PREFIX PROJECT_SOURCE_DIR "${Caffe2Host_LIBRARY_DIR}" NORMALIZE host_is_inside)
+  cmake_path(IS_PREFIX PROJECT_SOURCE_DIR "${folder}" NORMALIZE folder_is_inside)
+  foreach(library IN LISTS libraries)
+    cmake_path(GET library FILENAME name)
+    if(host_is_inside AND folder_is_inside)
+      file(RELATIVE_PATH library ${folder} ${library})
+    endif()
+    file(CREATE_LINK ${library} ${folder}/${name} SYMBOLIC)
+  endforeach()
+endfunction()
+
 # Flags that every target of ours shares.
 #  - the host's std::string ABI, so that objects may meet it;
 #  - hidden symbols: the plugin exports a short list and nothing else;
-#  - no contraction: scalar and SIMD forms must round alike.
+#  - no contraction: scalar and SIMD forms must round alike;
+#  - no path of this machine in messages and debug information.
 function(caffe2_quantization_compile_options target)
   target_compile_features(${target} PUBLIC cxx_std_17)
   set_target_properties(${target} PROPERTIES
@@ -30,6 +57,7 @@ function(caffe2_quantization_compile_options target)
   target_compile_options(${target} PRIVATE
     -fPIC -ffp-contract=off -Wall -Wextra -Wno-unused-parameter
     $<$<BOOL:${CAFFE2_QUANTIZATION_WERROR}>:-Werror>)
+  caffe2_quantization_map_paths(${target})
   target_include_directories(${target} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
   if(CAFFE2_QUANTIZATION_SANITIZE)
@@ -41,6 +69,26 @@ function(caffe2_quantization_compile_options target)
       target_compile_options(${target} PRIVATE -fno-sanitize-recover=undefined)
     endif()
   endif()
+endfunction()
+
+# Compiled-in names of files begin at the top of the checkout, of the build folder, of the
+# host and of protobuf.
+function(caffe2_quantization_map_paths target)
+  # The last that fits counts; the folders may lie in each other. GCC names a header by
+  # its real path where that is shorter.
+  foreach(pair IN ITEMS
+      "${PROJECT_SOURCE_DIR}="
+      "${CAFFE2_HOST_ROOT}=host/"
+      "${CAFFE2_HOST_PROTOBUF_ROOT}=protobuf/"
+      "${PROJECT_BINARY_DIR}=")
+    string(REGEX MATCH "^(.+)=([^=]*)$" pair "${pair}")
+    file(REAL_PATH "${CMAKE_MATCH_1}" real)
+    set(folders "${CMAKE_MATCH_1}" "${real}")
+    list(REMOVE_DUPLICATES folders)
+    foreach(folder IN LISTS folders)
+      target_compile_options(${target} PRIVATE "-ffile-prefix-map=${folder}/=${CMAKE_MATCH_2}")
+    endforeach()
+  endforeach()
 endfunction()
 
 # Host headers take six seconds to parse: they are compiled once, and every target

@@ -4,10 +4,10 @@ FindCaffe2Host: the Caffe2 that the plugin is built against, as the PyPI wheel o
 Where to look, each a cache variable:
   CAFFE2_HOST_ROOT           an installed torch, or the C++ part of one: holds include/ and lib/ (.deps/host)
   CAFFE2_HOST_PROTOBUF_ROOT  the protobuf its headers demand, static: include/, lib/libprotobuf.a, bin/protoc
-                             (.deps/protobuf)
-  CAFFE2_HOST_MKL_INCLUDE    the folder of mkl_cblas.h (.deps/mkl/include)
+                             (protobuf, beside CAFFE2_HOST_ROOT)
+  CAFFE2_HOST_MKL_INCLUDE    the folder of mkl_cblas.h (mkl/include, beside CAFFE2_HOST_ROOT)
   CAFFE2_HOST_EIGEN_INCLUDE  the folder of Eigen/Core (found on the system)
-The defaults are what script/setup makes in the checkout.
+The defaults are what script/setup makes: in the checkout, or beside the .deps/host that is named.
 
 Targets:
   Caffe2Host::Caffe2    headers and libraries of the host, protobuf's headers among them
@@ -20,8 +20,20 @@ Variables:
 #]=]
 
 set(CAFFE2_HOST_ROOT "${PROJECT_SOURCE_DIR}/.deps/host" CACHE PATH "An installed torch: holds include/ and lib/")
-set(CAFFE2_HOST_PROTOBUF_ROOT "${PROJECT_SOURCE_DIR}/.deps/protobuf" CACHE PATH "The protobuf that the host demands")
-set(CAFFE2_HOST_MKL_INCLUDE "${PROJECT_SOURCE_DIR}/.deps/mkl/include" CACHE PATH "The folder of mkl_cblas.h")
+
+# Sets `variable` to the place of `part`: beside the host, else in the checkout's .deps.
+function(_Caffe2Host_place variable part)
+  cmake_path(SET place NORMALIZE "${CAFFE2_HOST_ROOT}/../${part}")
+  if(NOT EXISTS "${place}")
+    set(place "${PROJECT_SOURCE_DIR}/.deps/${part}")
+  endif()
+  set(${variable} "${place}" PARENT_SCOPE)
+endfunction()
+
+_Caffe2Host_place(_Caffe2Host_protobuf protobuf)
+_Caffe2Host_place(_Caffe2Host_mkl mkl/include)
+set(CAFFE2_HOST_PROTOBUF_ROOT "${_Caffe2Host_protobuf}" CACHE PATH "The protobuf that the host demands")
+set(CAFFE2_HOST_MKL_INCLUDE "${_Caffe2Host_mkl}" CACHE PATH "The folder of mkl_cblas.h")
 find_path(CAFFE2_HOST_EIGEN_INCLUDE Eigen/Core PATH_SUFFIXES eigen3 DOC "The folder of Eigen/Core")
 mark_as_advanced(CAFFE2_HOST_EIGEN_INCLUDE)
 
@@ -168,3 +180,5 @@ unset(_Caffe2Host_oldest)
 unset(_Caffe2Host_present)
 unset(_Caffe2Host_protobuf_fits)
 unset(_Caffe2Host_library)
+unset(_Caffe2Host_protobuf)
+unset(_Caffe2Host_mkl)

@@ -1,6 +1,7 @@
 #include "operators/observer_control_op.h"
 
 #include "operators/registration.h"
+#include "operators/string_arguments.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -173,7 +174,9 @@ caffe2::OpSchema& RecordingArguments(caffe2::OpSchema& schema) {
            "Only operators of types that match one of these shell patterns. "
            "Default: all.")
       .Arg("op_names", "Only operators with such names. Default: all.")
-      .Arg("outputs", "Only operators with such an output. Default: all.")
+      .Arg("output_names",
+           "Only operators with such an output. Default: all. NetDefs may call "
+           "it outputs.")
       .Arg("every", "Records runs 1, N + 1, 2 N + 1 ... Default 1.")
       .Arg("run_limit", "Stops after so many recorded runs. Default 0: never.");
 }
@@ -226,18 +229,6 @@ std::shared_ptr<NetMeasurement> ObserverControlOp::Measurement() const {
               "'; it has: ", c10::Join(", ", labels));
 }
 
-std::vector<std::string> ObserverControlOp::Names(const char* argument) const {
-  if (!HasArgument(argument)) return {};
-  // One name may stand alone.
-  if (HasSingleArgumentOfType<std::string>(argument)) {
-    return {GetSingleArgument<std::string>(argument, "")};
-  }
-  auto names = GetRepeatedArgument<std::string>(argument);
-  CAFFE_ENFORCE(!names.empty(), type(), ": argument ", argument,
-                " holds no string, expected one name or several");
-  return names;
-}
-
 OutputMinMaxOptions::Format ObserverControlOp::Format() const {
   using Format = OutputMinMaxOptions::Format;
   if (!HasArgument("format")) return Format::kDefault;
@@ -265,10 +256,10 @@ OutputMinMaxOptions ObserverControlOp::Options() const {
   RecordingOptions& recording = options.recording;
   recording.histogram_bins = GetSingleArgument<int>("histogram_bins", 0);
   recording.column_max_bins = GetSingleArgument<int>("column_max_bins", 0);
-  recording.column_max_blobs = Names("column_max_blobs");
-  recording.op_types = Names("op_types");
-  recording.op_names = Names("op_names");
-  recording.outputs = Names("outputs");
+  recording.column_max_blobs = StringArguments(*this, "column_max_blobs");
+  recording.op_types = StringArguments(*this, "op_types");
+  recording.op_names = StringArguments(*this, "op_names");
+  recording.outputs = StringArguments(*this, "output_names", "outputs");
   recording.every = GetSingleArgument<int64_t>("every", 1);
   recording.run_limit = GetSingleArgument<int64_t>("run_limit", 0);
   return options;

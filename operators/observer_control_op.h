@@ -49,8 +49,6 @@ class ObserverControlOp : public caffe2::Operator<caffe2::CPUContext> {
   // What was measured of it; an enforce error when nothing is attached, or
   // several observers are and none is named.
   std::shared_ptr<NetMeasurement> Measurement() const;
-  // A list of names; an enforce error when the argument is there without one.
-  std::vector<std::string> Names(const char* argument) const;
   // The argument `format`; kDefault when it is missing.
   OutputMinMaxOptions::Format Format() const;
   // The options that both attaching operators take.

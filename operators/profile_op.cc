@@ -6,25 +6,20 @@
 
 #include "observers/profile.h"
 #include "operators/registration.h"
+#include "operators/string_arguments.h"
 
 namespace caffe2_quantization {
 
 bool OutputMinMaxObserverMergeOp::RunOnDevice() {
-  // One path may stand alone.
-  const auto inputs =
-      HasSingleArgumentOfType<std::string>("inputs")
-          ? std::vector<std::string>{GetSingleArgument<std::string>("inputs",
-                                                                    "")}
-          : GetRepeatedArgument<std::string>("inputs");
-  CAFFE_ENFORCE(!inputs.empty(), type(),
-                ": argument inputs holds no string, expected the paths of "
-                "profiles");
+  const auto paths = StringArguments(*this, "paths", "inputs");
+  CAFFE_ENFORCE(!paths.empty(), type(),
+                ": argument paths is missing, expected the paths of profiles");
   const auto output = GetSingleArgument<std::string>("output", "");
   CAFFE_ENFORCE(!output.empty(), type(),
                 ": argument output is missing, expected the path to write");
   MergeOptions options;
   options.force = GetSingleArgument<bool>("force", false);
-  const Status status = MergeProfileFiles(inputs, output, options);
+  const Status status = MergeProfileFiles(paths, output, options);
   CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
   return true;
 }
@@ -50,7 +45,8 @@ void RegisterOutputMinMaxObserverMerge() {
       .NumInputs(0)
       .NumOutputs(0)
       .SetDoc("Makes one profile file of many, exactly.")
-      .Arg("inputs", "Paths of profiles, binary or JSON.")
+      .Arg("paths",
+           "Paths of profiles, binary or JSON. NetDefs may call it inputs.")
       .Arg("output", "File to write; JSON when it ends in .json.")
       .Arg("force",
            "1: merge profiles of other nets or options too, and write what "

@@ -1,7 +1,7 @@
 // Operators on profile files, so that any front end that can run an operator
 // can merge and read them: no binding is compiled, no protobuf is needed.
 //
-//   OutputMinMaxObserverMerge   inputs, output, force (0)
+//   OutputMinMaxObserverMerge   paths, output, force (0)
 //   ProfileToJson               path  -> JSON, one string
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_PROFILE_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_PROFILE_OP_H_

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -19,61 +20,80 @@ namespace {
 
 constexpr char kPythonVariable[] = "CAFFE2_QUANTIZATION_PYTHON";
 constexpr char kPathVariable[] = "PYTHONPATH";
-constexpr char kProgram[] = R"(import sys
-try:
-    from caffe2_quantization.plots import main
-except ImportError as error:
-    sys.exit("plot_profile: %s" % error)
-sys.exit(main(sys.argv[1:]))
-)";
+// In the folder of the Python package.
+constexpr char kScript[] = "/caffe2_quantization/plot_profile.py";
 
 struct PlotArguments {
   std::string profile;
   std::string folder;
 };
 
-// Where the Python package is (empty: not found), and a Python for it.
+// The script that draws, and a Python for it.
 struct PythonFront {
-  std::string package_folder;
+  std::string script;
   std::string python = "python3";
 };
 
-// Looks in the folders above this program: those of a checkout, or of an
-// installation.
-PythonFront FindPythonFront() {
-  PythonFront found;
+bool Exists(const std::string& path, int mode) {
+  return access(path.c_str(), mode) == 0;
+}
+
+// Looks beside this program alone: where an installation has the package, and
+// in the checkout if this program stands in its build folder. Whoever can write
+// to other folders shall not say what runs.
+Status FindPythonFront(PythonFront* found) {
   char buffer[PATH_MAX];
   const ssize_t size = readlink("/proc/self/exe", buffer, sizeof(buffer));
-  if (size <= 0 || size == sizeof(buffer)) return found;
-  std::string folder(buffer, static_cast<std::size_t>(size));
-  while (found.package_folder.empty() && !folder.empty()) {
-    folder.resize(folder.rfind('/'));
-    for (const char* place : {"/python", "/lib/python"}) {
-      const std::string file =
-          folder + place + "/caffe2_quantization/plot_profile.py";
-      if (access(file.c_str(), R_OK) == 0)
-        found.package_folder = folder + place;
-    }
+  if (size <= 0 || size == sizeof(buffer)) {
+    return Status::IoError("cannot read /proc/self/exe");
   }
-  const std::string own = folder + "/.deps/venv/bin/python";
-  if (access(own.c_str(), X_OK) == 0) found.python = own;
+  std::string folder(buffer, static_cast<std::size_t>(size));
+  folder.resize(folder.rfind('/'));
+  const std::string installed =
+      folder + "/" CAFFE2_QUANTIZATION_INSTALLED_PYTHON;
+  const std::string checkout = folder + "/" CAFFE2_QUANTIZATION_CHECKOUT;
+  if (Exists(installed + kScript, R_OK)) {
+    found->script = installed + kScript;
+  } else if (Exists(folder + "/../CMakeCache.txt", R_OK) &&
+             Exists(checkout + "/python" + kScript, R_OK)) {
+    found->script = checkout + "/python" + kScript;
+    const std::string own = checkout + "/.deps/venv/bin/python";
+    if (Exists(own, X_OK)) found->python = own;
+  } else {
+    return Status::IoError(
+        "the Python front is not beside this program: there is no '" +
+        installed + kScript +
+        "'; a Python that has the package caffe2_quantization draws by "
+        "python -m caffe2_quantization.plot_profile PROFILE -o FOLDER");
+  }
   const char* chosen = std::getenv(kPythonVariable);
-  if (chosen != nullptr && *chosen != '\0') found.python = chosen;
-  return found;
+  if (chosen != nullptr && *chosen != '\0') found->python = chosen;
+  return Status::Ok();
+}
+
+// Leaves the absolute folders of PYTHONPATH to the child. An empty one, as
+// "PYTHONPATH=$PYTHONPATH:/more" makes it, is the working folder to Python.
+void KeepAbsoluteFolders() {
+  const char* given = std::getenv(kPathVariable);
+  if (given == nullptr) return;
+  std::istringstream folders(given);
+  std::string kept;
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (folder.compare(0, 1, "/") != 0) continue;
+    kept += (kept.empty() ? "" : ":") + folder;
+  }
+  setenv(kPathVariable, kept.c_str(), 1);
 }
 
 Status Draw(const PlotArguments& arguments) {
-  const PythonFront front = FindPythonFront();
-  if (!front.package_folder.empty()) {
-    const char* others = std::getenv(kPathVariable);
-    const std::string path =
-        front.package_folder +
-        (others == nullptr || *others == '\0' ? "" : std::string(":") + others);
-    setenv(kPathVariable, path.c_str(), 1);
-  }
-  std::vector<std::string> words = {
-      front.python,     "-c", kProgram,         "-o",
-      arguments.folder, "--", arguments.profile};
+  PythonFront front;
+  const Status status = FindPythonFront(&front);
+  if (!status.ok()) return status;
+  KeepAbsoluteFolders();
+  // By its path: "-c" and "-m" would put the working folder before all others.
+  std::vector<std::string> words = {front.python, front.script,
+                                    "-o",         arguments.folder,
+                                    "--",         arguments.profile};
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(&word[0]);
   argv.push_back(nullptr);

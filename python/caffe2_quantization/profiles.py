@@ -90,7 +90,7 @@ def merge_profiles(inputs, output, force=False):
     _, workspace = host()
     _operators.run(
         _operators.make("OutputMinMaxObserverMerge", [], [], {
-            "inputs": [os.fspath(path) for path in inputs],
+            "paths": [os.fspath(path) for path in inputs],
             "output": os.fspath(output),
             "force": 1 if force else None,
         }), workspace.C.Workspace())

@@ -203,7 +203,7 @@ TEST_F(ObserverControlOpTest, RecordsAndDumpsAsTold) {
         .Strings("column_max_blobs", {"n_y"})
         .Int("column_max_bins", 8)
         .Strings("op_types", {"Neg*"})
-        .Strings("outputs", {"n_?"})
+        .Strings("output_names", {"n_?"})
         .Int("run_limit", 2)
         .String("delimiter", ",");
   });

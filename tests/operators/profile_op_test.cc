@@ -49,7 +49,7 @@ class ProfileOpTest : public testing::Test {
     caffe2::OperatorDef definition;
     definition.set_type("OutputMinMaxObserverMerge");
     if (!inputs.empty()) {
-      *definition.add_arg() = caffe2::MakeArgument("inputs", inputs);
+      *definition.add_arg() = caffe2::MakeArgument("paths", inputs);
     }
     if (!output.empty()) {
       *definition.add_arg() = caffe2::MakeArgument("output", output);
@@ -85,11 +85,27 @@ TEST_F(ProfileOpTest, MergesAndReads) {
 TEST_F(ProfileOpTest, OnePathMayStandAlone) {
   caffe2::OperatorDef definition;
   definition.set_type("OutputMinMaxObserverMerge");
-  *definition.add_arg() = caffe2::MakeArgument("inputs", Path("b"));
+  *definition.add_arg() = caffe2::MakeArgument("paths", Path("b"));
   *definition.add_arg() = caffe2::MakeArgument("output", Path("copy"));
   ASSERT_EQ(Run(definition), "");
   NetInfo info;
   EXPECT_TRUE(ReadProfile(Path("copy"), &info).ok());
+}
+
+// As NetDefs have it that were made before the argument was called paths.
+TEST_F(ProfileOpTest, ReadsTheOlderNameOfPaths) {
+  caffe2::OperatorDef definition;
+  definition.set_type("OutputMinMaxObserverMerge");
+  *definition.add_arg() = caffe2::MakeArgument<std::vector<std::string>>(
+      "inputs", {Path("a"), Path("b")});
+  *definition.add_arg() = caffe2::MakeArgument("output", Path("all"));
+  ASSERT_EQ(Run(definition), "");
+  NetInfo info;
+  ASSERT_TRUE(ReadProfile(Path("all"), &info).ok());
+  EXPECT_EQ(info.samples, 20u);
+  *definition.add_arg() = caffe2::MakeArgument("paths", Path("a"));
+  EXPECT_THAT(Run(definition), HasSubstr("arguments paths and inputs are both "
+                                         "given, expected paths alone"));
 }
 
 TEST_F(ProfileOpTest, ForceIsWrittenDown) {
@@ -105,7 +121,7 @@ TEST_F(ProfileOpTest, ForceIsWrittenDown) {
 }
 
 TEST_F(ProfileOpTest, RefusesWhatIsMissing) {
-  EXPECT_THAT(Merge({}, Path("all")), HasSubstr("inputs holds no string"));
+  EXPECT_THAT(Merge({}, Path("all")), HasSubstr("argument paths is missing"));
   EXPECT_THAT(Merge({Path("a")}, ""), HasSubstr("output is missing"));
   EXPECT_THAT(ToJson(""), HasSubstr("path is missing"));
   EXPECT_THAT(ToJson(Path("none")),

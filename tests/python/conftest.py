@@ -46,6 +46,13 @@ def pytest_report_header(config):
     return "plugin: %s, version %s, kernels for %s" % caffe2_quantization.load()
 
 
+def pytest_terminal_summary(terminalreporter):
+    documents = sys.modules.get("test_docs")
+    if documents is not None and documents.summary:
+        terminalreporter.section("blocks of the documents")
+        terminalreporter.write_line("\n".join(documents.summary))
+
+
 @pytest.fixture
 def plugin_path():
     return PLUGIN
