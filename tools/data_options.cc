@@ -93,13 +93,13 @@ void DeclareDataOptions(CLI::App* app, DataOptions* options) {
   app->add_option("--mean", images->mean,
                   "Images: the mean, or one a channel (default: 0)")
       ->delimiter(',')
-      ->expected(1)
+      ->expected(1, 3)
       ->type_name("M[,M,M]");
   app->add_option("--std", images->std,
                   "Images: the standard deviation, or one a channel "
                   "(default: 1)")
       ->delimiter(',')
-      ->expected(1)
+      ->expected(1, 3)
       ->type_name("D[,D,D]");
 }
 

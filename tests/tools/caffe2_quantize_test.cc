@@ -415,6 +415,8 @@ TEST_F(Caffe2QuantizeTest, WrongArgumentsExitWithTwo) {
     EXPECT_THAT(err_, HasSubstr(std::string(wrong).substr(
                           0, std::string(wrong).find(' '))));
   }
+  // A number for each channel, as the tutorial has it.
+  EXPECT_EQ(Run(calibrate + " --mean 104,117,123 --std 1,2,3"), 0) << err_;
 }
 
 TEST_F(Caffe2QuantizeTest, SaysWhatItIsAndHowToUseIt) {
