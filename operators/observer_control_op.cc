@@ -174,9 +174,8 @@ caffe2::OpSchema& RecordingArguments(caffe2::OpSchema& schema) {
            "Only operators of types that match one of these shell patterns. "
            "Default: all.")
       .Arg("op_names", "Only operators with such names. Default: all.")
-      .Arg("output_names",
-           "Only operators with such an output. Default: all. NetDefs may call "
-           "it outputs.")
+      .Arg("output_names", "Only operators with such an output. Default: all.")
+      .Arg("outputs", "An older name of output_names; one of them is given.")
       .Arg("every", "Records runs 1, N + 1, 2 N + 1 ... Default 1.")
       .Arg("run_limit", "Stops after so many recorded runs. Default 0: never.");
 }

@@ -45,8 +45,8 @@ void RegisterOutputMinMaxObserverMerge() {
       .NumInputs(0)
       .NumOutputs(0)
       .SetDoc("Makes one profile file of many, exactly.")
-      .Arg("paths",
-           "Paths of profiles, binary or JSON. NetDefs may call it inputs.")
+      .Arg("paths", "Paths of profiles, binary or JSON.")
+      .Arg("inputs", "An older name of paths; one of them is given.")
       .Arg("output", "File to write; JSON when it ends in .json.")
       .Arg("force",
            "1: merge profiles of other nets or options too, and write what "
