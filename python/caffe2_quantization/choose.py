@@ -24,6 +24,7 @@ import json
 import numpy as np
 
 from caffe2_quantization import _operators
+from caffe2_quantization._arrays import as_array, floats
 from caffe2_quantization._library import host
 
 __all__ = ["Choice", "from_array", "from_counts", "from_range"]
@@ -47,7 +48,7 @@ def from_array(values, method="MIN_MAX", **options):
     """Chooses for the values of an array.
 
     Args:
-        values: finite numbers, of any shape; taken as float32.
+        values: finite real numbers, of any shape and type; taken as float32.
         method: see above.
         **options: what the codes are and which scales there are.
 
@@ -63,8 +64,7 @@ def from_array(values, method="MIN_MAX", **options):
     Returns:
         Choice: scale, zero point, and what they cost.
     """
-    return _choose("ChooseQuantizationParams",
-                   np.ascontiguousarray(values, dtype=np.float32), method, options)
+    return _choose("ChooseQuantizationParams", floats(values, "values"), method, options)
 
 
 def from_counts(counts, min, max, method="MIN_MAX", **options):
@@ -77,7 +77,7 @@ def from_counts(counts, min, max, method="MIN_MAX", **options):
         method: as of ``from_array``.
         **options: as of ``from_array``.
     """
-    array = np.asarray(counts)
+    array = as_array(counts, "counts")
     if array.size == 0:
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":

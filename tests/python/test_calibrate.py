@@ -188,6 +188,32 @@ def test_batches_that_do_not_fit(batches, message, output):
     assert glob.glob(output + "*") == []
 
 
+@pytest.mark.parametrize("form", ["big-endian", "lists", "torch"])
+def test_values_count_and_not_their_bytes(form, output):
+    torch = pytest.importorskip("torch")
+    change = {"big-endian": lambda array: array.astype(">f4"),
+              "lists": lambda array: array.tolist(),
+              "torch": torch.from_numpy}[form]
+    batches = make_batches(5)
+    expected = caffe2_quantization.calibrate(make_net("a"), batches)
+    workspace.ResetWorkspace()
+    changed = [{name: change(array) for name, array in batch.items()} for batch in batches]
+    profile = caffe2_quantization.calibrate(make_net("a"), changed)
+    assert profile["operators"] == expected["operators"]
+    assert profile["samples"] == expected["samples"]
+
+
+def test_an_array_that_no_blob_can_hold_is_named(output):
+    batches = make_batches(3)
+    batches[2]["data"] = batches[2]["data"].astype(complex)
+    with pytest.raises(ValueError, match="batch 2: blob 'data' is of dtype complex128"):
+        caffe2_quantization.calibrate(make_net(), batches, output, checkpoint_every=1)
+    assert profiles.read_profile(output + ".checkpoint")["runs"] == 2
+    batches[0]["data"] = np.ma.masked_array(np.ones((2, 8), np.float32), mask=True)
+    with pytest.raises(ValueError, match="batch 0: blob 'data' has 16 masked values of 16"):
+        caffe2_quantization.calibrate(make_net(), batches)
+
+
 def test_a_net_that_fails_leaves_the_last_checkpoint(output):
     batches = make_batches(7) + [{"data": np.zeros([2, 3], np.float32)}]
     with pytest.raises(RuntimeError):
