@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 
-from caffe2_quantization import observers
+from caffe2_quantization import _names, observers
 from caffe2_quantization._arrays import blob_value
 from caffe2_quantization._library import ensure_loaded, host
 from caffe2_quantization._path_lock import locked
@@ -52,9 +52,12 @@ def calibrate(net, batches, output=None, histogram_bins=2048, checkpoint_every=1
         RuntimeError: the net fails, ``output`` cannot be written or is another
             process's, or the checkpoint is of another net or other options. The
             checkpoint stays.
+        TypeError: an option that there is not.
         ValueError: a batch does not fit the net, has an array of another type or
             masked values, or there are fewer batches than the checkpoint holds.
     """
+    _names.check_options(calibrate, options, observers.OPTIONS + (
+        "op_types", "outputs", "path", "dump_freq"))
     ensure_loaded()
     with contextlib.ExitStack() as stack:
         if output is None:

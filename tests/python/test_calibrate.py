@@ -214,6 +214,26 @@ def test_an_array_that_no_blob_can_hold_is_named(output):
         caffe2_quantization.calibrate(make_net(), batches)
 
 
+@pytest.mark.parametrize("options, error, message", [
+    ({"op_type": ["Relu"]}, TypeError,
+     r"calibrate\(\) has no option 'op_type' \(did you mean 'op_types'\?\)"),
+    ({"nonsense": 1}, TypeError, "has no option 'nonsense'; there are: net, batches, output"),
+    ({"op_types": ["Konv", "FC"]}, RuntimeError,
+     "op_types: net 'net' has no operator of type 'Konv'; there are: FC, Relu, Softmax"),
+    ({"op_types": "Rleu"}, RuntimeError, r"'Rleu' \(did you mean 'Relu'\?\)"),
+    ({"outputs": ["nosuch"]}, RuntimeError,
+     "outputs: net 'net' has no output 'nosuch'; there are: fc, relu, softmax"),
+    ({"op_names": ["nosuch"]}, RuntimeError, "no operator called 'nosuch'; there are none"),
+    ({"op_types": ["FC"], "outputs": ["relu"]}, RuntimeError,
+     "no operator of net 'net' fits all of op_types, op_names and outputs"),
+])
+def test_options_and_names_that_nobody_knows(options, error, message, output):
+    with pytest.raises(error, match=message):
+        caffe2_quantization.calibrate(make_net(), make_batches(2), output, **options)
+    assert glob.glob(output + "*") == []
+    assert observers.info() == []
+
+
 def test_a_net_that_fails_leaves_the_last_checkpoint(output):
     batches = make_batches(7) + [{"data": np.zeros([2, 3], np.float32)}]
     with pytest.raises(RuntimeError):
