@@ -8,6 +8,7 @@
 
 #include "observers/dump.h"
 #include "observers/profile.h"
+#include "observers/selection.h"
 #include "observers/unshared.h"
 
 namespace caffe2_quantization {
@@ -240,6 +241,7 @@ Status AttachOutputMinMaxObserver(
   if (net == nullptr) return NoNet("AttachOutputMinMaxObserver");
   OutputMinMaxOptions normal;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NormalizeOptions(options, &normal));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSelection(normal.recording, net));
   NetInfo profile;
   if (!normal.resume_path.empty()) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
@@ -298,6 +300,7 @@ Status AttachOutputMinMaxObserverToLaterNets(OutputMinMaxOptions options,
   }
   OutputMinMaxOptions normal;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NormalizeOptions(options, &normal));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOperatorTypes(normal.recording));
   LaterNets::Get().Enable(std::move(normal), std::move(paths));
   return Status::Ok();
 }

@@ -92,16 +92,22 @@ void RecordContext::LogOnce(std::atomic<bool>* logged,
 }
 
 bool Admits(const RecordingOptions& options, const caffe2::OperatorBase& op) {
-  if (!options.op_types.empty() && !MatchesAny(options.op_types, op.type())) {
+  return Admits(options, op.type(),
+                op.has_debug_def() ? &op.debug_def() : nullptr);
+}
+
+bool Admits(const RecordingOptions& options, const std::string& type,
+            const caffe2::OperatorDef* definition) {
+  if (!options.op_types.empty() && !MatchesAny(options.op_types, type)) {
     return false;
   }
   if (options.op_names.empty() && options.outputs.empty()) return true;
-  if (!op.has_debug_def()) return false;
+  if (definition == nullptr) return false;
   if (!options.op_names.empty() &&
-      !MatchesAny(options.op_names, op.debug_def().name())) {
+      !MatchesAny(options.op_names, definition->name())) {
     return false;
   }
-  const auto& names = op.debug_def().output();
+  const auto& names = definition->output();
   return options.outputs.empty() ||
          std::any_of(names.begin(), names.end(), [&](const std::string& name) {
            return MatchesAny(options.outputs, name);

@@ -100,6 +100,9 @@ struct RecordContext {
 // True when the options admit an operator: its type, its name and one of its
 // outputs match.
 bool Admits(const RecordingOptions& options, const caffe2::OperatorBase& op);
+// The same by an operator's type and definition, null when it has none.
+bool Admits(const RecordingOptions& options, const std::string& type,
+            const caffe2::OperatorDef* definition);
 
 // True for an operator that has a net of its own, run once a time step.
 bool IsRecurrent(const std::string& op_type);

@@ -1,8 +1,25 @@
 #include "operators/registration.h"
 
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
 #include "caffe2/core/operator_gradient.h"
+#include "quantization/nearest_name.h"
 
 namespace caffe2_quantization {
+namespace {
+
+// The operators that NewSchema was called for. Written while the plugin is
+// loaded, read from then on. Never destroyed: nets are made while the process
+// exits, too.
+std::set<std::string>& OwnSchemas() {
+  static auto* names = new std::set<std::string>;
+  return *names;
+}
+
+}  // namespace
 
 #define OPERATOR(name) void Register##name();
 #include "operators/operator_list.inc"
@@ -12,7 +29,23 @@ namespace caffe2_quantization {
 #undef OPERATOR
 
 caffe2::OpSchema& NewSchema(const char* name, const char* file, int line) {
+  OwnSchemas().insert(name);
   return caffe2::OpSchemaRegistry::NewSchema(name, file, line);
+}
+
+void EnforceKnownArguments(const caffe2::OperatorDef& definition) {
+  if (OwnSchemas().count(definition.type()) == 0) return;
+  std::vector<std::string> known;
+  for (const auto& argument :
+       caffe2::OpSchemaRegistry::Schema(definition.type())->args()) {
+    known.emplace_back(argument.name());
+  }
+  for (const caffe2::Argument& argument : definition.arg()) {
+    CAFFE_ENFORCE(
+        std::find(known.begin(), known.end(), argument.name()) != known.end(),
+        definition.type(), ": it has no argument '", argument.name(), "'",
+        NameHint(argument.name(), known));
+  }
 }
 
 void RegisterNoGradient(const char* name) {

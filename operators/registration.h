@@ -7,19 +7,28 @@
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_REGISTRATION_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_REGISTRATION_H_
 
+#include <cstring>
 #include <memory>
 
 #include "caffe2/core/operator.h"
 
 namespace caffe2_quantization {
 
+// Refuses an argument that the schema of NewSchema does not name: nobody would
+// read it. Operators of the host's own schemas, and those of engines, take what
+// the host's take, which ignore what they do not know.
+void EnforceKnownArguments(const caffe2::OperatorDef& definition);
+
 // Registers OpClass as the CPU operator `name`, before the host's own if it has
 // one. The name may carry an engine: "FC_ENGINE_ONEDNN".
 template <class OpClass>
 void RegisterCpuOperator(const char* name) {
+  const bool is_of_engine = std::strstr(name, "_ENGINE_") != nullptr;
   caffe2::CPUOperatorRegistry()->Register(
       name,
-      [](const caffe2::OperatorDef& definition, caffe2::Workspace* workspace) {
+      [is_of_engine](const caffe2::OperatorDef& definition,
+                     caffe2::Workspace* workspace) {
+        if (!is_of_engine) EnforceKnownArguments(definition);
         return std::unique_ptr<caffe2::OperatorBase>(
             new OpClass(definition, workspace));
       },

@@ -59,6 +59,15 @@ void DeclareDataOptions(CLI::App* app, DataOptions* options) {
          },
          "CSV: the shape that a row has")
       ->type_name("BLOB=C,H,W");
+  app->add_option("--csv-header", options->csv_header,
+                  "CSV: whether the first line of a file is a header (default: "
+                  "auto)")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, DataOptions::CsvHeader>{
+              {"auto", DataOptions::CsvHeader::kAuto},
+              {"yes", DataOptions::CsvHeader::kYes},
+              {"no", DataOptions::CsvHeader::kNo}}))
+      ->type_name("auto|yes|no");
   app->add_option_function<std::string>(
          "--image-size",
          [images](const std::string& text) {

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "caffe2/core/tensor.h"
+#include "quantization/nearest_name.h"
 #include "serialization/minidb_reader.h"
 #include "workflow/host_error.h"
 #include "workflow/load_net.h"
@@ -256,9 +257,10 @@ Status ChooseInput(const DataOptions& options, const std::string& form,
                    const WantedBlobs& wanted, std::string* input) {
   if (!options.input.empty()) {
     if (!Contains(wanted.inputs, options.input)) {
-      return Status::InvalidArgument(
-          "'" + options.input +
-          "' is no input of the net; it has: " + Joined(wanted.inputs));
+      return Status::InvalidArgument("'" + options.input +
+                                     "' is no input of the net" +
+                                     DidYouMean(options.input, wanted.inputs) +
+                                     "; it has: " + Joined(wanted.inputs));
     }
     *input = options.input;
     return Status::Ok();

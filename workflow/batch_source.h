@@ -8,6 +8,9 @@
 //   images        a folder of them                one input
 //   CSV           a folder of them, or text       the files', or one input
 //
+// Labels, the right class of each sample, are in a blob of that name, which is
+// no data unless the net has an input of the name.
+//
 // Nothing in the data is trusted. What is in memory is a batch, whatever the
 // number of samples; of TensorProtos, which is one message, all of it.
 #ifndef CAFFE2_QUANTIZATION_WORKFLOW_BATCH_SOURCE_H_
@@ -49,6 +52,11 @@ struct DataOptions {
   ImageOptions images;
   // Of CSV: the shape that a row of this blob has; else it has one dimension.
   std::map<std::string, std::vector<int64_t>> shapes;
+  // Of CSV: whether the first line of each file is a header. kAuto: if it has
+  // no number, or the numbers 0, 1, 2 ... and is hardly a row
+  // (docs/formats.md).
+  enum class CsvHeader { kAuto, kYes, kNo };
+  CsvHeader csv_header = CsvHeader::kAuto;
 };
 
 // What a net wants of the data.
@@ -59,6 +67,8 @@ struct WantedBlobs {
   std::vector<std::string> free_inputs;
   // What else to take if it is there: labels.
   std::vector<std::string> extras;
+  // The names of labels, taken or not: never data of another input.
+  std::vector<std::string> labels = {"label"};
 };
 
 // Thread rule: one thread at a time.

@@ -1,5 +1,5 @@
 // Tables of numbers, a sample a line: a file for each input, named after it, or
-// files of one input one after the other.
+// files of one input one after the other; and a file of labels.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +19,8 @@ namespace {
 
 constexpr size_t kPieceBytes = 1 << 20;
 constexpr size_t kMaxLineBytes = size_t{1} << 28;
+// Below, every integer is a float.
+constexpr float kLabelLimit = 1 << 24;
 
 // The lines of a file that are not blank, one at a time.
 class LineReader {
@@ -160,14 +162,50 @@ class Fields {
   bool done_ = false;
 };
 
+// Whether a line is 0,1,2 ... in plain digits: *columns of them.
+bool CountsColumns(std::string_view line, int64_t* columns) {
+  *columns = 0;
+  Fields fields(line);
+  std::string_view field;
+  while (fields.Next(&field)) {
+    const size_t begin = field.find_first_not_of(" \t\r");
+    if (begin == std::string_view::npos) return false;
+    const size_t end = field.find_last_not_of(" \t\r") + 1;
+    if (field.substr(begin, end - begin) != std::to_string(*columns)) {
+      return false;
+    }
+    ++*columns;
+  }
+  return true;
+}
+
+// Whether a line has integers alone, in digits.
+bool IsOfIntegers(std::string_view line) {
+  return line.find_first_not_of("0123456789+-, \t\r") == std::string_view::npos;
+}
+
+// What the first line of a file is.
+enum class FirstLine { kRow, kNames, kColumnNumbers, kRowOfColumnNumbers };
+
+// Of 0,1,2 ... this many are no row, and these many are none if there is a
+// fraction among the other rows.
+constexpr int64_t kSurelyColumnNumbers = 8;
+constexpr int64_t kPerhapsColumnNumbers = 3;
+
 // The rows of one input, from one file or several.
 class Table {
  public:
+  using Header = DataOptions::CsvHeader;
+
+  // Labels have one integer a row, and become int64.
   Table(std::string name, std::vector<std::string> files,
-        std::vector<int64_t> shape)
+        std::vector<int64_t> shape, Header header, bool of_labels)
       : name_(std::move(name)),
         files_(std::move(files)),
-        shape_(std::move(shape)) {}
+        shape_(std::move(shape)),
+        header_(header),
+        of_labels_(of_labels),
+        has_header_(files_.size()) {}
 
   const std::string& name() const { return name_; }
   int64_t rows() const { return rows_; }
@@ -175,24 +213,19 @@ class Table {
 
   // Counts the rows, and takes the number of columns from the first one.
   Status Open(std::vector<std::string>* notes) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GoToStart());
-    std::string_view line;
-    bool found = false;
-    notes_ = notes;
-    for (;;) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextRow(&line, &found));
-      if (!found) break;
-      if (rows_++ == 0) {
-        Fields fields(line);
-        std::string_view field;
-        while (fields.Next(&field)) ++columns_;
-        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckShape());
-      }
+    for (file_ = 0; file_ < files_.size(); ++file_) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CountRows(notes));
     }
-    notes_ = nullptr;
     if (rows_ == 0) {
       return Status::Corruption(files_[0] + ": no line with numbers");
     }
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GoToStart());
+    std::string_view line;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextExpectedRow(&line));
+    Fields fields(line);
+    std::string_view field;
+    while (fields.Next(&field)) ++columns_;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckShape());
     return GoToStart();
   }
 
@@ -214,12 +247,16 @@ class Table {
     void* data = nullptr;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
         MakeBatch(files_[file_], name_, count, shape_,
-                  caffe2::TypeMeta::Make<float>(), workspace, &data));
-    auto* values = static_cast<float*>(data);
+                  of_labels_ ? caffe2::TypeMeta::Make<int64_t>()
+                             : caffe2::TypeMeta::Make<float>(),
+                  workspace, &data));
     std::string_view line;
-    for (int64_t i = 0; i < count; ++i, values += columns_) {
+    for (int64_t i = 0; i < count; ++i) {
       CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextExpectedRow(&line));
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseRow(line, values));
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+          of_labels_
+              ? ParseLabel(line, static_cast<int64_t*>(data) + i)
+              : ParseRow(line, static_cast<float*>(data) + i * columns_));
     }
     return Status::Ok();
   }
@@ -237,8 +274,63 @@ class Table {
     return Status::Ok();
   }
 
-  // A line of numbers. The first line of a file may be a header instead: one
-  // without a single number.
+  // Adds the rows of files_[file_], and finds out whether it has a header.
+  Status CountRows(std::vector<std::string>* notes) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OpenFile());
+    std::string first;
+    int64_t lines = 0, columns = 0;
+    bool has_fractions = false;
+    for (;;) {
+      std::string_view line;
+      bool found = false;
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader_.Next(&line, &found));
+      if (!found) break;
+      if (lines++ == 0) {
+        first = std::string(line);
+        if (!CountsColumns(line, &columns)) columns = 0;
+      } else if (columns > 0 && !has_fractions) {
+        has_fractions = !IsOfIntegers(line);
+      }
+    }
+    if (lines == 0) return Status::Ok();
+    FirstLine kind = FirstLine::kRow;
+    if (IsOfNames(first)) {
+      kind = FirstLine::kNames;
+    } else if (columns > 1 && lines > 1) {
+      kind = columns >= kSurelyColumnNumbers ||
+                     (has_fractions && columns >= kPerhapsColumnNumbers)
+                 ? FirstLine::kColumnNumbers
+                 : FirstLine::kRowOfColumnNumbers;
+    }
+    const bool has_header =
+        header_ == Header::kAuto
+            ? kind == FirstLine::kNames || kind == FirstLine::kColumnNumbers
+            : header_ == Header::kYes;
+    has_header_[file_] = has_header;
+    rows_ += lines - (has_header ? 1 : 0);
+    NoteFirstLine(kind, has_header, notes);
+    return Status::Ok();
+  }
+
+  void NoteFirstLine(FirstLine kind, bool has_header,
+                     std::vector<std::string>* notes) const {
+    const std::string& file = files_[file_];
+    const bool chosen = header_ != Header::kAuto;
+    if (has_header && (chosen || kind == FirstLine::kNames)) {
+      notes->push_back(file + ": its first line is a header");
+    } else if (has_header) {
+      notes->push_back(
+          file +
+          ": its first line, 0,1,2 ..., numbers the columns and "
+          "is taken for a header; --csv-header no reads it as a sample");
+    } else if (!chosen && kind == FirstLine::kRowOfColumnNumbers) {
+      notes->push_back(file +
+                       ": its first line, 0,1 ..., may number the columns and "
+                       "is taken for a sample; --csv-header yes leaves it out");
+    }
+  }
+
+  // The next line of numbers.
   Status NextRow(std::string_view* line, bool* found) {
     for (;;) {
       CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader_.Next(line, found));
@@ -248,16 +340,14 @@ class Table {
         CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OpenFile());
         continue;
       }
-      if (!first_line_) return Status::Ok();
+      const bool is_header = first_line_ && has_header_[file_];
       first_line_ = false;
-      if (!IsHeader(*line)) return Status::Ok();
-      if (notes_ != nullptr) {
-        notes_->push_back(files_[file_] + ": its first line is a header");
-      }
+      if (!is_header) return Status::Ok();
     }
   }
 
-  static bool IsHeader(std::string_view line) {
+  // Whether it has no number at all.
+  static bool IsOfNames(std::string_view line) {
     Fields fields(line);
     std::string_view field;
     float value = 0;
@@ -276,6 +366,12 @@ class Table {
   }
 
   Status CheckShape() {
+    if (of_labels_) {
+      if (columns_ == 1) return Status::Ok();
+      return Status::InvalidArgument(
+          Place(1) + std::to_string(columns_) +
+          " numbers, expected one, the sample's class");
+    }
     if (shape_.empty()) {
       shape_ = {columns_};
       return Status::Ok();
@@ -297,11 +393,24 @@ class Table {
     while (fields.Next(&field)) {
       if (count == columns_) return WrongCount(fields.column(), "more");
       const Field parsed = ParseField(field, &values[count]);
-      if (parsed != Field::kNumber)
-        return NoNumber(fields.column(), field, parsed);
+      if (parsed != Field::kNumber) {
+        return NotA(parsed == Field::kOther ? "no number" : "beyond the floats",
+                    fields.column(), field);
+      }
       ++count;
     }
     return count == columns_ ? Status::Ok() : WrongCount(line.size(), "fewer");
+  }
+
+  // An integer, written as one or not: numpy.savetxt writes 3.0e+00.
+  Status ParseLabel(std::string_view line, int64_t* label) const {
+    float value = 0;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseRow(line, &value));
+    if (value == std::floor(value) && std::fabs(value) < kLabelLimit) {
+      *label = static_cast<int64_t>(value);
+      return Status::Ok();
+    }
+    return NotA("no class, expected an integer", 1, line);
   }
 
   Status WrongCount(size_t column, const char* relation) const {
@@ -309,26 +418,27 @@ class Table {
                               std::to_string(columns_) +
                               " numbers, expected as many as in the first row");
   }
-  Status NoNumber(size_t column, std::string_view field, Field parsed) const {
+  Status NotA(const std::string& what, size_t column,
+              std::string_view field) const {
     std::string shown;
     for (const char c : field.substr(0, 40)) {
       shown += c >= 0x20 && c < 0x7f ? c : '?';
     }
-    return Status::Corruption(
-        Place(column) + "'" + shown + "' is " +
-        (parsed == Field::kOther ? "no number" : "beyond the floats"));
+    return Status::Corruption(Place(column) + "'" + shown + "' is " + what);
   }
 
   const std::string name_;
   const std::vector<std::string> files_;
   std::vector<int64_t> shape_;  // of a row
+  const Header header_;
+  const bool of_labels_;
+  std::vector<bool> has_header_;  // of each file
   int64_t columns_ = 0;
   int64_t rows_ = 0;
   int64_t bytes_ = 0;
   LineReader reader_;
   size_t file_ = 0;  // of the reader
   bool first_line_ = true;
-  std::vector<std::string>* notes_ = nullptr;
 };
 
 // "x" of "a/x.csv"
@@ -345,21 +455,36 @@ class CsvSource final : public BatchSource {
 
   Status Open(const DataOptions& options, const std::vector<std::string>& files,
               const WantedBlobs& wanted) {
-    bool named = options.input.empty();
+    std::vector<std::string> data, named;
     for (const std::string& file : files) {
       const std::string stem = StemOf(file);
-      named = named &&
-              (Contains(wanted.inputs, stem) || Contains(wanted.extras, stem));
-    }
-    if (named) {
-      for (const std::string& file : files) {
-        Add(StemOf(file), {file}, options);
+      const bool is_input = Contains(wanted.inputs, stem);
+      if (Contains(wanted.labels, stem) && !is_input) {
+        names_.push_back(stem);
+        if (Contains(wanted.extras, stem)) {
+          Add(stem, {file}, options, /*of_labels=*/true);
+        }
+        continue;
       }
-    } else {
+      data.push_back(file);
+      if (is_input) named.push_back(file);
+    }
+    if (options.input.empty() && !named.empty()) {
+      if (named.size() < data.size()) {
+        return Status::InvalidArgument(
+            path_ + ": '" + named.front() +
+            "' has the name of an input, and of the " +
+            std::to_string(data.size()) + " files of data " +
+            std::to_string(named.size()) +
+            " have one; name all or none so, or say which input all are for");
+      }
+      for (const std::string& file : named)
+        AddData(StemOf(file), {file}, options);
+    } else if (!data.empty()) {
       std::string input;
       CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
           ChooseInput(options, "CSV files", wanted, &input));
-      Add(input, files, options);
+      AddData(input, data, options);
     }
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseBlobs(wanted));
     for (const auto& shape : options.shapes) {
@@ -384,14 +509,19 @@ class CsvSource final : public BatchSource {
   }
 
  private:
-  void Add(const std::string& name, const std::vector<std::string>& files,
-           const DataOptions& options) {
-    const auto shape = options.shapes.find(name);
-    tables_.push_back(std::make_unique<Table>(name, files,
-                                              shape == options.shapes.end()
-                                                  ? std::vector<int64_t>()
-                                                  : shape->second));
+  void AddData(const std::string& name, const std::vector<std::string>& files,
+               const DataOptions& options) {
     names_.push_back(name);
+    Add(name, files, options, /*of_labels=*/false);
+  }
+
+  void Add(const std::string& name, const std::vector<std::string>& files,
+           const DataOptions& options, bool of_labels) {
+    const auto shape = options.shapes.find(name);
+    tables_.push_back(std::make_unique<Table>(
+        name, files,
+        shape == options.shapes.end() ? std::vector<int64_t>() : shape->second,
+        options.csv_header, of_labels));
   }
 
   Status ReadSamples(int64_t count, caffe2::Workspace* workspace) override {

@@ -1,5 +1,4 @@
-// A folder of images, by name: (scale * pixel - mean) / std. The one place that
-// holds stb's decoders.
+// A folder of images, by name: (scale * pixel - mean) / std.
 #include <sys/stat.h>
 
 #include <cmath>
@@ -7,34 +6,19 @@
 #include "caffe2/core/tensor.h"
 #include "serialization/minidb_reader.h"
 #include "workflow/batch_source.h"
+#include "workflow/decode_image.h"
 
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_STATIC
-#define STBI_ONLY_PNG
-#define STBI_ONLY_JPEG
-#define STBI_ONLY_BMP
-#define STBI_ONLY_PNM
-#define STBI_NO_STDIO
-#define STBI_MAX_DIMENSIONS 65536
 #define STB_IMAGE_RESIZE_IMPLEMENTATION
 #define STB_IMAGE_RESIZE_STATIC
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
-#include <stb/stb_image.h>
 #include <stb/stb_image_resize.h>
 #pragma GCC diagnostic pop
 
 namespace caffe2_quantization {
 namespace {
 
-constexpr int64_t kMaxPixels = int64_t{1} << 26;
 constexpr int64_t kMaxSide = 65536;
-
-struct Pixels {
-  int64_t height = 0;
-  int64_t width = 0;
-  std::vector<unsigned char> values;  // height, width, channels
-};
 
 class ImageSource final : public BatchSource {
  public:
@@ -117,43 +101,13 @@ class ImageSource final : public BatchSource {
     return Status::Ok();
   }
 
-  static Status Broken(const std::string& file) {
-    const char* reason = stbi_failure_reason();
-    return Status::Corruption(
-        file + ": no image that can be read" +
-        (reason == nullptr ? "" : std::string(" (") + reason + ")"));
-  }
-
   Status Load(const std::string& path, Pixels* pixels) const {
     MappedFile file;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(path));
-    if (file.size() == 0) return Status::Corruption(path + ": it is empty");
-    if (file.size() > (1u << 30)) {
-      return Status::OutOfRange(path + ": " + std::to_string(file.size()) +
-                                " bytes, expected at most 1 GiB");
-    }
-    const int size = static_cast<int>(file.size());
-    int width = 0, height = 0, channels = 0;
-    if (stbi_info_from_memory(file.data(), size, &width, &height, &channels) ==
-        0) {
-      return Broken(path);
-    }
-    if (width < 1 || height < 1 || int64_t{width} * height > kMaxPixels) {
-      return Status::OutOfRange(
-          path + ": " + std::to_string(height) + "x" + std::to_string(width) +
-          " pixels, expected at most " + std::to_string(kMaxPixels));
-    }
-    const std::unique_ptr<unsigned char, void (*)(void*)> decoded(
-        stbi_load_from_memory(file.data(), size, &width, &height, &channels,
-                              static_cast<int>(channels_)),
-        stbi_image_free);
-    if (decoded == nullptr) return Broken(path);
-    pixels->height = height;
-    pixels->width = width;
-    const auto count =
-        static_cast<size_t>(pixels->height * pixels->width * channels_);
-    pixels->values.assign(decoded.get(), decoded.get() + count);
-    return Status::Ok();
+    const Status status = DecodeImage(file.data(), file.size(),
+                                      static_cast<int>(channels_), pixels);
+    return status.ok() ? status
+                       : Status::Corruption(path + ": " + status.message());
   }
 
   Status Fit(const std::string& path, Pixels* pixels) const {

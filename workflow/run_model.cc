@@ -12,6 +12,7 @@
 #include "caffe2/core/tensor.h"
 #include "caffe2/core/workspace.h"
 #include "observers/attachment.h"
+#include "quantization/nearest_name.h"
 #include "workflow/host_error.h"
 #include "workflow/load_model.h"
 #include "workflow/load_net.h"
@@ -174,7 +175,12 @@ class Model {
         options_.predict_path + ": output '" + options_.output_blob + "'";
     const caffe2::Blob* blob = workspace_.GetBlob(options_.output_blob);
     if (blob == nullptr) {
-      return Status::InvalidArgument(subject + " does not exist");
+      std::vector<std::string> outputs;
+      for (const caffe2::OperatorDef& op : predict_.op()) {
+        outputs.insert(outputs.end(), op.output().begin(), op.output().end());
+      }
+      return Status::InvalidArgument(subject + " does not exist" +
+                                     NameHint(options_.output_blob, outputs));
     }
     const bool is_float = caffe2::BlobIsTensorType(*blob, caffe2::CPU) &&
                           blob->Get<Tensor>().IsType<float>();
@@ -261,16 +267,17 @@ Status OpenData(const RunOptions& options, WantedBlobs wanted,
                 RunReport* report, std::unique_ptr<BatchSource>* data) {
   const std::string label =
       options.label_blob.empty() ? "label" : options.label_blob;
-  wanted.extras = {label};
+  wanted.extras = wanted.labels = {label};
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       OpenBatchSource(options.data, wanted, data));
   const BatchSource& source = **data;
   if (Contains(source.blobs(), label)) {
     report->label_blob = label;
   } else if (!options.label_blob.empty()) {
-    return Status::InvalidArgument(
-        source.path() + ": there is no label blob '" + label +
-        "'; the data has: " + Joined(source.names()));
+    return Status::InvalidArgument(source.path() +
+                                   ": there is no label blob '" + label + "'" +
+                                   DidYouMean(label, source.names()) +
+                                   "; the data has: " + Joined(source.names()));
   } else {
     report->notes.push_back("no label blob in " + source.path() +
                             ": accuracy is unknown");

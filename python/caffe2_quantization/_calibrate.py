@@ -9,7 +9,8 @@ import warnings
 
 import numpy as np
 
-from caffe2_quantization import observers
+from caffe2_quantization import _names, observers
+from caffe2_quantization._arrays import blob_value
 from caffe2_quantization._library import ensure_loaded, host
 from caffe2_quantization._path_lock import locked
 from caffe2_quantization.profiles import read_profile
@@ -25,7 +26,10 @@ def calibrate(net, batches, output=None, histogram_bins=2048, checkpoint_every=1
     Args:
         net: a ``core.Net``, a NetDef, or the name of a net that CreateNet has made.
         batches: an iterable of dicts {blob: array}, or of tuples (or lists) of
-            arrays in the order of the inputs. One array is a tuple of one.
+            arrays in the order of the inputs. One array is a tuple of one. A blob
+            gets an array's own type, in the machine's byte order: float16, 32, 64,
+            int8, 16, 32, 64, uint8, 16, bool or strings; lists and Python's numbers
+            float32, int64 or bool; torch tensors their values.
         output: the profile to write: JSON if it ends in ".json". The measurement so
             far is kept in ``output`` + ".checkpoint", and ``output`` + ".lock" keeps
             other processes out. By default no file.
@@ -48,9 +52,12 @@ def calibrate(net, batches, output=None, histogram_bins=2048, checkpoint_every=1
         RuntimeError: the net fails, ``output`` cannot be written or is another
             process's, or the checkpoint is of another net or other options. The
             checkpoint stays.
-        ValueError: a batch does not fit the net, or there are fewer batches than
-            the checkpoint holds.
+        TypeError: an option that there is not.
+        ValueError: a batch does not fit the net, has an array of another type or
+            masked values, or there are fewer batches than the checkpoint holds.
     """
+    _names.check_options(calibrate, options, observers.OPTIONS + (
+        "op_types", "outputs", "path", "dump_freq"))
     ensure_loaded()
     with contextlib.ExitStack() as stack:
         if output is None:
@@ -150,7 +157,8 @@ class _Run(object):
 
     def feed(self, batch):
         """Feeds a batch; returns how many samples it holds."""
-        arrays = self._named(batch)
+        arrays = {name: blob_value(array, "batch %d: blob '%s'" % (self._done, name))
+                  for name, array in self._named(batch).items()}
         for name, array in arrays.items():
             self._workspace.FeedBlob(name, array)
         shapes = [np.shape(array) for array in arrays.values()]

@@ -7,6 +7,8 @@ import sys
 import threading
 from typing import List, Optional, Union
 
+import numpy as np
+
 LIBRARY_NAME = "libcaffe2_quantization.so"
 PATH_VARIABLE = "CAFFE2_QUANTIZATION_PLUGIN"
 
@@ -136,16 +138,25 @@ def host():
         The modules ``caffe2.python.core`` and ``caffe2.python.workspace``.
 
     Raises:
-        LoadError: Caffe2 cannot be imported.
+        LoadError: Caffe2 cannot be imported, or not be used with the numpy that
+            is installed.
     """
+    # Built for numpy 1, Caffe2 can be imported beside numpy 2 and ends the process
+    # with its first array.
+    if int(np.__version__.split(".")[0]) >= 2:
+        raise LoadError("numpy %s is installed, and caffe2.python of the wheels works "
+                        "with numpy 1 alone: install numpy<1.23" % np.__version__)
     try:
         from caffe2.python import core, workspace
-    # Caffe2 leaves the process when its binary part cannot be imported.
-    except (ImportError, SystemExit) as error:
+    # Caffe2 leaves the process when its binary part cannot be imported, and protobuf
+    # from 4 on raises a TypeError at its messages.
+    except (Exception, SystemExit) as error:
         raise LoadError(
-            "caffe2.python cannot be imported by Python %d.%d (%s): install "
-            "torch==1.10.2, numpy<1.23, protobuf<3.21, future and six for Python "
-            "3.6 to 3.9" % (sys.version_info[0], sys.version_info[1], error)) from error
+            "caffe2.python cannot be imported by Python %d.%d with numpy %s and protobuf "
+            "%s (%s): install torch==1.10.2, numpy<1.23, protobuf<3.21, future and six for "
+            "Python 3.6 to 3.9"
+            % (sys.version_info[0], sys.version_info[1], np.__version__,
+               _protobuf_version(), str(error).split("\n")[0])) from error
     return core, workspace
 
 
@@ -159,6 +170,14 @@ def ensure_loaded() -> None:
         _registered = True
     else:
         load()
+
+
+def _protobuf_version():
+    try:
+        from google import protobuf
+        return protobuf.__version__
+    except Exception:  # whatever is wrong with it
+        return "unknown"
 
 
 def _find() -> str:

@@ -12,6 +12,7 @@ import collections
 import numpy as np
 
 from caffe2_quantization import _operators
+from caffe2_quantization._arrays import as_array, floats
 from caffe2_quantization._library import ensure_loaded, host
 
 ByteWeights = collections.namedtuple("ByteWeights", ["bytes", "min", "max"])
@@ -32,7 +33,7 @@ def quantize(array, axis=None, formula="affine", min=None, max=None,
     Rounding is half to even; values outside the range saturate.
 
     Args:
-        array: the weights; what is not float32 is converted to it.
+        array: the weights; real numbers of another type become float32.
         axis: quantize each channel of this axis by a range of its own.
         formula: "affine" or "centered".
         min: the range's lower limit, with axis one a channel. Both limits or
@@ -45,9 +46,11 @@ def quantize(array, axis=None, formula="affine", min=None, max=None,
         ByteWeights: all that ``dequantize`` wants.
 
     Raises:
+        TypeError: ``array`` is not of real numbers.
+        ValueError: it has masked values.
         RuntimeError: an argument is wrong, or a value is NaN or infinite.
     """
-    array = np.asarray(array, dtype=np.float32, order="C")
+    array = floats(array, "array")
     op = _operators.make(
         "ByteWeightQuant", ["X"], ["bytes", "min", "max"],
         _arguments(axis, min, max, formula, quant_min, quant_max))
@@ -81,7 +84,7 @@ def dequantize(data, min, max, shape=None, axis=None, formula="affine",
     """
     if isinstance(data, (bytes, bytearray)):
         data = np.frombuffer(data, dtype=np.uint8)
-    data = np.asarray(data, order="C")
+    data = np.asarray(as_array(data, "data"), order="C")
     if data.dtype != np.uint8:
         # A cast would wrap or cut without a word.
         raise TypeError("data is an array of %s, expected uint8 or bytes" % data.dtype)

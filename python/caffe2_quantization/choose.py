@@ -15,7 +15,7 @@ A method chooses the range to represent; values outside are clipped to its ends:
 
 These are the plugin's operators ChooseQuantizationParams and
 ChooseStaticQuantizationParams, run in a workspace of their own. Errors are
-RuntimeErrors with the operator's message.
+RuntimeErrors with the operator's message; an option that there is not is a TypeError.
 """
 
 import collections
@@ -23,10 +23,16 @@ import json
 
 import numpy as np
 
-from caffe2_quantization import _operators
+from caffe2_quantization import _names, _operators
+from caffe2_quantization._arrays import as_array, floats
 from caffe2_quantization._library import host
 
 __all__ = ["Choice", "from_array", "from_counts", "from_range"]
+
+_OPTIONS = ("precision", "is_signed", "preserve_sparsity", "force_scale_power_of_two",
+            "reduced_range", "percentile", "flags")
+_ONE_SCALE = ("it chooses one scale for all values; for one a channel call it for each: "
+              "[from_array(each) for each in numpy.moveaxis(values, axis, 0)]")
 
 Choice = collections.namedtuple("Choice", [
     "scale", "zero_point", "min", "max", "clipped_share", "objective", "warning"])
@@ -47,7 +53,7 @@ def from_array(values, method="MIN_MAX", **options):
     """Chooses for the values of an array.
 
     Args:
-        values: finite numbers, of any shape; taken as float32.
+        values: finite real numbers, of any shape and type; taken as float32.
         method: see above.
         **options: what the codes are and which scales there are.
 
@@ -63,8 +69,8 @@ def from_array(values, method="MIN_MAX", **options):
     Returns:
         Choice: scale, zero point, and what they cost.
     """
-    return _choose("ChooseQuantizationParams",
-                   np.ascontiguousarray(values, dtype=np.float32), method, options)
+    _names.check_options(from_array, options, _OPTIONS, {"axis": _ONE_SCALE})
+    return _choose("ChooseQuantizationParams", floats(values, "values"), method, options)
 
 
 def from_counts(counts, min, max, method="MIN_MAX", **options):
@@ -77,7 +83,8 @@ def from_counts(counts, min, max, method="MIN_MAX", **options):
         method: as of ``from_array``.
         **options: as of ``from_array``.
     """
-    array = np.asarray(counts)
+    _names.check_options(from_counts, options, _OPTIONS)
+    array = as_array(counts, "counts")
     if array.size == 0:
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
@@ -90,6 +97,7 @@ def from_counts(counts, min, max, method="MIN_MAX", **options):
 
 def from_range(min, max, **options):
     """Chooses for all values between two limits; the others are as above."""
+    _names.check_options(from_range, options, ("method",) + _OPTIONS)
     return from_counts([1], min, max, **options)
 
 

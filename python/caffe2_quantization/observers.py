@@ -20,7 +20,7 @@ import itertools
 import json
 import os
 
-from caffe2_quantization import _operators
+from caffe2_quantization import _names, _operators
 from caffe2_quantization._callbacks import add_callback, remove_callback
 from caffe2_quantization._library import host
 from caffe2_quantization._text_files import (ColumnMaxLine, HistogramLine, MinMaxLine,
@@ -33,6 +33,11 @@ __all__ = [
     "observing", "read_column_max", "read_histograms", "read_minmax", "remove_callback",
     "reset", "resume", "stop", "stop_attaching_to_later_nets",
 ]
+
+# What ``attach`` calls further options of the measurement.
+OPTIONS = ("observer", "format", "delimiter", "op_names", "histogram_bins",
+           "column_max_blobs", "column_max_bins", "every", "run_limit")
+
 
 def attach(net, path=None, dump_freq=None, op_types=None, outputs=None,
            resume_from=None, **options):
@@ -63,8 +68,12 @@ def attach(net, path=None, dump_freq=None, op_types=None, outputs=None,
             run_limit: record no more than so many runs.
 
             ``op_types``, ``op_names`` and ``outputs`` take the patterns of a shell:
-            "*", "?" and "[a-z]".
+            "*", "?" and "[a-z]". One that fits nothing in the net is an error.
+
+    Raises:
+        TypeError: an option that there is not.
     """
+    _names.check_options(attach, options, OPTIONS)
     _run("Attach", net, path=_path(path), resume_from=_path(resume_from),
          dump_freq=dump_freq, **_options(op_types, outputs, **options))
 
@@ -84,8 +93,9 @@ def attach_to_later_nets(folder=None, dump_freq=None, op_types=None, outputs=Non
         outputs: as of ``attach``.
         path: in place of ``folder``: the file that every net is dumped to.
         unique_paths: True adds a number of its own to each net's ``path``.
-        **options: as of ``attach``.
+        **options: as of ``attach``; a pattern may fit nothing in a net.
     """
+    _names.check_options(attach_to_later_nets, options, OPTIONS)
     _run("AttachToLaterNets", folder=_path(folder), path=_path(path),
          dump_freq=dump_freq,
          unique_paths=None if unique_paths is None else int(unique_paths),
@@ -223,6 +233,7 @@ def observing(net, path=None, dump_freq=None, op_types=None, outputs=None, **opt
         RuntimeError: the net cannot be observed, or ``path`` cannot be written;
             the observer then stays attached, with all that it measured.
     """
+    _names.check_options(observing, options, OPTIONS + ("resume_from",))
     observation = Observation(net, options.get("observer"))
     attach(net, path, dump_freq, op_types, outputs, **options)
     try:
@@ -273,30 +284,19 @@ def _net_name(net):
                     % type(net).__name__)
 
 
-def _options(op_types, outputs, observer=None, format=None, delimiter=None,
-             op_names=None, histogram_bins=None, column_max_blobs=None,
-             column_max_bins=None, every=None, run_limit=None):
+def _options(op_types, outputs, **options):
     """Returns what ``attach`` calls options as arguments of the operators."""
-    return {
-        "observer": observer,
-        "format": format,
-        "delimiter": delimiter,
-        "op_types": _names(op_types),
-        "op_names": _names(op_names),
-        "output_names": _names(outputs),
-        "histogram_bins": histogram_bins,
-        "column_max_blobs": _names(column_max_blobs),
-        "column_max_bins": column_max_bins,
-        "every": every,
-        "run_limit": run_limit,
-    }
+    arguments = dict(options, op_types=op_types, output_names=outputs)
+    for name in ("op_types", "op_names", "output_names", "column_max_blobs"):
+        arguments[name] = _list(arguments.get(name))
+    return arguments
 
 
 def _path(path):
     return None if path is None else os.fspath(path)
 
 
-def _names(names):
+def _list(names):
     # A string is a sequence too, of names with one letter.
     if isinstance(names, str):
         return [names]

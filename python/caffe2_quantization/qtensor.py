@@ -24,6 +24,7 @@ import struct
 import numpy as np
 
 from caffe2_quantization import _operators
+from caffe2_quantization._arrays import as_array, floats
 from caffe2_quantization._library import ensure_loaded, host
 
 MAX_PRECISION = 64  # of a QTensor; from_numpy goes to 16
@@ -220,7 +221,7 @@ def from_numpy(array, precision=8, signed=True, scale=None, bias=None, axis=None
     saturates. The user's workspace is not touched.
 
     Args:
-        array: finite values; what is not float32 is converted to it.
+        array: finite values; real numbers of another type become float32.
         precision: bits of magnitude, 1 to 16.
         signed: whether there is a plane of signs; without, x >= 0.
         scale: a number above 0, with axis one a channel; rounded to float. By
@@ -235,9 +236,11 @@ def from_numpy(array, precision=8, signed=True, scale=None, bias=None, axis=None
         A QTensor.
 
     Raises:
+        TypeError: ``array`` is not of real numbers.
+        ValueError: it has masked values.
         RuntimeError: an argument is wrong, or a value is NaN or infinite.
     """
-    array = np.asarray(array, dtype=np.float32, order="C")
+    array = floats(array, "array")
     arguments = {"precision": int(precision), "signed": int(bool(signed)), "axis": axis}
     for name, plural, value in (("scale", "scales", scale), ("bias", "biases", bias)):
         if value is None:
@@ -276,7 +279,7 @@ def from_integers(integers, precision=None, signed=None, scale=1.0, bias=0.0, ax
         TypeError: the array is of another type.
         ValueError: an integer does not fit, or an argument is wrong.
     """
-    integers = np.asarray(integers)
+    integers = as_array(integers, "integers")
     if integers.dtype.kind not in "iub" and integers.size:
         raise TypeError("integers is an array of %s, expected an integer type"
                         % integers.dtype)

@@ -400,7 +400,7 @@ TEST_F(Recording, PatternsChooseOperators) {
     EXPECT_TRUE(DetachOutputMinMaxObserver(net).ok());
     return indexes;
   };
-  RecordingOptions outputs, names, types, none;
+  RecordingOptions outputs, names, types;
   outputs.outputs = {"conv?_*"};
   EXPECT_EQ(chosen(outputs), (std::set<int>{0, 1}));
   outputs.outputs = {"[a-e]*1_y", "fc_y"};
@@ -409,8 +409,6 @@ TEST_F(Recording, PatternsChooseOperators) {
   EXPECT_EQ(chosen(names), (std::set<int>{1}));
   types.op_types = {"S*ed"};
   EXPECT_EQ(chosen(types), (std::set<int>{0, 1, 2}));
-  none.op_types = {"scripted"};
-  EXPECT_EQ(chosen(none), (std::set<int>{}));
 }
 
 TEST_F(Recording, OptionsOutOfRangeAreRefused) {

@@ -131,9 +131,17 @@ TEST_F(ObserverControlOpTest, LaterNets) {
 
 TEST_F(ObserverControlOpTest, OneNameMayStandAlone) {
   Run("Attach",
-      [](OpBuilder& b) { b.String("net", "n").String("op_types", "Relu"); });
-  EXPECT_TRUE(Info()["operators"].empty());
+      [](OpBuilder& b) { b.String("net", "n").String("op_types", "Neg*"); });
+  EXPECT_FALSE(Info()["operators"].empty());
   RunOn("Detach");
+  EXPECT_NE(ErrorOf([&] {
+              Run("Attach", [](OpBuilder& b) {
+                b.String("net", "n").String("op_types", "Negatve");
+              });
+            })
+                .find("OutputMinMaxObserverAttach: op_types: net 'n' has no "
+                      "operator of type 'Negatve' (did you mean 'Negative'?)"),
+            std::string::npos);
   EXPECT_NE(ErrorOf([&] {
               Run("Attach", [](OpBuilder& b) {
                 b.String("net", "n").Ints("op_types", {1});

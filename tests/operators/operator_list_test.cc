@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "caffe2/core/operator.h"
+#include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -21,6 +22,57 @@ TEST(OperatorList, EachHasACreatorAndASchema) {
     EXPECT_TRUE(caffe2::CPUOperatorRegistry()->Has(name)) << name;
     EXPECT_NE(caffe2::OpSchemaRegistry::Schema(name), nullptr) << name;
   }
+}
+
+// A definition with as many inputs and outputs as the schema asks for.
+caffe2::OperatorDef DefinitionOf(const std::string& type) {
+  const auto* schema = caffe2::OpSchemaRegistry::Schema(type);
+  caffe2::OperatorDef definition;
+  OpBuilder builder(&definition, type, {}, {});
+  for (int i = 0; i < schema->min_input(); ++i) {
+    definition.add_input("in" + std::to_string(i));
+  }
+  for (int i = 0; i < schema->min_output(); ++i) {
+    definition.add_output("out" + std::to_string(i));
+  }
+  return definition;
+}
+
+TEST(OperatorList, EachRefusesAnArgumentThatItDoesNotRead) {
+  for (const std::string name : kOperators) {
+    if (name == "ByteWeightDequant") continue;  // takes what the host's takes
+    caffe2::Workspace workspace;
+    caffe2::OperatorDef definition = DefinitionOf(name);
+    for (const auto& input : definition.input()) workspace.CreateBlob(input);
+    *definition.add_arg() = caffe2::MakeArgument("nonsense", 7);
+    EXPECT_NE(ErrorOf([&] {
+                caffe2::CreateOperator(definition, &workspace);
+              }).find(name + ": it has no argument 'nonsense'; there are"),
+              std::string::npos)
+        << name;
+  }
+}
+
+TEST(OperatorList, ARefusedArgumentNamesTheNearestOne) {
+  caffe2::Workspace workspace;
+  workspace.CreateBlob("in0");
+  caffe2::OperatorDef definition = DefinitionOf("ChooseQuantizationParams");
+  *definition.add_arg() = caffe2::MakeArgument("precison", 4);
+  EXPECT_NE(ErrorOf([&] { caffe2::CreateOperator(definition, &workspace); })
+                .find("ChooseQuantizationParams: it has no argument 'precison' "
+                      "(did you mean 'precision'?); there are: method, "),
+            std::string::npos);
+}
+
+TEST(OperatorList, AnEngineTakesArgumentsThatItDoesNotKnow) {
+  caffe2::Workspace workspace;
+  FeedFloats(&workspace, "in0", {1, 2});
+  caffe2::OperatorDef definition = DefinitionOf("Quantize");
+  definition.set_engine("ONEDNN");
+  *definition.add_arg() = caffe2::MakeArgument("nonsense", 7);
+  EXPECT_EQ(
+      ErrorOf([&] { caffe2::CreateOperator(definition, &workspace)->Run(); }),
+      "");
 }
 
 const char* const kOnednnOperators[] = {

@@ -188,6 +188,52 @@ def test_batches_that_do_not_fit(batches, message, output):
     assert glob.glob(output + "*") == []
 
 
+@pytest.mark.parametrize("form", ["big-endian", "lists", "torch"])
+def test_values_count_and_not_their_bytes(form, output):
+    torch = pytest.importorskip("torch")
+    change = {"big-endian": lambda array: array.astype(">f4"),
+              "lists": lambda array: array.tolist(),
+              "torch": torch.from_numpy}[form]
+    batches = make_batches(5)
+    expected = caffe2_quantization.calibrate(make_net("a"), batches)
+    workspace.ResetWorkspace()
+    changed = [{name: change(array) for name, array in batch.items()} for batch in batches]
+    profile = caffe2_quantization.calibrate(make_net("a"), changed)
+    assert profile["operators"] == expected["operators"]
+    assert profile["samples"] == expected["samples"]
+
+
+def test_an_array_that_no_blob_can_hold_is_named(output):
+    batches = make_batches(3)
+    batches[2]["data"] = batches[2]["data"].astype(complex)
+    with pytest.raises(ValueError, match="batch 2: blob 'data' is of dtype complex128"):
+        caffe2_quantization.calibrate(make_net(), batches, output, checkpoint_every=1)
+    assert profiles.read_profile(output + ".checkpoint")["runs"] == 2
+    batches[0]["data"] = np.ma.masked_array(np.ones((2, 8), np.float32), mask=True)
+    with pytest.raises(ValueError, match="batch 0: blob 'data' has 16 masked values of 16"):
+        caffe2_quantization.calibrate(make_net(), batches)
+
+
+@pytest.mark.parametrize("options, error, message", [
+    ({"op_type": ["Relu"]}, TypeError,
+     r"calibrate\(\) has no option 'op_type' \(did you mean 'op_types'\?\)"),
+    ({"nonsense": 1}, TypeError, "has no option 'nonsense'; there are: net, batches, output"),
+    ({"op_types": ["Konv", "FC"]}, RuntimeError,
+     "op_types: net 'net' has no operator of type 'Konv'; there are: FC, Relu, Softmax"),
+    ({"op_types": "Rleu"}, RuntimeError, r"'Rleu' \(did you mean 'Relu'\?\)"),
+    ({"outputs": ["nosuch"]}, RuntimeError,
+     "outputs: net 'net' has no output 'nosuch'; there are: fc, relu, softmax"),
+    ({"op_names": ["nosuch"]}, RuntimeError, "no operator called 'nosuch'; there are none"),
+    ({"op_types": ["FC"], "outputs": ["relu"]}, RuntimeError,
+     "no operator of net 'net' fits all of op_types, op_names and outputs"),
+])
+def test_options_and_names_that_nobody_knows(options, error, message, output):
+    with pytest.raises(error, match=message):
+        caffe2_quantization.calibrate(make_net(), make_batches(2), output, **options)
+    assert glob.glob(output + "*") == []
+    assert observers.info() == []
+
+
 def test_a_net_that_fails_leaves_the_last_checkpoint(output):
     batches = make_batches(7) + [{"data": np.zeros([2, 3], np.float32)}]
     with pytest.raises(RuntimeError):

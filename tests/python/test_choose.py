@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caffe2.python import workspace
+from caffe2.python import core, workspace
 from caffe2_quantization import choose
 
 METHODS = ["MIN_MAX", "L2", "L2_APPROX", "L1", "KL", "P99", "MSE"]
@@ -69,3 +69,36 @@ def test_errors_name_what_is_wrong():
         choose.from_counts([0.5], 0, 1)
     with pytest.raises(ValueError, match="a count is 18446744073709551615"):
         choose.from_counts(np.array([2 ** 64 - 1], np.uint64), 0, 1)
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: choose.from_array([1, 2], bits=4),
+     r"from_array\(\) has no option 'bits'; there are: values, method, precision, is_signed"),
+    (lambda: choose.from_array([1, 2], precison=4),
+     r"from_array\(\) has no option 'precison' \(did you mean 'precision'\?\); there are"),
+    (lambda: choose.from_array([1, 2], symmetric=True), "has no option 'symmetric'"),
+    (lambda: choose.from_array([1, 2], nonsense=None), "has no option 'nonsense'"),
+    (lambda: choose.from_array([[1, 2]], axis=0),
+     r"'axis'; it chooses one scale for all values; .*for each in numpy.moveaxis"),
+    (lambda: choose.from_counts([1, 2], 0, 1, metod="L2"),
+     r"from_counts\(\) has no option 'metod' \(did you mean 'method'\?\)"),
+    (lambda: choose.from_range(0, 1, percentil=0.9),
+     r"from_range\(\) has no option 'percentil' \(did you mean 'percentile'\?\)"),
+])
+def test_options_that_there_are_not(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_what_the_error_for_axis_says_to_do():
+    values = np.array([[-1, 1], [-100, 100]], np.float32)
+    scales = [choose.from_array(each).scale for each in np.moveaxis(values, 0, 0)]
+    assert scales == [np.float32(2 / 255), np.float32(200 / 255)]
+
+
+def test_an_operator_refuses_an_argument_that_nobody_reads():
+    op = core.CreateOperator("ChooseQuantizationParams", ["x"], ["s", "z"], bits=4)
+    workspace.FeedBlob("x", np.ones(2, np.float32))
+    with pytest.raises(RuntimeError, match="ChooseQuantizationParams: it has no argument "
+                                           "'bits'; there are: method, precision"):
+        workspace.RunOperatorOnce(op)

@@ -236,14 +236,27 @@ print(caffe2_quantization.load(sys.argv[1]).isa)
     assert out.strip() == "scalar"
 
 
-def test_missing_caffe2_is_refused(run_python, plugin_path, tmp_path):
-    broken = tmp_path / "caffe2" / "python"
-    broken.mkdir(parents=True)
+# What protobuf 4 and later say of Caffe2's messages.
+DESCRIPTORS = "Descriptors cannot be created directly.\nIf this call came from a _pb2.py"
+
+
+@pytest.mark.parametrize("error", [
+    ImportError("not this Python"),
+    TypeError(DESCRIPTORS),
+    AttributeError("module 'numpy' has no attribute 'bool'"),
+    SystemExit(1),
+])
+def test_whatever_stops_the_import_of_caffe2_is_a_load_error(run_python, plugin_path,
+                                                             tmp_path, error):
+    package = tmp_path / "caffe2" / "python"
+    package.mkdir(parents=True)
     (tmp_path / "caffe2" / "__init__.py").write_text("")
-    (broken / "__init__.py").write_text("raise ImportError('not this Python')\n")
+    (package / "__init__.py").write_text("raise %r\n" % error)
     out = run_python("""
 import sys
 sys.path.insert(0, "")
+import google.protobuf
+google.protobuf.__version__ = "5.29.5"
 import caffe2_quantization
 try:
     caffe2_quantization.load(sys.argv[1])
@@ -251,5 +264,34 @@ except caffe2_quantization.LoadError as error:
     print(error)
 """, plugin_path).stdout
     assert out.startswith("caffe2.python cannot be imported by Python")
-    assert "not this Python" in out
-    assert "torch==1.10.2" in out
+    assert "and protobuf 5.29.5 (%s)" % str(error).split("\n")[0] in out
+    assert "torch==1.10.2, numpy<1.23, protobuf<3.21" in out
+    assert len(out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("version, refused", [
+    ("1.19.5", False), ("1.24.4", False), ("2.0.2", True), ("2.1.0rc1", True),
+    ("10.0.0", True)])
+def test_numpy_2_is_refused_before_caffe2_is_touched(run_python, plugin_path, version,
+                                                     refused):
+    out = run_python("""
+import sys
+import numpy
+numpy.__version__ = sys.argv[2]
+import caffe2_quantization
+try:
+    caffe2_quantization.load(sys.argv[1])
+    print("loaded")
+except caffe2_quantization.LoadError as error:
+    assert "caffe2" not in sys.modules
+    try:
+        caffe2_quantization.choose.from_array([1, 2])
+    except caffe2_quantization.LoadError as again:
+        assert str(again) == str(error)
+    print(error)
+""", plugin_path, version).stdout
+    if refused:
+        assert out.startswith("numpy %s is installed" % version)
+        assert "install numpy<1.23" in out
+    else:
+        assert out == "loaded\n"

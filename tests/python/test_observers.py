@@ -356,7 +356,6 @@ def test_info_leaves_no_blob_behind():
     ({"op_types": "Relu"}, ["net/relu"]),
     ({"outputs": ["net/second"]}, ["net/first", "net/second"]),
     ({"op_types": ["Split", "Relu"], "outputs": ["net/relu", "net/half"]}, ["net/relu"]),
-    ({"op_types": ["None such"]}, []),
 ])
 def test_chosen_operators(options, observed):
     net = every_type_net("net")
@@ -654,3 +653,23 @@ def test_a_net_def_can_drive_the_observers_itself(tmp_path):
     workspace.RunOperatorOnce(core.CreateOperator(
         "OutputMinMaxObserverDetach", [], [], net="net"))
     assert observers.read_minmax(path)[0][4:] == (7, 7)
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda net: observers.attach(net, histogram_bin=8),
+     r"attach\(\) has no option 'histogram_bin' \(did you mean 'histogram_bins'\?\)"),
+    (lambda net: observers.attach_to_later_nets(op_name=["x"]),
+     r"attach_to_later_nets\(\) has no option 'op_name' \(did you mean 'op_names'\?\)"),
+    (lambda net: observers.observing(net, evry=2).__enter__(),
+     r"observing\(\) has no option 'evry' \(did you mean 'every'\?\)"),
+])
+def test_options_that_there_are_not(call, message):
+    with pytest.raises(TypeError, match=message):
+        call("net")
+
+
+def test_types_that_no_later_net_can_have_are_refused():
+    with pytest.raises(RuntimeError, match=r"Caffe2 has no operator of type 'Konv' \(did you "
+                                           r"mean 'Conv'\?\)"):
+        observers.attach_to_later_nets(op_types=["Konv"])
+    observers.attach_to_later_nets(op_types=["Conv*"], outputs=["of no net yet"])

@@ -47,7 +47,8 @@ class Caffe2QuantizeTest : public testing::Test {
     if (folder_.empty()) return;
     for (const char* name :
          {"out", "err", "o.minmax", "o.json", "cut.pb", "net.pbtxt", "a.json",
-          "b.json", "c.json", "o.profile", "p.json", "p.profile", "d.csv"}) {
+          "b.json", "c.json", "o.profile", "p.json", "p.profile", "d.csv",
+          "data.csv", "label.csv"}) {
       unlink(Path(name).c_str());
     }
     rmdir(folder_.c_str());
@@ -275,6 +276,54 @@ TEST_F(Caffe2QuantizeTest, CalibratesToAProfile) {
   const auto shard = nlohmann::json::parse(out_);
   EXPECT_EQ(shard["samples"], 50);
   EXPECT_EQ(shard["observed"]["operators"].size(), 3u);
+}
+
+TEST_F(Caffe2QuantizeTest, NamesThatTheNetDoesNotHaveAreRefused) {
+  const std::string calibrate =
+      "calibrate" + Predict() + Init() + Data() + " -o " + Path("p.profile");
+  EXPECT_EQ(Run(calibrate + " --quiet --op-type Konv --op-type Relu"), 1);
+  ExpectOneLineOfError(
+      "op_types: net 'digits' has no operator of type 'Konv' (did you mean "
+      "'Conv'?); there are: Conv, FC, MaxPool, Relu, Softmax");
+  EXPECT_EQ(Run(calibrate + " --quiet --output nosuch"), 1);
+  ExpectOneLineOfError("outputs: net 'digits' has no output 'nosuch'");
+  EXPECT_EQ(Run(calibrate + " --quiet --op-name nosuch"), 1);
+  ExpectOneLineOfError("op_names: net 'digits' has no operator called");
+  EXPECT_EQ(Run(calibrate + " --quiet --column-max relu33"), 1);
+  ExpectOneLineOfError("no output 'relu33' (did you mean 'relu3'?)");
+  EXPECT_NE(access(Path("p.profile").c_str(), F_OK), 0);
+
+  const std::string run = "run" + Predict() + Init() + Data() + " --quiet ";
+  EXPECT_EQ(Run(run + "--output softmx"), 1);
+  ExpectOneLineOfError("'softmx' does not exist (did you mean 'softmax'?)");
+  EXPECT_EQ(Run(run + "--label lable"), 1);
+  ExpectOneLineOfError("no label blob 'lable' (did you mean 'label'?)");
+}
+
+TEST_F(Caffe2QuantizeTest, LabelsInACsvFile) {
+  // Ten times the same image, and every class once: one of them is right.
+  std::string row;
+  for (int i = 0; i < 64; ++i) row += i > 0 ? ",0.5" : "0.25";
+  {
+    std::ofstream data(Path("data.csv")), label(Path("label.csv"));
+    label << "class\n";
+    for (int i = 0; i < 10; ++i) {
+      data << row << '\n';
+      label << i << '\n';
+    }
+  }
+  const std::string arguments = Predict() + Init() + " --data " + folder_ +
+                                " --shape data=1,8,8 --json - ";
+  ASSERT_EQ(Run("run" + arguments), 0) << err_;
+  auto json = nlohmann::json::parse(out_);
+  EXPECT_EQ(json["label"], "label");
+  EXPECT_EQ(json["images"], 10);
+  EXPECT_EQ(json["models"][0]["correct"], 1);
+  ASSERT_EQ(Run("calibrate" + arguments + "-o " + Path("p.profile")), 0)
+      << err_;
+  EXPECT_EQ(err_, "note: data blob 'label' is no input of the net: ignored\n");
+  json = nlohmann::json::parse(out_);
+  EXPECT_EQ(json["samples"], 10);
 }
 
 TEST_F(Caffe2QuantizeTest, CalibratesOnePathOnceAtATime) {

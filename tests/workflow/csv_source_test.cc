@@ -69,6 +69,128 @@ TEST_F(CsvSourceTest, SkipsAHeader) {
   EXPECT_THAT(ReadAll<float>(source_.get(), "x", 1), ElementsAre(1, 2));
 }
 
+TEST_F(CsvSourceTest, AFirstLineOfColumnNumbers) {
+  const auto note = [&] {
+    return source_->notes().empty() ? "" : source_->notes()[0];
+  };
+  // With fractions among the rows, or of eight columns, it is a header.
+  Open("0,1,2,3\n1,2,3,4\n0.5,6,7,8\n");
+  EXPECT_EQ(source_->samples(), 2);
+  EXPECT_THAT(note(), HasSubstr("d.csv: its first line, 0,1,2 ..., numbers the "
+                                "columns and is taken for a header; "
+                                "--csv-header no"));
+  EXPECT_THAT(ReadAll<float>(source_.get(), "x", 1),
+              ElementsAre(1, 2, 3, 4, 0.5f, 6, 7, 8));
+  ExpectSkipping<float>(source_.get(), "x", 4);
+  Open("0,1,2,3,4,5,6,7\n9,9,9,9,9,9,9,9\n");
+  EXPECT_EQ(source_->samples(), 1);
+  // Else it is a row that may be one.
+  for (const char* text :
+       {"0,1,2,3\n1,2,3,4\n", "0,1\n0.5,2\n", " 0 ,1\r\n5,6\r\n"}) {
+    Open(text);
+    EXPECT_EQ(source_->samples(), 2) << text;
+    EXPECT_THAT(note(), HasSubstr("is taken for a sample; --csv-header yes"));
+  }
+  for (const char* text :
+       {"0,1,2\n", "0,1,3\n.5,1,2\n", "0.0,1,2\n.5,1,2\n", "1,2,3\n.5,1,2\n",
+        "0\n1\n0.5\n", "00,1,2\n.5,1,2\n"}) {
+    Open(text);
+    EXPECT_EQ(source_->notes().size(), 0u) << text;
+  }
+}
+
+TEST_F(CsvSourceTest, TheHeaderThatIsGiven) {
+  options_.csv_header = DataOptions::CsvHeader::kYes;
+  Open("3,4\n1,2\n");
+  EXPECT_THAT(source_->notes(), ElementsAre(EndsWith("is a header")));
+  EXPECT_THAT(ReadAll<float>(source_.get(), "x", 1), ElementsAre(1, 2));
+  EXPECT_THAT(ErrorOf("3,4\n"), HasSubstr("no line with numbers"));
+  options_.csv_header = DataOptions::CsvHeader::kNo;
+  Open("0,1,2\n.5,1,2\n");
+  EXPECT_THAT(source_->notes(), IsEmpty());
+  EXPECT_EQ(source_->samples(), 2);
+  EXPECT_THAT(ErrorOf("a,b\n1,2\n"), EndsWith("d.csv:1:1: 'a' is no number"));
+}
+
+TEST_F(CsvSourceTest, LabelsAreIntegersOfTheirOwn) {
+  folder_.Write("data.csv", "1,2\n3,4\n5,6\n");
+  folder_.Write("label.csv", "class\n7\n 2.000e+00\n-1\n");
+  options_.path = folder_.Path("");
+  WantedBlobs wanted;
+  wanted.inputs = wanted.free_inputs = {"data"};
+  wanted.extras = {"label"};
+  ASSERT_TRUE(OpenBatchSource(options_, wanted, &source_).ok());
+  EXPECT_THAT(source_->blobs(), ElementsAre("label", "data"));
+  EXPECT_EQ(source_->samples(), 3);
+  EXPECT_THAT(ReadAll<int64_t>(source_.get(), "label", 2),
+              ElementsAre(7, 2, -1));
+  ExpectSkipping<int64_t>(source_.get(), "label", 1);
+  // Beside files of one input that are not named after it, too.
+  folder_.Write("a.csv", "1,2\n3,4\n");
+  folder_.Write("b.csv", "5,6\n");
+  unlink(folder_.Path("data.csv").c_str());
+  ASSERT_TRUE(OpenBatchSource(options_, wanted, &source_).ok());
+  EXPECT_THAT(ReadAll<float>(source_.get(), "data", 2),
+              ElementsAre(1, 2, 3, 4, 5, 6));
+  // Not taken, they are not data either.
+  wanted.extras = {};
+  folder_.Write("label.csv", "not even numbers");
+  ASSERT_TRUE(OpenBatchSource(options_, wanted, &source_).ok());
+  EXPECT_THAT(source_->blobs(), ElementsAre("data"));
+  EXPECT_EQ(source_->samples(), 3);
+  EXPECT_THAT(source_->notes(), ElementsAre("data blob 'label' is no input of "
+                                            "the net: ignored"));
+  // An input of that name takes them as any data.
+  wanted.inputs = wanted.free_inputs = {"label"};
+  folder_.Write("label.csv", "0.5\n1\n");
+  unlink(folder_.Path("a.csv").c_str());
+  unlink(folder_.Path("b.csv").c_str());
+  ASSERT_TRUE(OpenBatchSource(options_, wanted, &source_).ok());
+  EXPECT_THAT(ReadAll<float>(source_.get(), "label", 2), ElementsAre(0.5f, 1));
+}
+
+TEST_F(CsvSourceTest, LabelsThatAreNone) {
+  folder_.Write("x.csv", "1\n2\n");
+  options_.path = folder_.Path("");
+  WantedBlobs wanted;
+  wanted.inputs = wanted.free_inputs = {"x"};
+  wanted.extras = wanted.labels = {"truth"};
+  const auto error = [&](const std::string& text) {
+    folder_.Write("truth.csv", text);
+    Status status = OpenBatchSource(options_, wanted, &source_);
+    std::vector<int64_t> labels;
+    if (status.ok()) status = ReadRest(source_.get(), "truth", 1, &labels);
+    EXPECT_FALSE(status.ok()) << text;
+    return status.message();
+  };
+  EXPECT_THAT(
+      error("1\n2.5\n"),
+      EndsWith("truth.csv:2:1: '2.5' is no class, expected an integer"));
+  EXPECT_THAT(error("1\nnan\n"), HasSubstr("'nan' is no class"));
+  EXPECT_THAT(error("16777217\n1\n"), HasSubstr("'16777217' is no class"));
+  EXPECT_THAT(
+      error("1,0\n0,1\n"),
+      HasSubstr("truth.csv:1:1: 2 numbers, expected one, the sample's"));
+  EXPECT_THAT(error("1\n2\n3\n"), HasSubstr("has 2 rows, expected 3"));
+  folder_.Write("truth.csv", "1\n");
+  unlink(folder_.Path("x.csv").c_str());
+  EXPECT_THAT(
+      OpenBatchSource(options_, wanted, &source_).message(),
+      HasSubstr("no tensor is an input of the net; the data has: truth"));
+}
+
+TEST_F(CsvSourceTest, SomeFilesWithTheNameOfAnInputAreNotGuessedAt) {
+  folder_.Write("x.csv", "1\n");
+  folder_.Write("more.csv", "2\n");
+  EXPECT_THAT(
+      OpenFolder({"x"}).message(),
+      HasSubstr("x.csv' has the name of an input, and of the 2 files of "
+                "data 1 have one"));
+  options_.input = "x";
+  ASSERT_TRUE(OpenFolder({"x"}).ok());
+  EXPECT_THAT(ReadAll<float>(source_.get(), "x", 2), ElementsAre(2, 1));
+}
+
 TEST_F(CsvSourceTest, ARowHasTheShapeThatIsGiven) {
   options_.shapes["x"] = {3, 2, 1};
   Open("1,2,3,4,5,6\n");
