@@ -24,16 +24,15 @@ namespace {
 struct Kind {
   const char* name;
   const char* long_name;
-  ChooseMethod method;
 };
 
-constexpr Kind kKinds[] = {
-    {"min_max", "MIN_MAX_QUANTIZATION", ChooseMethod::kMinMax},
-    {"l1", "L1_MIN_QUANTIZATION", ChooseMethod::kL1},
-    {"l2", "L2_MIN_QUANTIZATION", ChooseMethod::kL2},
-    {"l2_approx", "L2_MIN_QUANTIZATION_APPROX", ChooseMethod::kL2Approx},
-    {"kl", "KL_MIN_QUANTIZATION", ChooseMethod::kKl},
-    {"p99", "P99_QUANTIZATION", ChooseMethod::kPercentile},
+constexpr Kind kHostsKinds[] = {
+    {"min_max", "MIN_MAX_QUANTIZATION"},
+    {"l1", "L1_MIN_QUANTIZATION"},
+    {"l2", "L2_MIN_QUANTIZATION"},
+    {"l2_approx", "L2_MIN_QUANTIZATION_APPROX"},
+    {"kl", "KL_MIN_QUANTIZATION"},
+    {"p99", "P99_QUANTIZATION"},
 };
 
 std::string Lower(std::string text) {
@@ -71,8 +70,9 @@ Given OfFlags(bool is_weight) {
 Status ToOptions(const Given& given, const std::string& precision_name,
                  ChooseOptions* options) {
   ChooseOptions result;
+  result.percentile = given.percentile;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      DnnlowpKindFromName(given.kind, &result.method));
+      ChooseMethodFromName(given.kind, &result.method, &result.percentile));
   if (result.method == ChooseMethod::kL2Approx &&
       (FLAGS_caffe2_dnnlowp_preserve_weight_sparsity ||
        FLAGS_caffe2_dnnlowp_preserve_activation_sparsity)) {
@@ -87,7 +87,6 @@ Status ToOptions(const Given& given, const std::string& precision_name,
   result.type = {static_cast<int>(given.precision), false};
   result.preserve_sparsity = given.preserve_sparsity;
   result.force_scale_power_of_two = given.force_scale_power_of_two;
-  result.percentile = given.percentile;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result.Validate());
   *options = result;
   return Status::Ok();
@@ -110,21 +109,12 @@ void SetArgument(const caffe2::Argument& argument,
 
 }  // namespace
 
-Status DnnlowpKindFromName(const std::string& name, ChooseMethod* method) {
+bool HostKnowsKind(const std::string& name) {
   const std::string lower = Lower(name);
-  const auto found =
-      std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& each) {
-        return lower == each.name || name == each.long_name;
-      });
-  if (found == std::end(kKinds)) {
-    return Status::InvalidArgument(
-        "quantization kind is '" + name +
-        "', expected min_max, l1, l2, l2_approx, kl or p99, or one of them as "
-        "MIN_MAX_QUANTIZATION, L1_MIN_QUANTIZATION, L2_MIN_QUANTIZATION, "
-        "L2_MIN_QUANTIZATION_APPROX, KL_MIN_QUANTIZATION, P99_QUANTIZATION");
-  }
-  *method = found->method;
-  return Status::Ok();
+  return std::any_of(std::begin(kHostsKinds), std::end(kHostsKinds),
+                     [&](const Kind& each) {
+                       return lower == each.name || name == each.long_name;
+                     });
 }
 
 Status DnnlowpOptions(bool is_weight, ChooseOptions* options) {

@@ -28,13 +28,18 @@
 
 namespace caffe2_quantization {
 
-// A kind by either of DNNLOWP's spellings: min_max, l1, l2, l2_approx, kl, p99
+// True for a kind that the host knows too: min_max, l1, l2, l2_approx, kl, p99
 // in any case, or MIN_MAX_QUANTIZATION, L1_MIN_QUANTIZATION,
 // L2_MIN_QUANTIZATION, L2_MIN_QUANTIZATION_APPROX, KL_MIN_QUANTIZATION,
-// P99_QUANTIZATION as they stand here. No other name: the host takes those for
-// min_max without a word.
-Status DnnlowpKindFromName(const std::string& name, ChooseMethod* method);
+// P99_QUANTIZATION as they stand here. It takes others for min_max without a
+// word.
+bool HostKnowsKind(const std::string& name);
 
+// A kind is any method that ChooseMethodFromName of quantization/choose.h
+// knows, p99.99 and mse too. p99 represents the share of the values that the
+// threshold says. What an engine DNNLOWP itself reads of an operator, its
+// weights' kind, has to be one that HostKnowsKind.
+//
 // The options of activations or, with is_weight, of weights. As in DNNLOWP,
 // l2_approx is l2 while a flag asks for sparsity. An error names the argument
 // or flag.

@@ -18,17 +18,11 @@ const OutputValues& ValuesOf(const OutputInfo& output, RangeSince since) {
 void AppendBins(const Histogram& histogram, const std::string& delimiter,
                 std::string* text) {
   constexpr double kLargest = std::numeric_limits<double>::max();
-  const int bins = histogram.max_bins();
-  const double max = std::ldexp(
-      static_cast<double>(histogram.first_bin() + bins), histogram.exponent());
   *text += NumberText(std::max(histogram.lower_edge(), -kLargest)) + delimiter +
-           NumberText(std::min(max, kLargest)) + delimiter +
-           std::to_string(bins);
+           NumberText(std::min(histogram.upper_edge(), kLargest)) + delimiter +
+           std::to_string(histogram.counts().size());
   for (const uint64_t count : histogram.counts()) {
     *text += delimiter + std::to_string(count);
-  }
-  for (auto i = static_cast<int>(histogram.counts().size()); i < bins; ++i) {
-    *text += delimiter + '0';
   }
   *text += '\n';
 }

@@ -37,11 +37,12 @@ struct ColumnMaxLine {
   std::vector<uint64_t> counts;
 };
 
-// The files' texts. Of each histogram max_bins bins are written, the first that
-// counted anything first, so that min is its lower edge and max is
-// min + nbins * bin_width(), both exact: numpy.histogram(x, nbins, (min, max))
-// gives the same counts. Only an edge beyond double is the largest double
-// instead. An output or a column that saw no value has no line.
+// The files' texts. Of each histogram the bins from the first to the last that
+// counted anything are written, so that min and max, its lower_edge() and
+// upper_edge(), are less than a bin beyond the smallest and the largest value:
+// a range chosen from the line is. Both are exact: numpy.histogram(x, nbins,
+// (min, max)) gives the same counts. Only an edge beyond double is the largest
+// double instead. An output or a column that saw no value has no line.
 std::string FormatHistograms(const NetInfo& info, RangeSince since,
                              const std::string& delimiter = " ");
 std::string FormatColumnMax(const NetInfo& info, RangeSince since,

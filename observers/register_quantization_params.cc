@@ -316,12 +316,19 @@ bool FitsFloat(double value) {
   return std::fabs(value) <= std::numeric_limits<float>::max();
 }
 
+// How parameters are chosen; as in RegisterOptions.
+struct Settings {
+  bool is_weight = false;
+  bool dnnlowp = false;
+};
+
 Status ChooseOf(const Line& line, bool histogram,
-                const caffe2::OperatorDef& definition, bool is_weight,
+                const caffe2::OperatorDef& definition, Settings settings,
                 Chosen* chosen) {
   ChooseOptions options;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      DnnlowpOptions(definition, is_weight, &options));
+      DnnlowpOptions(definition, settings.is_weight, &options));
+  if (settings.dnnlowp) ChooseLikeDnnlowp(&options);
   chosen->type = options.Codes();
   if (line.min > line.max) {
     chosen->choice = Choice();
@@ -349,7 +356,7 @@ Status ChooseOf(const Line& line, bool histogram,
 // `every`, else of the int8 ones. *fits: whether one tensor at least that needs
 // a line has one; *missing: those that have none.
 Status ChooseAll(const Measured& measured,
-                 const std::vector<NetOperator>& operators, bool is_weight,
+                 const std::vector<NetOperator>& operators, Settings settings,
                  bool every, std::vector<Chosen>* chosen, bool* fits,
                  std::vector<std::string>* missing) {
   *fits = false;
@@ -386,7 +393,7 @@ Status ChooseAll(const Measured& measured,
       *fits = *fits || needed;
       Chosen each{i, op.definition->type(), j, name, QuantizedType(), Choice()};
       const Status status =
-          ChooseOf(*line, measured.histogram, *op.definition, is_weight, &each);
+          ChooseOf(*line, measured.histogram, *op.definition, settings, &each);
       if (!status.ok()) {
         if (!op.is_int8) continue;  // nobody asks for them but the output file
         return Status::InvalidArgument("'" + measured.path + "': tensor '" +
@@ -452,7 +459,7 @@ Status Register(const Measured& measured, const RegisterOptions& options,
   std::vector<std::string> missing;
   bool fits = false;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ChooseAll(measured, operators, options.is_weight,
+      ChooseAll(measured, operators, {options.is_weight, options.dnnlowp},
                 !options.output_path.empty(), &chosen, &fits, &missing));
   if (or_none && !fits && !missing.empty()) {
     LOG(WARNING) << Missing(measured, net->Name(), missing).message()
@@ -563,7 +570,8 @@ Status RegisterQuantizationParamsOfLaterNets(const RegisterOptions& options) {
 void StopRegisteringQuantizationParams() { LaterNets::Get().Clear(); }
 
 Status AddScaleZeroOffsetArgumentsWithHistogram(const std::string& path,
-                                                caffe2::NetDef* net) {
+                                                caffe2::NetDef* net,
+                                                bool dnnlowp) {
   Measured measured;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadMeasured(path, true, &measured));
   std::vector<NetOperator> operators;
@@ -574,8 +582,8 @@ Status AddScaleZeroOffsetArgumentsWithHistogram(const std::string& path,
   std::vector<Chosen> chosen;
   std::vector<std::string> missing;
   bool fits = false;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ChooseAll(measured, operators, false, false, &chosen, &fits, &missing));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseAll(
+      measured, operators, {false, dnnlowp}, false, &chosen, &fits, &missing));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Missing(measured, net->name(), missing));
   for (const Chosen& each : chosen) {
     SetStaticParameters(each.output_index, each.choice.scale,

@@ -50,6 +50,7 @@ struct RegisterOptions {
   std::string path;        // of the profile
   bool histogram = false;  // choose from histograms, not from min and max
   bool is_weight = false;  // by the settings of weights
+  bool dnnlowp = false;    // DNNLOWP's own parameters: ChooseLikeDnnlowp
   // Not empty: every output of the net that has a line is written there,
   //   op_index op_type output_index tensor_name qmin_real qmax_real scale
   //   zero_point precision
@@ -71,7 +72,8 @@ void StopRegisteringQuantizationParams();
 // The same for a NetDef, from histograms, but for operators with
 // dequantize_output, which are left alone. Existing arguments are replaced.
 Status AddScaleZeroOffsetArgumentsWithHistogram(const std::string& path,
-                                                caffe2::NetDef* net);
+                                                caffe2::NetDef* net,
+                                                bool dnnlowp = false);
 
 }  // namespace caffe2_quantization
 

@@ -1,13 +1,24 @@
 #include "operators/choose_quantization_params_op.h"
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "observers/dnnlowp_settings.h"
 #include "operators/registration.h"
+#include "quantization/number_text.h"
 
 namespace caffe2_quantization {
+namespace {
+
+// The number that was meant: 0.9999, not the float next to it, of which the 1
+// in 10,000 values that is left out would be another.
+double ShortestDecimal(float value) {
+  return std::strtod(ShortestText(value).c_str(), nullptr);
+}
+
+}  // namespace
 
 ChooseQuantizationParamsOpBase::ChooseQuantizationParamsOpBase(
     const caffe2::OperatorDef& definition, caffe2::Workspace* workspace)
@@ -32,8 +43,12 @@ ChooseQuantizationParamsOpBase::ChooseQuantizationParamsOpBase(
   options_.reduced_range =
       GetSingleArgument<bool>("reduced_range", options_.reduced_range);
   if (HasArgument("percentile")) {
-    options_.percentile = GetSingleArgument<float>("percentile", 0);
+    options_.percentile =
+        ShortestDecimal(GetSingleArgument<float>("percentile", 0));
   }
+  if (GetSingleArgument<bool>("dnnlowp", false)) ChooseLikeDnnlowp(&options_);
+  options_.smallest_scale =
+      GetSingleArgument<float>("smallest_scale", options_.smallest_scale);
   Enforce(options_.Validate());
 }
 
@@ -128,7 +143,8 @@ caffe2::OpSchema& ChooseSchema(const char* name) {
       .TensorInferenceFunction(InferShapes)
       .Arg("method",
            "MIN_MAX (default), L2, L2_APPROX, L1, KL, MSE, or P and a "
-           "percentage, such as P99.9.")
+           "percentage, such as P99.9: exact of a tensor, to a bin of counts. "
+           "P99_DNNLOWP: in bins of the whole range.")
       .Arg("precision", "Bits, 1 to 16. Default 8.")
       .Arg("is_signed", "1: codes of both signs. Default 0.")
       .Arg("preserve_sparsity",
@@ -137,6 +153,11 @@ caffe2::OpSchema& ChooseSchema(const char* name) {
       .Arg("reduced_range", "1: leaves one bit unused. Default 0.")
       .Arg("percentile",
            "Of method P99: the share of values to represent. Default 0.99.")
+      .Arg("smallest_scale",
+           "A smaller one becomes this one; 0: none does. Default 2^-63.")
+      .Arg("dnnlowp",
+           "1: DNNLOWP's own parameters: no scale below 6.1e-5, percentiles in "
+           "bins. Default 0.")
       .Arg("flags",
            "activation or weight: other defaults, those of the flags "
            "caffe2_dnnlowp_*.")

@@ -15,9 +15,11 @@
 namespace caffe2_quantization {
 
 // Arguments: method, precision, is_signed, preserve_sparsity,
-// force_scale_power_of_two, reduced_range, percentile; the defaults are those
-// of ChooseOptions or, with flags "activation" or "weight", the host's
-// caffe2_dnnlowp_* flags. A choice's warning is logged.
+// force_scale_power_of_two, reduced_range, percentile, smallest_scale; the
+// defaults are those of ChooseOptions or, with flags "activation" or "weight",
+// the host's caffe2_dnnlowp_* flags. With dnnlowp the options are then those of
+// ChooseLikeDnnlowp, but for a smallest_scale that is given. A choice's warning
+// is logged.
 class ChooseQuantizationParamsOpBase
     : public caffe2::Operator<caffe2::CPUContext> {
  public:

@@ -66,8 +66,12 @@ bool Int8QuantSchemeBlobFillOp::RunOnDevice() {
   const auto kind = GetSingleArgument<std::string>("quantization_kind",
                                                    "MIN_MAX_QUANTIZATION");
   ChooseMethod method;
-  const Status status = DnnlowpKindFromName(kind, &method);
+  const Status status = ChooseMethodFromName(kind, &method, nullptr);
   CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  // Int8GenQuantParams is the host's.
+  CAFFE_ENFORCE(HostKnowsKind(kind), type(), ": quantization_kind is '", kind,
+                "', which the host's Int8GenQuantParams would take for "
+                "min_max; expected min_max, l1, l2, l2_approx, kl or p99");
   auto scheme = std::make_unique<caffe2::Int8QuantSchemeBlob>();
   scheme->quantization_kind_ = kind;
   scheme->preserve_sparsity_ =
@@ -117,6 +121,7 @@ bool Int8GenQuantParamsMinMaxOp::RunOnDevice() {
   options.type = QuantizedType::UInt8();
   options.preserve_sparsity =
       InputSize() == 3 && Scheme(this, 2).preserve_sparsity_;
+  if (GetSingleArgument<bool>("dnnlowp", false)) ChooseLikeDnnlowp(&options);
   if (status.ok()) status = ChooseFromRange(min, max, options, &choice);
   CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
   SetParams(choice.scale, choice.zero_point,
@@ -216,6 +221,7 @@ void RegisterInt8GenQuantParamsMinMax() {
       .NumOutputs(1)
       .TensorInferenceFunction(ParamsShape)
       .SetDoc("Parameters of 8 bits for the range [min, max].")
+      .Arg("dnnlowp", "1: DNNLOWP's own, no scale below 6.1e-5. Default 0.")
       .Input(0, "min", "float tensor of one value")
       .Input(1, "max", "float tensor of one value, not below min")
       .Input(2, "quant_scheme",

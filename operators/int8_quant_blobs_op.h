@@ -22,7 +22,7 @@
 
 namespace caffe2_quantization {
 
-// No inputs. The kind is one that the host knows (DnnlowpKindFromName).
+// No inputs. The kind is one that the host knows (HostKnowsKind).
 class Int8QuantSchemeBlobFillOp final
     : public caffe2::Operator<caffe2::CPUContext> {
  public:

@@ -17,6 +17,7 @@ bool RegisterQuantizationParamsOp::RunOnDevice() {
   options.path = GetSingleArgument<std::string>("path", "");
   options.histogram = type() == "RegisterQuantizationParamsWithHistogram";
   options.is_weight = GetSingleArgument<bool>("is_weight", false);
+  options.dnnlowp = GetSingleArgument<bool>("dnnlowp", false);
   options.output_path = GetSingleArgument<std::string>("output", "");
   CAFFE_ENFORCE(!options.path.empty(), type(),
                 ": argument path is missing, expected the path of a profile");
@@ -45,7 +46,8 @@ bool AddScaleZeroOffsetArgumentsWithHistogramOp::RunOnDevice() {
   CAFFE_ENFORCE(HasArgument("net_def") && net.ParseFromString(bytes), type(),
                 ": argument net_def holds ", bytes.size(),
                 " bytes that are no NetDef");
-  const Status status = AddScaleZeroOffsetArgumentsWithHistogram(path, &net);
+  const Status status = AddScaleZeroOffsetArgumentsWithHistogram(
+      path, &net, GetSingleArgument<bool>("dnnlowp", false));
   CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
   *Output(0, {1}, at::dtype<std::string>())->mutable_data<std::string>() =
       net.SerializeAsString();
@@ -65,6 +67,9 @@ caffe2::OpSchema& RegisterSchema(const char* name) {
            "from now on in this process.")
       .Arg("is_weight",
            "1: chooses by the settings of weights. Default 0: activations.")
+      .Arg("dnnlowp",
+           "1: DNNLOWP's own parameters: no scale below 6.1e-5, percentiles in "
+           "bins. Default 0.")
       .Arg("output",
            "File to write what was chosen to, one line an output. Default: "
            "none.")
@@ -100,6 +105,9 @@ void RegisterAddScaleZeroOffsetArgumentsWithHistogram() {
           "Adds Y_scale and Y_zero_point to a NetDef's int8 operators, by the "
           "histograms that a file has of their outputs.")
       .Arg("path", "A .hist file or a profile with histograms.")
+      .Arg("dnnlowp",
+           "1: DNNLOWP's own parameters: no scale below 6.1e-5, percentiles in "
+           "bins. Default 0.")
       .Arg("net_def", "The bytes of a NetDef.")
       .Output(0, "result", "Its bytes: string tensor [1]");
 }

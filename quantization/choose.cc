@@ -10,6 +10,7 @@
 #include "quantization/kl_minimization.h"
 #include "quantization/norm_minimization.h"
 #include "quantization/number_text.h"
+#include "quantization/percentile.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -27,6 +28,7 @@ constexpr MethodNames kMethodNames[] = {
     {ChooseMethod::kL1, "L1", "L1_MIN_QUANTIZATION"},
     {ChooseMethod::kKl, "KL", "KL_MIN_QUANTIZATION"},
     {ChooseMethod::kPercentile, "P99", "P99_QUANTIZATION"},
+    {ChooseMethod::kPercentileInBins, "P99_DNNLOWP", nullptr},
     {ChooseMethod::kMse, "MSE", nullptr},
 };
 
@@ -49,8 +51,13 @@ double NextPowerOfTwo(double value) {
   return std::ldexp(1.0, fraction == 0.5 ? exponent - 1 : exponent);
 }
 
-// 0 and what has no reciprocal become 0.1.
-double InvertibleScale(double scale) {
+// Nothing to go by is 0.1, and with DNNLOWP's smallest scale or none what has
+// no reciprocal too; any other limit is above all those.
+double InvertibleScale(double scale, const ChooseOptions& options) {
+  if (scale > 0 && options.smallest_scale > 0 &&
+      options.smallest_scale < kDnnlowpSmallestScale) {
+    return scale;
+  }
   return static_cast<float>(scale) == 0 ||
                  std::isinf(1 / static_cast<float>(scale))
              ? 0.1
@@ -364,7 +371,7 @@ class Descent {
 
 // Leaves out as many values at either end as whole bins can, up to half of
 // what need not be represented.
-ChosenRange Percentile(const Bins& bins, double percentile) {
+ChosenRange PercentileInBins(const Bins& bins, double percentile) {
   const Padding padding(bins);
   // In float, as DNNLOWP computes them.
   const double left = (1.0f - static_cast<float>(percentile)) / 2.0f;
@@ -388,6 +395,73 @@ ChosenRange Percentile(const Bins& bins, double percentile) {
       static_cast<float>(padding.below + begin) * padding.width + padding.min;
   range.max =
       static_cast<float>(padding.below + end + 2) * padding.width + padding.min;
+  return range;
+}
+
+void AddWarning(const std::string& text, Choice* choice) {
+  if (!choice->warning.empty()) choice->warning += "; ";
+  choice->warning += text;
+}
+
+std::string MethodText(const ChooseOptions& options) {
+  const std::string percent = "P" + NineDigits(100 * options.percentile);
+  switch (options.method) {
+    case ChooseMethod::kPercentile:
+      return percent;
+    case ChooseMethod::kPercentileInBins:
+      return percent + "_DNNLOWP";
+    default:
+      return Name(options.method);
+  }
+}
+
+// extremes: of the values, as far as they are known.
+void WarnOfClipping(const ChooseOptions& options, ValueRange extremes,
+                    Choice* choice) {
+  if (choice->clipped_share <= options.clipped_share_limit) return;
+  AddWarning(MethodText(options) + " clips " +
+                 NineDigits(100 * choice->clipped_share) +
+                 " % of the values, more than " +
+                 NineDigits(100 * options.clipped_share_limit) + " %: [" +
+                 NineDigits(choice->min) + ", " + NineDigits(choice->max) +
+                 "] of [" + NineDigits(extremes.min) + ", " +
+                 NineDigits(extremes.max) + "]",
+             choice);
+}
+
+// Of the bins that hold the range's ends the outer edges: what is left out is
+// left out rightly, and what is not is less than a bin. *coarse: not empty when
+// that is much.
+ChosenRange PercentileOfCounts(const BinCounts& bins, ValueRange extremes,
+                               const ChooseOptions& options,
+                               std::string* coarse) {
+  const uint64_t left_out =
+      LeftOutAtEitherEnd(TotalCount(bins.counts), options.percentile);
+  const BinsOfRange found = BinsOfOrderStatistics(bins.counts, left_out);
+  const auto size = static_cast<double>(bins.counts.size());
+  const double width = (double{bins.max} - bins.min) / size;
+  const auto edge = [&](std::size_t bin) {
+    return ToFloat(bin == bins.counts.size()
+                       ? double{bins.max}
+                       : bins.min + width * static_cast<double>(bin));
+  };
+  ChosenRange range;
+  range.min = std::clamp(edge(found.first), extremes.min, extremes.max);
+  range.max = std::clamp(edge(found.last + 1), extremes.min, extremes.max);
+  // By a sixteenth, half a decibel of noise, a range may be too wide.
+  constexpr double kMostOfRange = 1.0 / 16;
+  const double unknown =
+      left_out == 0 ? 0
+                    : (range.min < 0 ? width : 0) + (range.max > 0 ? width : 0);
+  const double represented =
+      std::max(double{range.max}, 0.0) - std::min(double{range.min}, 0.0);
+  if (unknown > kMostOfRange * represented) {
+    *coarse = MethodText(options) + " cannot be told from bins " +
+              NineDigits(width) + " wide: the values within [" +
+              NineDigits(range.min) + ", " + NineDigits(range.max) +
+              "] may all lie in a smaller part of it; expected an array, or "
+              "more bins";
+  }
   return range;
 }
 
@@ -457,18 +531,19 @@ Status ChooseMethodFromName(const std::string& name, ChooseMethod* method,
     if (upper == each.name ||
         (each.dnnlowp != nullptr && upper == each.dnnlowp)) {
       *method = each.method;
-      if (each.method == ChooseMethod::kPercentile && percentile != nullptr) {
-        *percentile = 0.99;
-      }
       return Status::Ok();
     }
   }
-  if (upper.size() > 1 && upper[0] == 'P' &&
-      upper.find_first_not_of("0123456789.", 1) == std::string::npos) {
+  const std::string suffix = "_DNNLOWP";
+  const std::size_t digits_end = upper.find('_');
+  if (upper[0] == 'P' && digits_end != 1 &&
+      (digits_end == std::string::npos || upper.substr(digits_end) == suffix) &&
+      upper.find_first_not_of("0123456789.", 1) == digits_end) {
     char* end = nullptr;
     const double percent = std::strtod(upper.c_str() + 1, &end);
-    if (*end == '\0' && percent > 0 && percent <= 100) {
-      *method = ChooseMethod::kPercentile;
+    if ((*end == '\0' || *end == '_') && percent > 0 && percent <= 100) {
+      *method = *end == '\0' ? ChooseMethod::kPercentile
+                             : ChooseMethod::kPercentileInBins;
       if (percentile != nullptr) *percentile = percent / 100;
       return Status::Ok();
     }
@@ -477,6 +552,13 @@ Status ChooseMethodFromName(const std::string& name, ChooseMethod* method,
       "quantization method '" + name +
       "' is unknown, expected MIN_MAX, L2, L2_APPROX, L1, KL, MSE, or P and a "
       "percentage, such as P99.9");
+}
+
+void ChooseLikeDnnlowp(ChooseOptions* options) {
+  options->smallest_scale = kDnnlowpSmallestScale;
+  if (options->method == ChooseMethod::kPercentile) {
+    options->method = ChooseMethod::kPercentileInBins;
+  }
 }
 
 Status ChooseOptions::Validate() const {
@@ -549,7 +631,7 @@ Status ChooseFromRange(float min, float max, const ChooseOptions& options,
   max = std::max(max, 0.0f);
 
   const double exact_scale =
-      InvertibleScale((double{max} - min) / (qmax - qmin));
+      InvertibleScale((double{max} - min) / (qmax - qmin), options);
   const double scale = static_cast<float>(ScaleByOptions(exact_scale, options));
   if (exact_scale < options.smallest_scale) {
     const float widening =
@@ -579,8 +661,11 @@ Status ChooseFromRange(float min, float max, const ChooseOptions& options,
   return Status::Ok();
 }
 
-Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
-                        Choice* choice) {
+namespace {
+
+// extremes: of the values, within the bins' edges.
+Status ChooseFromBins(const BinCounts& counts, ValueRange extremes,
+                      const ChooseOptions& options, Choice* choice) {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
   if (counts.counts.empty()) {
     return Status::InvalidArgument(
@@ -599,7 +684,8 @@ Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
       bins.total > 0 && bins.width > 0 && !std::isinf(bins.width);
   // Where the smallest scale represents everything, clipping gains nothing.
   const bool is_norm = options.method != ChooseMethod::kKl &&
-                       options.method != ChooseMethod::kPercentile;
+                       options.method != ChooseMethod::kPercentile &&
+                       options.method != ChooseMethod::kPercentileInBins;
   const double extent =
       std::max(double{counts.max}, 0.0) - std::min(double{counts.min}, 0.0);
   const bool is_fine = extent / (Levels(options) - 1) < options.smallest_scale;
@@ -608,6 +694,7 @@ Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
     return Status::Ok();
   }
   ChosenRange range;
+  std::string coarse;
   switch (options.method) {
     case ChooseMethod::kL2:
       range = MinimizeNorm(bins, ErrorNorm::kL2, options);
@@ -624,7 +711,11 @@ Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
       range = MinimizeKl(bins, options);
       break;
     case ChooseMethod::kPercentile:
-      range = Percentile(bins, options.percentile);
+      range = PercentileOfCounts(counts, extremes, options, &coarse);
+      break;
+    case ChooseMethod::kPercentileInBins:
+      PercentileOfCounts(counts, extremes, options, &coarse);
+      range = PercentileInBins(bins, options.percentile);
       break;
     case ChooseMethod::kMse:
       range = MinimizeMse(bins, options);
@@ -642,7 +733,7 @@ Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
   if (options.method == ChooseMethod::kMse) {
     // Of a symmetric range the scale follows from its larger side.
     result.scale = static_cast<float>(
-        ScaleByOptions(InvertibleScale(range.scale), options));
+        ScaleByOptions(InvertibleScale(range.scale, options), options));
     result.zero_point = range.zero_point;
   }
   result.objective = range.objective;
@@ -650,19 +741,44 @@ Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
   result.clipped_share =
       bins.ShareOutside(result.RepresentedMin(options.Codes()) - half_step,
                         result.RepresentedMax(options.Codes()) + half_step);
-  if (result.clipped_share > options.clipped_share_limit) {
-    const std::string name = options.method == ChooseMethod::kPercentile
-                                 ? "P" + NineDigits(100 * options.percentile)
-                                 : Name(options.method);
-    result.warning = name + " clips " + NineDigits(100 * result.clipped_share) +
-                     " % of the values, more than " +
-                     NineDigits(100 * options.clipped_share_limit) + " %: [" +
-                     NineDigits(result.min) + ", " + NineDigits(result.max) +
-                     "] of [" + NineDigits(counts.min) + ", " +
-                     NineDigits(counts.max) + "]";
+  WarnOfClipping(options, {counts.min, counts.max}, &result);
+  if (!coarse.empty()) AddWarning(coarse, &result);
+  *choice = std::move(result);
+  return Status::Ok();
+}
+
+// Of finite values between the extremes.
+Status ChoosePercentileOfArray(const float* values, std::size_t count,
+                               ValueRange extremes,
+                               const ChooseOptions& options, Choice* choice) {
+  const uint64_t left_out = LeftOutAtEitherEnd(count, options.percentile);
+  const ValueRange range =
+      left_out == 0 ? extremes : OrderStatistics(values, count, left_out);
+  Choice result;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      ChooseFromRange(range.min, range.max, options, &result));
+  if (left_out != 0) {
+    const float half_step = result.scale / 2;
+    const float low = result.RepresentedMin(options.Codes()) - half_step;
+    const float high = result.RepresentedMax(options.Codes()) + half_step;
+    // A loop that becomes vectors.
+    std::size_t clipped = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      clipped +=
+          static_cast<std::size_t>((values[i] < low) | (values[i] > high));
+    }
+    result.clipped_share = static_cast<double>(clipped) / count;
+    WarnOfClipping(options, extremes, &result);
   }
   *choice = std::move(result);
   return Status::Ok();
+}
+
+}  // namespace
+
+Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
+                        Choice* choice) {
+  return ChooseFromBins(counts, {counts.min, counts.max}, options, choice);
 }
 
 Status ChooseFromArray(const float* values, std::size_t count,
@@ -682,6 +798,10 @@ Status ChooseFromArray(const float* values, std::size_t count,
     return ChooseFromRange(extremes.min, extremes.max, options, choice);
   }
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
+  if (options.method == ChooseMethod::kPercentile) {
+    return ChoosePercentileOfArray(values, count, {extremes.min, extremes.max},
+                                   options, choice);
+  }
   BinCounts bins;
   bins.min = extremes.min;
   bins.max = extremes.max;
@@ -697,11 +817,14 @@ Status ChooseFromHistogram(const Histogram& histogram, float min, float max,
   if (histogram.empty() || options.method == ChooseMethod::kMinMax) {
     return ChooseFromRange(min, max, options, choice);
   }
+  Choice whole;  // checks the range
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      ChooseFromRange(min, max, options, &whole));
   BinCounts bins;
   bins.min = ToFloat(histogram.lower_edge());
   bins.max = ToFloat(histogram.upper_edge());
   bins.counts = histogram.counts();
-  return ChooseFromCounts(bins, options, choice);
+  return ChooseFromBins(bins, {min, max}, options, choice);
 }
 
 }  // namespace caffe2_quantization

@@ -11,15 +11,20 @@
 //   kKl          the range with the smallest Kullback-Leibler divergence of the
 //                values' distribution from the quantized values'
 //   kPercentile  the range that leaves out the same share of the values at
-//                either end
+//                either end: exact of an array, to a bin of counts
+//                (percentile.h)
+//   kPercentileInBins  the same as DNNLOWP takes it: in bins of the whole
+//   range,
+//                of an array too
 //   kMse         symmetric: of the scales, the one with the smallest sum of
 //                squared errors (weights)
 //
-// All but kMse are DNNLOWP's (caffe2/quantization/server/dnnlowp.h of Caffe2):
-// the same bins, the same candidates, the same objective, the same zero points.
-// What differs: kL2 and kL1 add up without float's rounding and so find the
-// least of near-equal sums; all methods represent everything where every value
-// is the same. norm_minimization.h and kl_minimization.h have the equations.
+// All but kMse and kPercentile are DNNLOWP's
+// (caffe2/quantization/server/dnnlowp.h of Caffe2): the same bins, the same
+// candidates, the same objective, the same zero points. What differs: kL2 and
+// kL1 add up without float's rounding and so find the least of near-equal sums;
+// all methods represent everything where every value is the same.
+// norm_minimization.h and kl_minimization.h have the equations.
 //
 // With preserve_sparsity a method that searches looks at ranges around 0 alone;
 // from 0 on, where all values lie on one side of it. DNNLOWP's are no wider
@@ -50,12 +55,40 @@ enum class ChooseMethod {
   kL1,
   kKl,
   kPercentile,
+  kPercentileInBins,
   kMse,
 };
 
-// "MIN_MAX", "L2", "L2_APPROX", "L1", "KL", "P99" (kPercentile), "MSE". Read in
-// either case, and by DNNLOWP's names too ("L2_MIN_QUANTIZATION_APPROX").
-// "P99.9" and so on set *percentile (0.999); it may be null.
+// The smallest scale that is chosen where the options say nothing else, 2^-63:
+// as small as the arithmetic of a requantization carries. A range that would
+// need less gets this one. It follows from, with s the limit of every chosen
+// scale:
+//   - 1 / s, by which values are quantized, and s, by which codes are
+//     dequantized, are normal floats: 2^-126 <= s
+//     (QuantizationParams::kSmallestScale). A processor may take denormals for
+//     zeros, and they lose bits anyhow.
+//   - x_scale * w_scale, what a sum of products counts in, is one too, and so
+//   is
+//     its reciprocal, by which a bias becomes codes: 2^-126 <= s * s. This is
+//     the narrowest of all, s >= 2^-63; floats of a dequantized output are that
+//     unit times a sum, and need no more.
+//   - The multiplier x_scale * w_scale / y_scale may be anything then: it
+//     overflows only where the first two are beyond 2^65 together, which is
+//     refused, and one below 2^-126 makes less than 2^-95 codes of any sum of
+//     32 bits.
+//   - A bias is no limit: one of 2^30 units and more stays a float
+//     (kernels/output_stage.h, code_bias).
+constexpr float kSmallestChosenScale = 0x1p-63f;
+// DNNLOWP's, nearly the smallest normal half (FBGEMM's SMALL_SCALE_THRESHOLD,
+// include/fbgemm/QuantUtils.h). It leaves weights of standard deviation 1e-4 a
+// dozen codes.
+constexpr float kDnnlowpSmallestScale = 6.1e-5f;
+
+// "MIN_MAX", "L2", "L2_APPROX", "L1", "KL", "P99" (kPercentile), "P99_DNNLOWP"
+// (kPercentileInBins), "MSE". Read in either case, and by DNNLOWP's names too
+// ("L2_MIN_QUANTIZATION_APPROX"). "P99.9" and so on, with "_DNNLOWP" or not,
+// set *percentile (0.999); P99 leaves it, for an option may say which. It may
+// be null.
 std::string Name(ChooseMethod method);
 Status ChooseMethodFromName(const std::string& name, ChooseMethod* method,
                             double* percentile);
@@ -70,9 +103,9 @@ struct ChooseOptions {
   // One bit of the codes stays unused: on processors without VNNI the sum of
   // two products of 8 and 8 bits saturates 16.
   bool reduced_range = false;
-  double percentile = 0.99;  // kPercentile: share of values to represent
-  // A scale below becomes this one. DNNLOWP's; 0: none.
-  float smallest_scale = 6.1e-5f;
+  double percentile = 0.99;  // kPercentile…: share of values to represent
+  // A scale below becomes this one. 0: none.
+  float smallest_scale = kSmallestChosenScale;
   // A choice that clips a larger share of the values carries a warning.
   double clipped_share_limit = 0.001;
 
@@ -82,6 +115,11 @@ struct ChooseOptions {
   }
   Status Validate() const;
 };
+
+// Changes options so that DNNLOWP's own parameters are chosen, where they
+// differ: its smallest scale (with force_scale_power_of_two 2^-14), percentiles
+// in bins.
+void ChooseLikeDnnlowp(ChooseOptions* options);
 
 struct Choice {
   float scale = 1;
@@ -94,7 +132,7 @@ struct Choice {
   // what the codes represent; of a bin that is cut, the part beyond.
   double clipped_share = 0;
   // The method's own sum over all values, at [min, max]; 0 for kMinMax and
-  // kPercentile. Squares and absolute values in the values' own unit,
+  // percentiles. Squares and absolute values in the values' own unit,
   // divergence in nats.
   double objective = 0;
   // Not empty: the choice is usable and suspect; says why.
@@ -121,14 +159,16 @@ Status ChooseFromRange(float min, float max, const ChooseOptions& options,
                        Choice* choice);
 
 // Errors: as above, no bins. All bins 0: the range alone decides. More bins
-// than kMostBins are merged with their neighbours first.
+// than kMostBins are merged with their neighbours first, but for kPercentile.
+// Of that the choice warns where bins are too wide to tell.
 constexpr std::size_t kMostBins = 4096;
 Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
                         Choice* choice);
 
-// Values are finite, else an error says how many are not. Counted into
-// 2^(precision + 3) bins as DNNLOWP does, but 2^11 at least and kMostBins at
-// most. An empty array is the range [0, 0].
+// Values are finite, else an error says how many are not. kPercentile takes the
+// values themselves; for other methods they are counted into 2^(precision + 3)
+// bins as DNNLOWP does, but 2^11 at least and kMostBins at most. An empty array
+// is the range [0, 0].
 Status ChooseFromArray(const float* values, std::size_t count,
                        const ChooseOptions& options, Choice* choice);
 

@@ -146,7 +146,8 @@ void Int8ConvOp<T>::UpdateBias(float x_scale) {
     bias_ = ConvBias(this, kBias, shape_.out_channels, x_scale,
                      weights_->scales, /*any_scale=*/shape_.batch == 0);
   } else {
-    bias_.assign(shape_.out_channels, 0);
+    bias_.codes.assign(shape_.out_channels, 0);
+    bias_.large.clear();
   }
 }
 
@@ -214,7 +215,8 @@ caffe2::Tensor& Int8ConvOp<T>::RunReference(const InputCodes<T>& x,
     reference_bias_.Resize(shape_.out_channels);
     auto* const bias = reference_bias_.template mutable_data<float>();
     for (int64_t m = 0; m < shape_.out_channels; ++m) {
-      bias[m] = bias_[m] * (x.scale * weights_->scales[m / run]);
+      bias[m] = bias_.codes[m] * (x.scale * weights_->scales[m / run]);
+      if (!bias_.large.empty()) bias[m] += bias_.large[m];
     }
     reference_->SetInput(kBias, reference_bias_);
   }
@@ -253,6 +255,7 @@ void Int8ConvOp<T>::UpdateStage(const InputCodes<T>& x,
                   debug_def().input(index), "' and ", y.scales[0],
                   " of the output, expected a finite quotient of them");
   }
+  large_bias_ = LargeInCodes(bias_, y.scales[0]);
   if constexpr (std::is_same_v<T, uint8_t>) {
     column_offsets_.resize(channels);
     const std::vector<int32_t>& sums = weights_->filter->column_sums();
@@ -262,7 +265,7 @@ void Int8ConvOp<T>::UpdateStage(const InputCodes<T>& x,
     for (int64_t m = 0; m < channels; ++m) {
       const uint32_t w_zero_point = weights_->zero_points[m];
       column_offsets_[m] = static_cast<int32_t>(
-          bias_[m] - x_zero_point * (sums[m] - k * w_zero_point));
+          bias_.codes[m] - x_zero_point * (sums[m] - k * w_zero_point));
     }
   }
 }
@@ -278,6 +281,7 @@ void Int8ConvOp<T>::Convolve(const InputCodes<T>& x,
     stage.columns = shape_.out_channels;
     stage.column_offsets = column_offsets_.data();
     stage.multipliers = multipliers_.data();
+    if (!large_bias_.empty()) stage.bias = large_bias_.data();
     stage.zero_point = zero_point;
     stage.low = low;
     stage.high = y.type.qmax();
@@ -293,8 +297,9 @@ void Int8ConvOp<T>::Convolve(const InputCodes<T>& x,
     WideConvolution convolution;
     convolution.filter = weights_->filter.data();
     convolution.weight_zero_points = weights_->zero_points.data();
-    convolution.bias = bias_.data();
+    convolution.bias = bias_.codes.data();
     convolution.multipliers = multipliers_.data();
+    if (!large_bias_.empty()) convolution.large_bias = large_bias_.data();
     convolution.x_zero_point = x.zero_point;
     convolution.zero_point = zero_point;
     convolution.low = low;

@@ -94,11 +94,12 @@ class Int8ConvOp : public caffe2::Operator<caffe2::CPUContext> {
   const void* filter_data_ = nullptr;
   const PackedConvWeights* packed_ = nullptr;
   std::shared_ptr<const Weights> weights_;
-  std::vector<int32_t> bias_;
+  ProductBias bias_;
   QuantizationParams chosen_output_;  // of this run, when none are given
 
   // One of each output channel.
   std::vector<float> multipliers_;
+  std::vector<float> large_bias_;  // in codes; empty: none
   std::vector<int32_t> column_offsets_;
 
   std::unique_ptr<FloatReference> reference_;

@@ -168,17 +168,15 @@ template Status PackConvWeights(const FilterValues&,
                                 ConvGranularity, const ChooseOptions&,
                                 std::shared_ptr<const ConvWeights<int16_t>>*);
 
-std::vector<int32_t> ConvBias(caffe2::OperatorBase* op, int index,
-                              int64_t count, float x_scale,
-                              const std::vector<float>& weight_scales,
-                              bool any_scale) {
+ProductBias ConvBias(caffe2::OperatorBase* op, int index, int64_t count,
+                     float x_scale, const std::vector<float>& weight_scales,
+                     bool any_scale) {
   const std::string& name = op->debug_def().input(index);
   const auto enforce_count = [&](const caffe2::Tensor& bias) {
     CAFFE_ENFORCE(bias.numel() == count, op->type(), ": bias '", name, "' has ",
                   bias.numel(), " values, expected ", count,
                   ", one of each output channel");
   };
-  std::vector<int32_t> codes(count);
   if (!op->InputIsType<Int8TensorCPU>(index)) {
     const caffe2::Tensor& bias = FloatInput(op, index);
     enforce_count(bias);
@@ -186,9 +184,7 @@ std::vector<int32_t> ConvBias(caffe2::OperatorBase* op, int index,
     CAFFE_ENFORCE(extremes.left_out() == 0, op->type(), ": bias '", name,
                   "' has ", extremes.left_out(), " of ", count,
                   " values that are NaN or infinite, expected finite values");
-    QuantizeBias(bias.data<float>(), count, x_scale, weight_scales,
-                 codes.data());
-    return codes;
+    return QuantizeBias(bias.data<float>(), count, x_scale, weight_scales);
   }
   const auto& bias = op->Input<Int8TensorCPU>(index);
   CAFFE_ENFORCE(bias.t.IsType<int32_t>(), op->type(), ": bias '", name,
@@ -205,8 +201,8 @@ std::vector<int32_t> ConvBias(caffe2::OperatorBase* op, int index,
         ShortestText(bias.scale), ", expected the input's times the filter's, ",
         ShortestText(expected));
   }
-  std::copy_n(bias.t.data<int32_t>(), count, codes.begin());
-  return codes;
+  return ConvertBias(bias.t.data<int32_t>(), count, {bias.scale}, x_scale,
+                     weight_scales);
 }
 
 }  // namespace caffe2_quantization

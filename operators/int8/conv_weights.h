@@ -71,15 +71,14 @@ Status PackConvWeights(const FilterValues& filter,
                        const ChooseOptions& options,
                        std::shared_ptr<const ConvWeights<T>>* weights);
 
-// Bias of input `index` of op in quanta of x_scale * weight_scales[set]: made
-// of floats, or the codes of an Int8TensorCPU of int32 as they are. Enforces
+// Bias of input `index` of op in quanta of x_scale * weight_scales[set]: of
+// floats, or of the codes of an Int8TensorCPU of int32. Enforces
 // the type and that there are `count` values; of codes that the zero point is
 // 0 and, unless any_scale, that the scale is the products' own within 1e-4, as
 // DNNLOWP does. Messages name the operator's type and the blob.
-std::vector<int32_t> ConvBias(caffe2::OperatorBase* op, int index,
-                              int64_t count, float x_scale,
-                              const std::vector<float>& weight_scales,
-                              bool any_scale);
+ProductBias ConvBias(caffe2::OperatorBase* op, int index, int64_t count,
+                     float x_scale, const std::vector<float>& weight_scales,
+                     bool any_scale);
 
 // The blob. Its filter is in the order NHWC: [M, kernel..., C / group].
 struct PackedConvWeights {
@@ -87,7 +86,7 @@ struct PackedConvWeights {
   int64_t groups = 1;
   std::shared_ptr<const ConvWeights<int8_t>> weights;
   // Quantized for an input of one scale (in_scale).
-  std::optional<std::vector<int32_t>> bias;
+  std::optional<ProductBias> bias;
   // The filter's codes; empty without save_unpacked_weights. An operator that
   // runs the host's float operator beside itself needs them.
   std::vector<int8_t> codes;

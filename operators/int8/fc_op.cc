@@ -170,11 +170,11 @@ void FcOp<T>::SetStage(const InputCodes<T>& x, const QuantizationParams* y) {
     status = stage_.SetFloats(weights, x.scale, x.zero_point,
                               bias_values_.data(), kind_.relu);
   } else {
-    status = BiasCodes(bias_, x.scale, *weights_, &bias_codes_);
+    status = BiasCodes(bias_, x.scale, *weights_, &product_bias_);
     CAFFE_ENFORCE(status.ok(), type(), ": ", Blob(kBias), ": ",
                   status.message());
-    status = stage_.SetCodes(weights, x.scale, x.zero_point, bias_codes_.data(),
-                             *y, kind_.relu);
+    status = stage_.SetCodes(weights, x.scale, x.zero_point, &product_bias_, *y,
+                             kind_.relu);
   }
   CAFFE_ENFORCE(status.ok(), type(), ": ", Blob(kX), ": ", status.message());
   stage_x_scale_ = x.scale;

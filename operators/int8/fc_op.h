@@ -109,7 +109,7 @@ class FcOp : public caffe2::Operator<caffe2::CPUContext> {
   float stage_y_scale_ = 0;
   int32_t stage_y_zero_point_ = 0;
   ProductStage stage_;
-  std::vector<int32_t> bias_codes_;
+  ProductBias product_bias_;
   std::vector<float> bias_values_;
 };
 

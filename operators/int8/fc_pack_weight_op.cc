@@ -1,5 +1,8 @@
 #include "operators/int8/fc_pack_weight_op.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -70,14 +73,28 @@ FcBias FcPackWeightOp::PackBias(const FcWeights<int8_t>& weights) const {
       QuantizationParams(QuantizedType::UInt8(), in_scale, 0).Validate();
   CAFFE_ENFORCE(status.ok(), type(), ": argument in_scale: ", status.message());
   FcBias given, codes;
+  ProductBias product;
   status = ReadFcBias(*Inputs()[kBias], weights.n, &given);
-  if (status.ok()) status = BiasCodes(given, in_scale, weights, &codes.codes);
+  if (status.ok()) status = BiasCodes(given, in_scale, weights, &product);
   CAFFE_ENFORCE(status.ok(), type(), ": blob '", debug_def().input(kBias),
                 "': ", status.message());
   for (const float scale : weights.quantized.scales) {
     codes.units.push_back(in_scale * scale);
   }
   codes.is_packed = true;
+  codes.codes = std::move(product.codes);
+  if (!product.large.empty()) {
+    // What codes do not hold is kept; the codes that are given out saturate.
+    codes.values = BiasValues(given);
+    for (int64_t i = 0; i < weights.n; ++i) {
+      if (product.large[i] == 0) continue;
+      constexpr double kSmallest = std::numeric_limits<int32_t>::min();
+      constexpr double kLargest = std::numeric_limits<int32_t>::max();
+      codes.codes[i] = static_cast<int32_t>(
+          std::clamp(std::nearbyint(double{product.large[i]} / codes.unit(i)),
+                     kSmallest, kLargest));
+    }
+  }
   return codes;
 }
 

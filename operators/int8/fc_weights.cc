@@ -22,8 +22,6 @@ using caffe2::int8::Int8TensorCPU;
 
 // DNNLOWP takes a bias whose unit is this close to the product of the scales.
 constexpr float kLargestUnitDifference = 1e-4f;
-// Closer than this, relative to the unit, its codes are taken as they are.
-constexpr float kSameUnit = 1e-5f;
 
 template <typename T>
 SharedWeights<FcWeights<T>>& TheSharedWeights() {
@@ -199,32 +197,22 @@ Status ReadFcBias(const caffe2::Blob& blob, int64_t n, FcBias* bias) {
 
 template <typename T>
 Status BiasCodes(const FcBias& bias, float x_scale, const FcWeights<T>& weights,
-                 std::vector<int32_t>* codes) {
-  codes->resize(weights.n);
+                 ProductBias* result) {
+  const std::vector<float>& scales = weights.quantized.scales;
   if (!bias.is_codes()) {
-    QuantizeBias(bias.values.data(), weights.n, x_scale,
-                 weights.quantized.scales, codes->data());
+    *result = QuantizeBias(bias.values.data(), weights.n, x_scale, scales);
     return Status::Ok();
   }
-  for (int64_t i = 0; i < weights.n; ++i) {
-    const float unit = bias.unit(i);
-    const float expected = x_scale * weights.scale(i);
-    const float difference = std::fabs(unit - expected);
-    if (!bias.is_packed && weights.num_sets() == 1 &&
-        difference > kLargestUnitDifference) {
-      return Status::InvalidArgument("bias has the scale " + NineDigits(unit) +
-                                     ", expected " + NineDigits(expected) +
-                                     ", the input's times the weights'");
-    }
-    const int32_t code = bias.codes[i];
-    constexpr double kSmallest = std::numeric_limits<int32_t>::min();
-    constexpr double kLargest = std::numeric_limits<int32_t>::max();
-    (*codes)[i] = difference <= kSameUnit * expected
-                      ? code
-                      : static_cast<int32_t>(std::clamp(
-                            std::nearbyint(double{unit} * code / expected),
-                            kSmallest, kLargest));
+  const float unit = bias.unit(0);
+  const float expected = x_scale * scales[0];
+  if (!bias.is_packed && scales.size() == 1 &&
+      std::fabs(unit - expected) > kLargestUnitDifference) {
+    return Status::InvalidArgument("bias has the scale " + NineDigits(unit) +
+                                   ", expected " + NineDigits(expected) +
+                                   ", the input's times the weights'");
   }
+  *result =
+      ConvertBias(bias.codes.data(), weights.n, bias.units, x_scale, scales);
   return Status::Ok();
 }
 
@@ -253,8 +241,8 @@ template Status MakeFcWeights(const caffe2::Blob&, const FcWeightsOptions&,
 template Status MakeFcWeights(const caffe2::Blob&, const FcWeightsOptions&,
                               std::shared_ptr<const FcWeights<int16_t>>*);
 template Status BiasCodes(const FcBias&, float, const FcWeights<int8_t>&,
-                          std::vector<int32_t>*);
+                          ProductBias*);
 template Status BiasCodes(const FcBias&, float, const FcWeights<int16_t>&,
-                          std::vector<int32_t>*);
+                          ProductBias*);
 
 }  // namespace caffe2_quantization

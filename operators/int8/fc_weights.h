@@ -70,10 +70,11 @@ std::size_t NumSharedFcWeights();
 struct FcBias {
   std::vector<float> values;
   std::vector<int32_t> codes;
-  std::vector<float> units;  // of codes: one, or one a row; empty: values
+  std::vector<float> units;  // of codes: one, or one a row
   bool is_packed = false;    // with weights, for some input's scale
 
-  bool is_codes() const { return !units.empty(); }
+  // Codes that were packed and do not hold all values have these beside them.
+  bool is_codes() const { return values.empty(); }
   float unit(int64_t row) const { return units[units.size() == 1 ? 0 : row]; }
 };
 
@@ -81,13 +82,13 @@ struct FcBias {
 // point 0. Errors: another type or shape; values that are not finite.
 Status ReadFcBias(const caffe2::Blob& blob, int64_t n, FcBias* bias);
 
-// codes[i] = bias[i] in units of x_scale * weights.scale(i), rounded half to
-// even, saturated. Codes whose unit is that one (to a hundred thousandth) stay
-// as they are. An error where DNNLOWP has one: codes that are not packed with
-// their weights, of one parameter set, whose unit is farther than 1e-4 from it.
+// The bias in units of x_scale * weights.scale(i), rounded half to even:
+// quantized_weights.h. An error where DNNLOWP has one: codes that are not
+// packed with their weights, of one parameter set, whose unit is farther than
+// 1e-4 from it.
 template <typename T>
 Status BiasCodes(const FcBias& bias, float x_scale, const FcWeights<T>& weights,
-                 std::vector<int32_t>* codes);
+                 ProductBias* result);
 
 // The same as floats: codes times their unit.
 std::vector<float> BiasValues(const FcBias& bias);

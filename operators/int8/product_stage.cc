@@ -49,10 +49,15 @@ Status ProductStage::Set(const Weights& weights, float x_scale,
 }
 
 Status ProductStage::SetCodes(const Weights& weights, float x_scale,
-                              int32_t x_zero_point, const int32_t* bias,
+                              int32_t x_zero_point, const ProductBias* bias,
                               const QuantizationParams& y, bool relu) {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Set(weights, x_scale, x_zero_point, bias, y.scales[0]));
+      Set(weights, x_scale, x_zero_point,
+          bias == nullptr ? nullptr : bias->codes.data(), y.scales[0]));
+  if (bias != nullptr && !bias->large.empty()) {
+    large_bias_ = LargeInCodes(*bias, y.scales[0]);
+    stage_.bias = large_bias_.data();
+  }
   stage_.zero_point = y.zero_points[0];
   stage_.low = relu ? stage_.zero_point : y.type.qmin();
   stage_.high = y.type.qmax();
@@ -90,10 +95,10 @@ void ProductStage::Multiply(const uint16_t* a, const int16_t* w, int64_t m,
 void ProductStage::ToCodes(const uint16_t* a, const int16_t* w, int64_t m,
                            uint16_t* y) const {
   Multiply(a, w, m, [&](int64_t index, int64_t column, int64_t sum) {
-    const float scaled =
-        std::nearbyint(static_cast<float>(sum) * multipliers_[column]);
+    float scaled = static_cast<float>(sum) * multipliers_[column];
+    if (stage_.bias != nullptr) scaled += stage_.bias[column];
     // In doubles, which hold the sum of both exactly or saturate alike.
-    const double code = double{scaled} + stage_.zero_point;
+    const double code = double{std::nearbyint(scaled)} + stage_.zero_point;
     y[index] = static_cast<uint16_t>(
         std::clamp(code, double{1} * stage_.low, double{1} * stage_.high));
   });

@@ -6,11 +6,12 @@
 //
 //   acc[n]   = sum over k of a * c - w_zp[n] * (sum over k of a) + offset[n]
 //   offset[n] = bias[n] - x_zp * (column_sum[n] - K * w_zp[n])
-//   code     = clamp(nearbyint(float(acc) * (x_scale * w_scale[n] / y_scale))
-//                    + y_zp)
+//   code     = clamp(nearbyint(float(acc) * (x_scale * w_scale[n] / y_scale)
+//                              + large_bias[n] / y_scale) + y_zp)
 //   float    = float(acc) * (x_scale * w_scale[n]) + bias
 //
-// in floats, in this order; the bias is in the offset for codes, else after.
+// in floats, in this order; the bias is in the offset for codes (a large one
+// behind the product: ProductBias), else after.
 // Of 8 bits kernels/output_stage.h computes it, in 32 bits; of 16 bits it is
 // done here, in 64 bits.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCT_STAGE_H_
@@ -19,6 +20,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "operators/int8/quantized_weights.h"
 #include "quantization/kernels/output_stage.h"
 #include "quantization/quantization_params.h"
 #include "quantization/status.h"
@@ -38,11 +40,11 @@ class ProductStage {
     const int64_t* column_sums;  // [n]
   };
 
-  // An output of codes by `y`; bias: [n], in units of x_scale * w_scale, or
-  // null. With relu, codes are y's zero point at least. An error: scales whose
-  // quotient no float holds.
+  // An output of codes by `y`; bias: of n values, or null. With relu, codes are
+  // y's zero point at least. An error: scales whose quotient no float holds.
   Status SetCodes(const Weights& weights, float x_scale, int32_t x_zero_point,
-                  const int32_t* bias, const QuantizationParams& y, bool relu);
+                  const ProductBias* bias, const QuantizationParams& y,
+                  bool relu);
   // An output of floats; bias: [n], finite, or null. It must live as long.
   Status SetFloats(const Weights& weights, float x_scale, int32_t x_zero_point,
                    const float* bias, bool relu);
@@ -67,6 +69,7 @@ class ProductStage {
   std::vector<int64_t> wide_offsets_;  // offset[n]
   std::vector<int32_t> offsets_;       // the same, wrapped to 32 bits
   std::vector<float> multipliers_;
+  std::vector<float> large_bias_;  // in codes; empty: none
   float x_scale_ = 1;
   std::vector<float> scales_;  // of weights
   kernels::OutputStage stage_;

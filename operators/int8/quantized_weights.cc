@@ -15,6 +15,17 @@ namespace {
 // By how much codes are moved to become signed ones.
 int32_t MiddleOf(QuantizedType type) { return 1 << (type.precision - 1); }
 
+// code: the value in units, a whole number or what no number is.
+void SetBias(int64_t i, double code, double value, ProductBias* bias) {
+  if (std::isnan(code)) return;
+  if (std::fabs(code) <= ProductBias::kMostUnits) {
+    bias->codes[i] = static_cast<int32_t>(code);
+    return;
+  }
+  bias->large.resize(bias->codes.size());
+  bias->large[i] = static_cast<float>(value);
+}
+
 }  // namespace
 
 template <typename T>
@@ -96,19 +107,46 @@ Status WeightsFromInt8Tensor(const caffe2::int8::Int8TensorCPU& w,
   return Status::Ok();
 }
 
-void QuantizeBias(const float* bias, int64_t count, float x_scale,
-                  const std::vector<float>& weight_scales, int32_t* codes) {
+ProductBias QuantizeBias(const float* bias, int64_t count, float x_scale,
+                         const std::vector<float>& weight_scales) {
   const int64_t run = count / static_cast<int64_t>(weight_scales.size());
-  constexpr double kSmallest = std::numeric_limits<int32_t>::min();
-  constexpr double kLargest = std::numeric_limits<int32_t>::max();
+  ProductBias result;
+  result.codes.resize(count);
   for (int64_t i = 0; i < count; ++i) {
     const float inverse = 1 / (x_scale * weight_scales[i / run]);
-    const double code = std::nearbyint(bias[i] * inverse);
-    codes[i] =
-        std::isnan(code)
-            ? 0
-            : static_cast<int32_t>(std::clamp(code, kSmallest, kLargest));
+    SetBias(i, std::nearbyint(bias[i] * inverse), bias[i], &result);
   }
+  return result;
+}
+
+ProductBias ConvertBias(const int32_t* codes, int64_t count,
+                        const std::vector<float>& units, float x_scale,
+                        const std::vector<float>& weight_scales) {
+  // Closer than this, relative to the unit, codes are taken as they are.
+  constexpr float kSameUnit = 1e-5f;
+  const int64_t run = count / static_cast<int64_t>(weight_scales.size());
+  ProductBias result;
+  result.codes.resize(count);
+  for (int64_t i = 0; i < count; ++i) {
+    const double unit = units[units.size() == 1 ? 0 : i];
+    const float expected = x_scale * weight_scales[i / run];
+    const bool is_same = std::fabs(unit - expected) <= kSameUnit * expected;
+    SetBias(i,
+            is_same ? double{1} * codes[i]
+                    : std::nearbyint(unit * codes[i] / expected),
+            unit * codes[i], &result);
+  }
+  return result;
+}
+
+std::vector<float> LargeInCodes(const ProductBias& bias, float y_scale) {
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  std::vector<float> result;
+  for (const float value : bias.large) {
+    result.push_back(static_cast<float>(
+        std::clamp(double{value} / y_scale, -kLargest, kLargest)));
+  }
+  return result;
 }
 
 template struct QuantizedWeights<int8_t>;

@@ -42,10 +42,34 @@ Status WeightsFromInt8Tensor(const caffe2::int8::Int8TensorCPU& w,
                              const ChooseOptions& options,
                              QuantizedWeights<T>* result);
 
-// codes[i] = nearbyint(bias[i] * (1 / unit)), saturated to 32 bits, with unit =
-// x_scale * weight_scales[i * sets / count], all in floats. NaN becomes 0.
-void QuantizeBias(const float* bias, int64_t count, float x_scale,
-                  const std::vector<float>& weight_scales, int32_t* codes);
+// A bias in units of what sums of products count in, x_scale * weight_scale.
+struct ProductBias {
+  // At most this many units, so that 32 bits have room for a sum beside it.
+  static constexpr double kMostUnits = 0x1p30;
+
+  std::vector<int32_t> codes;
+  // The values of those of more units, whose codes are 0: they are added to
+  // what sums have become (kernels/output_stage.h). 0 for the others; empty:
+  // there are none.
+  std::vector<float> large;
+};
+
+// codes[i] = nearbyint(bias[i] * (1 / unit)), with unit = x_scale *
+// weight_scales[i * sets / count], all in floats; or large[i] = bias[i]. NaN
+// becomes 0.
+ProductBias QuantizeBias(const float* bias, int64_t count, float x_scale,
+                         const std::vector<float>& weight_scales);
+
+// The same of a bias that is codes already, in units of its own: one, or one a
+// value. Codes whose unit is the products', to a hundred thousandth, stay as
+// they are.
+ProductBias ConvertBias(const int32_t* codes, int64_t count,
+                        const std::vector<float>& units, float x_scale,
+                        const std::vector<float>& weight_scales);
+
+// What remains to be added to codes of scale y_scale, large[i] / y_scale as a
+// float; empty if there is no large one.
+std::vector<float> LargeInCodes(const ProductBias& bias, float y_scale);
 
 }  // namespace caffe2_quantization
 

@@ -46,7 +46,8 @@ int64_t PlaceOf(const Point& point, const Point& sizes) {
 
 uint16_t Requantize(const WideConvolution& convolution, int64_t m,
                     int64_t acc) {
-  const float scaled = static_cast<float>(acc) * convolution.multipliers[m];
+  float scaled = static_cast<float>(acc) * convolution.multipliers[m];
+  if (convolution.large_bias != nullptr) scaled += convolution.large_bias[m];
   const double code =
       convolution.zero_point + static_cast<double>(std::nearbyint(scaled));
   return static_cast<uint16_t>(

@@ -3,7 +3,8 @@
 //
 //   acc[pixel][m] = bias[m] + sum over k of
 //                       (x[k] - x_zero_point) * (w[m][k] - w_zero_point[m])
-//   y[pixel][m]   = clamp(zero_point + nearbyint(fl(fl(acc) * multiplier[m])))
+//   y[pixel][m]   = clamp(zero_point + nearbyint(fl(fl(fl(acc) * multiplier[m])
+//                                                  + large_bias[m])))
 //
 // where k runs over the values under the kernel, and padding is x_zero_point.
 // (Upstream's _16 engines are for experiments too; their sums wrap in 32 bits.)
@@ -27,6 +28,7 @@ struct WideConvolution {
   const int32_t* weight_zero_points = nullptr;
   const int32_t* bias = nullptr;
   const float* multipliers = nullptr;
+  const float* large_bias = nullptr;  // null: none
   int32_t x_zero_point = 0;
   // Of the output: 0 <= low <= zero_point <= high <= 65535.
   int32_t zero_point = 0;

@@ -10,7 +10,12 @@ A method chooses the range to represent; values outside are clipped to its ends:
     L2_APPROX  nearly that, quickly
     L1         the smallest sum of absolute errors
     KL         the smallest Kullback-Leibler divergence
-    P99        so many percent of the values: "P99.9" too
+    P99        that percentage of the values, the same share left out at either end:
+               "P99.99" too. Exact of an array: numpy.percentile(x, 0.005,
+               interpolation="lower") to numpy.percentile(x, 99.995,
+               interpolation="higher"). Of counts the edges of the bins that hold
+               these; the choice's warning says where bins are too wide to tell
+    P99_DNNLOWP  the same as DNNLOWP takes it: in bins of the whole range
     MSE        symmetric: of the scales, the smallest sum of squared errors (weights)
 
 These are the plugin's operators ChooseQuantizationParams and
@@ -30,7 +35,7 @@ from caffe2_quantization._library import host
 __all__ = ["Choice", "from_array", "from_counts", "from_range"]
 
 _OPTIONS = ("precision", "is_signed", "preserve_sparsity", "force_scale_power_of_two",
-            "reduced_range", "percentile", "flags")
+            "reduced_range", "percentile", "smallest_scale", "dnnlowp", "flags")
 _ONE_SCALE = ("it chooses one scale for all values; for one a channel call it for each: "
               "[from_array(each) for each in numpy.moveaxis(values, axis, 0)]")
 
@@ -63,6 +68,9 @@ def from_array(values, method="MIN_MAX", **options):
             force_scale_power_of_two: the next larger one (False).
             reduced_range: leaves one bit unused (False).
             percentile: of the method P99, the share of the values (0.99).
+            smallest_scale: a smaller one becomes this one (2^-63, as small as the
+                arithmetic of int8 operators carries); 0: none does.
+            dnnlowp: what DNNLOWP chooses: no scale below 6.1e-5, P99 in bins (False).
             flags: "activation" or "weight": other defaults, of the method too,
                 which is None then: those of the flags caffe2_dnnlowp_*.
 

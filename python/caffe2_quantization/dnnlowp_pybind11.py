@@ -22,6 +22,9 @@ operators (engines DNNLOWP and ONEDNN) of every net that is made from now on,
 Tensors are found by name; a tensor that the file lacks is an error that names it.
 A profile of ``calibrate`` will do in place of the file.
 
+What is chosen is what Caffe2's module would choose: no scale below 6.1e-5, and p99
+in bins of the whole range. ``caffe2_quantization.choose`` has neither limit.
+
 Errors are RuntimeErrors with the message of the plugin's operator, also where
 Caffe2's module logs a warning and goes on with scale 1.
 """
@@ -167,7 +170,7 @@ def ChooseQuantizationParams(blob_name):
     """Chooses for the values of a float blob, as the flags caffe2_dnnlowp_weight_*
     say. Returns (scale, zero point)."""
     return _read("ChooseQuantizationParams", [blob_name], ["scale", "zero_point"],
-                 flags="weight")
+                 flags="weight", dnnlowp=1)
 
 
 def ChooseStaticQuantizationParams(min, max, bins, preserve_sparsity=True, precision=8,
@@ -179,7 +182,7 @@ def ChooseStaticQuantizationParams(min, max, bins, preserve_sparsity=True, preci
     choice = choose.from_counts(
         bins, min, max, quant_scheme, flags="weight" if is_weight else "activation",
         preserve_sparsity=bool(preserve_sparsity), precision=precision,
-        percentile=float(p99_threshold))
+        percentile=float(p99_threshold), dnnlowp=True)
     return QueryTensorQparam(choice.scale, choice.zero_point, precision)
 
 
@@ -210,7 +213,7 @@ def AddScaleZeroOffsetArgumentsWithHistogram(net_def_bytes, histogram_file_name)
     """Adds the parameters to the int8 operators of a serialized NetDef. Returns the
     new one, serialized."""
     return _read("AddScaleZeroOffsetArgumentsWithHistogram", [], ["net"],
-                 net_def=net_def_bytes, path=histogram_file_name)[0]
+                 net_def=net_def_bytes, path=histogram_file_name, dnnlowp=1)[0]
 
 
 def freeze_quantization_params(net_def_bytes):
@@ -289,7 +292,7 @@ def _read(op_type, inputs, names, **arguments):
 
 def _register(op_type, path, is_weight, output, **arguments):
     _run(op_type, path=path, is_weight=int(bool(is_weight)), output=output or None,
-         **arguments)
+         dnnlowp=1, **arguments)
 
 
 def _observe_later_nets(path, dump_freq, delimiter, **options):

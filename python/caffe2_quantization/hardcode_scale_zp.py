@@ -15,5 +15,5 @@ QuantizationParam.__doc__ = """x = scale * (q - zero_point), q from 0 to 255."""
 
 def choose_quantization_params(tensor_min, tensor_max):
     """Returns the QuantizationParam that DNNLOWP chooses for a range."""
-    choice = choose.from_range(tensor_min, tensor_max)
+    choice = choose.from_range(tensor_min, tensor_max, dnnlowp=True)
     return QuantizationParam(choice.scale, choice.zero_point)

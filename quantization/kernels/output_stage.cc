@@ -122,10 +122,10 @@ enum class ZeroPoints { kNone, kOne, kEach };
 // What a stage has for a vector of columns.
 struct Columns {
   VI zero_points, offsets;
-  VF multipliers;
+  VF multipliers, bias;
 };
 
-template <ZeroPoints kZeroPoints, bool kOffsets, class Lanes>
+template <ZeroPoints kZeroPoints, bool kOffsets, bool kBias, class Lanes>
 HWY_INLINE Columns LoadColumns(const Lanes& lanes, const OutputStage& stage,
                                int64_t n) {
   const DI di;
@@ -137,6 +137,7 @@ HWY_INLINE Columns LoadColumns(const Lanes& lanes, const OutputStage& stage,
     columns.offsets = lanes.Load(di, stage.column_offsets + n);
   }
   columns.multipliers = lanes.Load(DF(), stage.multipliers + n);
+  if constexpr (kBias) columns.bias = lanes.Load(DF(), stage.bias + n);
   return columns;
 }
 
@@ -234,7 +235,7 @@ HWY_INLINE void StoreFour(VI c0, VI c1, VI c2, VI c3, hn::Vec<DBytes> table,
              dst);
 }
 
-template <ZeroPoints kZeroPoints, bool kOffsets, bool kAddend>
+template <ZeroPoints kZeroPoints, bool kOffsets, bool kBias, bool kAddend>
 void Codes(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
            int64_t rows, const OutputStage& stage, uint8_t* dst,
            int64_t dst_stride) {
@@ -260,6 +261,7 @@ void Codes(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
         Accumulators<kZeroPoints, kOffsets>(
             part.Load(di, sums + r * sums_stride + n), row_term, columns),
         columns.multipliers);
+    if constexpr (kBias) product = hn::Add(product, columns.bias);
     if constexpr (kAddend) {
       const VI code =
           hn::PromoteTo(di, part.LoadCodes(stage.addend + r * dst_stride + n));
@@ -274,7 +276,8 @@ void Codes(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
   for (; n + 4 * lanes <= stage.columns; n += 4 * lanes) {
     const Whole whole;
     const auto columns = [&](int64_t i) HWY_ATTR {
-      return LoadColumns<kZeroPoints, kOffsets>(whole, stage, n + i * lanes);
+      return LoadColumns<kZeroPoints, kOffsets, kBias>(whole, stage,
+                                                       n + i * lanes);
     };
     const Columns columns0 = columns(0), columns1 = columns(1),
                   columns2 = columns(2), columns3 = columns(3);
@@ -288,7 +291,8 @@ void Codes(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
     }
   }
   ForEachVector(n, stage.columns, [&](const auto& part, int64_t i) HWY_ATTR {
-    const Columns columns = LoadColumns<kZeroPoints, kOffsets>(part, stage, i);
+    const Columns columns =
+        LoadColumns<kZeroPoints, kOffsets, kBias>(part, stage, i);
     for (int64_t r = 0; r < rows; ++r) {
       const VI row_term = RowTerm<kZeroPoints>(row_sums, r, stage);
       part.Store(hn::DemoteTo(DB(), codes(part, r, i, row_term, columns)),
@@ -307,14 +311,13 @@ void Floats(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
                      ? hn::Zero(df)
                      : hn::Set(df, -std::numeric_limits<float>::infinity());
   ForEachVector(0, stage.columns, [&](const auto& part, int64_t n) HWY_ATTR {
-    const Columns columns = LoadColumns<kZeroPoints, kOffsets>(part, stage, n);
-    VF bias = hn::Zero(df);
-    if constexpr (kBias) bias = part.Load(df, stage.bias + n);
+    const Columns columns =
+        LoadColumns<kZeroPoints, kOffsets, kBias>(part, stage, n);
     for (int64_t r = 0; r < rows; ++r) {
       const VF acc = Accumulators<kZeroPoints, kOffsets>(
           part.Load(di, sums + r * sums_stride + n),
           RowTerm<kZeroPoints>(row_sums, r, stage), columns);
-      const VF y = kBias ? hn::MulAdd(acc, columns.multipliers, bias)
+      const VF y = kBias ? hn::MulAdd(acc, columns.multipliers, columns.bias)
                          : hn::Mul(acc, columns.multipliers);
       part.Store(hn::Max(y, low), dst + r * dst_stride + n);
     }
@@ -325,9 +328,13 @@ void StageCodes(const int32_t* sums, int64_t sums_stride,
                 const int32_t* row_sums, int64_t rows, const OutputStage& stage,
                 uint8_t* dst, int64_t dst_stride) {
   WithCorrections(stage, rows, [&](auto zero_points, auto offsets) {
-    const auto run = stage.addend != nullptr
-                         ? Codes<zero_points(), offsets(), true>
-                         : Codes<zero_points(), offsets(), false>;
+    const bool addend = stage.addend != nullptr;
+    const auto run =
+        stage.bias != nullptr
+            ? (addend ? Codes<zero_points(), offsets(), true, true>
+                      : Codes<zero_points(), offsets(), true, false>)
+            : (addend ? Codes<zero_points(), offsets(), false, true>
+                      : Codes<zero_points(), offsets(), false, false>);
     run(sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
   });
 }

@@ -4,19 +4,23 @@
 //
 //   acc[r][n] = sums[r][n] - weight_zero_points[n] * row_sums[r]
 //               + column_offsets[n]
-//   code      = clamp(nearbyint(fl(fl(acc) * multipliers[n])) + zero_point)
+//   code      = clamp(nearbyint(fl(fl(fl(acc) * multipliers[n]) + bias[n]))
+//                     + zero_point)
 //   float     = fl(fl(acc) * multipliers[n] + bias[n]); with relu, +0 unless
 //               above 0
 //
 // With activations x_scale * (a - x_zp), weights w_scale[n] * (w - w_zp[n]) and
-// a bias of b[n] quanta this is their product if
+// a bias of b[n] quanta this is their product if, with bias 0 for codes,
 //
 //   column_offsets[n] = b[n] - x_zp * (sum over k of w[k][n] - K * w_zp[n])
 //   multipliers[n]    = x_scale * w_scale[n], for codes / y_scale
 //
+// A bias of more quanta than 32 bits hold beside a sum is bias[n] instead: the
+// real number, for codes / y_scale, with b[n] = 0.
+//
 // With an addend (codes alone), which is added before the rounding:
 //
-//   code = clamp(nearbyint(fl(fl(acc) * multipliers[n])
+//   code = clamp(nearbyint(fl(fl(acc) * multipliers[n] + bias[n])
 //                          + fl(addend - addend_zero_point)
 //                            * addend_multiplier) + zero_point)
 //
@@ -54,8 +58,9 @@ struct OutputStage {
   int32_t addend_zero_point = 0;  // 0 to 255
   float addend_multiplier = 0;
 
-  // Floats.
   const float* bias = nullptr;  // [N], or null: all 0
+
+  // Floats.
   bool relu = false;
 };
 

@@ -36,6 +36,7 @@ void SumsToCodes(const int32_t* sums, int64_t sums_stride,
       float product = static_cast<float>(Accumulator(sums[r * sums_stride + n],
                                                      row_sums, r, n, stage)) *
                       stage.multipliers[n];
+      if (stage.bias != nullptr) product += stage.bias[n];
       if (stage.addend != nullptr) {
         product += static_cast<float>(stage.addend[r * dst_stride + n] -
                                       stage.addend_zero_point) *

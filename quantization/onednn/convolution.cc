@@ -384,6 +384,7 @@ class Convolution {
     kernels::OutputStage stage = stage_;
     stage.multipliers += n;
     if (stage.column_offsets != nullptr) stage.column_offsets += n;
+    if (stage.bias != nullptr) stage.bias += n;
     if (!filter_.zero_points_.empty()) {
       stage.weight_zero_points = filter_.zero_points_.data() + n;
     }

@@ -33,7 +33,6 @@ class FlagGuard {
 };
 
 TEST(DnnlowpSettings, KindsByEitherName) {
-  ChooseMethod method = ChooseMethod::kMse;
   for (const auto& [name, expected] :
        {std::pair("min_max", ChooseMethod::kMinMax),
         std::pair("Min_Max", ChooseMethod::kMinMax),
@@ -48,21 +47,48 @@ TEST(DnnlowpSettings, KindsByEitherName) {
         std::pair("KL_MIN_QUANTIZATION", ChooseMethod::kKl),
         std::pair("p99", ChooseMethod::kPercentile),
         std::pair("P99_QUANTIZATION", ChooseMethod::kPercentile)}) {
-    ASSERT_TRUE(DnnlowpKindFromName(name, &method).ok()) << name;
-    EXPECT_EQ(method, expected) << name;
+    const FlagGuard kind(&FLAGS_caffe2_dnnlowp_activation_quantization_kind,
+                         std::string(name));
+    ChooseOptions options;
+    ASSERT_TRUE(DnnlowpOptions(false, &options).ok()) << name;
+    EXPECT_EQ(options.method, expected) << name;
+    EXPECT_TRUE(HostKnowsKind(name)) << name;
   }
 }
 
-TEST(DnnlowpSettings, NamesThatTheHostTakesForMinMaxAreErrors) {
-  for (const char* name : {"", "mse", "p99.9", "l2_min_quantization", "l2 "}) {
-    ChooseMethod method = ChooseMethod::kKl;
-    const Status status = DnnlowpKindFromName(name, &method);
+TEST(DnnlowpSettings, KindsBeyondTheHosts) {
+  const FlagGuard threshold(&FLAGS_caffe2_dnnlowp_activation_p99_threshold,
+                            0.5);
+  for (const auto& [name, method, percentile] :
+       {std::tuple("p99.99", ChooseMethod::kPercentile, 0.9999),
+        std::tuple("P99.9", ChooseMethod::kPercentile, 0.999),
+        std::tuple("p99.99_dnnlowp", ChooseMethod::kPercentileInBins, 0.9999),
+        std::tuple("p99_dnnlowp", ChooseMethod::kPercentileInBins, 0.5),
+        std::tuple("p99", ChooseMethod::kPercentile, 0.5),
+        std::tuple("l2_min_quantization", ChooseMethod::kL2, 0.5),
+        std::tuple("mse", ChooseMethod::kMse, 0.5)}) {
+    caffe2::OperatorDef op;
+    OpBuilder(&op, "FC", {}, {}).String("activation_quantization_kind", name);
+    ChooseOptions options;
+    ASSERT_TRUE(DnnlowpOptions(op, false, &options).ok()) << name;
+    EXPECT_EQ(options.method, method) << name;
+    EXPECT_DOUBLE_EQ(options.percentile, percentile) << name;
+    EXPECT_EQ(HostKnowsKind(name), std::string(name) == "p99") << name;
+  }
+}
+
+TEST(DnnlowpSettings, UnknownKindsAreErrors) {
+  for (const char* name : {"", "p", "p0", "p101", "l2 ", "p99_"}) {
+    caffe2::OperatorDef op;
+    OpBuilder(&op, "FC", {}, {}).String("activation_quantization_kind", name);
+    ChooseOptions options;
+    const Status status = DnnlowpOptions(op, false, &options);
     EXPECT_FALSE(status.ok()) << name;
-    EXPECT_NE(
-        status.message().find("quantization kind is '" + std::string(name)),
-        std::string::npos)
+    EXPECT_NE(status.message().find("quantization method '" +
+                                    std::string(name) + "' is unknown"),
+              std::string::npos)
         << status.message();
-    EXPECT_EQ(method, ChooseMethod::kKl);
+    EXPECT_FALSE(HostKnowsKind(name));
   }
 }
 
@@ -170,7 +196,7 @@ TEST(DnnlowpSettings, WrongArgumentsAreNamed) {
             "argument preserve_activation_sparsity is 2, expected 0 or 1");
   EXPECT_NE(ErrorOfArgument([](OpBuilder& b) {
               b.String("activation_quantization_kind", "best");
-            }).find("quantization kind is 'best'"),
+            }).find("quantization method 'best' is unknown"),
             std::string::npos);
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -35,13 +36,45 @@ Histogram Of(int max_bins, const std::vector<double>& values) {
   return histogram;
 }
 
-TEST(HistogramFile, WritesAllBinsAndNoEmptyOutput) {
+TEST(HistogramFile, WritesTheBinsOfTheValuesAndNoEmptyOutput) {
   const NetInfo info = OneOutput("FC", "fc1", Of(8, {-1.5, -1, 0, 1.5, 1.5}));
   EXPECT_EQ(FormatHistograms(info, RangeSince::kAttach),
-            "3 FC 1 fc1 -1.5 2.5 8 1 1 0 1 0 0 2 0\n");
+            "3 FC 1 fc1 -1.5 2 7 1 1 0 1 0 0 2\n");
   EXPECT_EQ(FormatHistograms(info, RangeSince::kReset), "");
   EXPECT_EQ(FormatColumnMax(info, RangeSince::kAttach, ","),
-            "3,1,fc1,1,-1.5,2.5,8,1,1,0,1,0,0,2,0\n");
+            "3,1,fc1,1,-1.5,2,7,1,1,0,1,0,0,2\n");
+}
+
+// Edges are less than a bin beyond the values, and bins of equal width between
+// them count what they hold.
+TEST(HistogramFile, TheRangeIsThatOfTheValues) {
+  TestRandom random;
+  for (int round = 0; round < 300; ++round) {
+    const float unit = std::ldexp(1.0f, random.Integer(-60, 60));
+    const float middle = random.OneIn(2) ? 0 : random.Float(-50, 50);
+    std::vector<double> values;
+    for (int64_t n = random.Integer(1, 200); n > 0; --n) {
+      values.push_back(unit * (random.Float(-1, 1) + middle));
+    }
+    const auto [min, max] = std::minmax_element(values.begin(), values.end());
+    const NetInfo info =
+        OneOutput("FC", "y", Of(random.OneIn(3) ? 16 : 2048, values));
+    std::vector<HistogramLine> lines;
+    ASSERT_TRUE(
+        ParseHistograms(FormatHistograms(info, RangeSince::kAttach), &lines)
+            .ok());
+    const HistogramLine& line = lines[0];
+    const double width = (line.max - line.min) / line.counts.size();
+    EXPECT_LE(line.min, *min);
+    EXPECT_GT(line.min, *min - width);
+    EXPECT_GT(line.max, *max);
+    EXPECT_LE(line.max, *max + width);
+    std::vector<uint64_t> expected(line.counts.size());
+    for (const double x : values) {
+      ++expected[static_cast<std::size_t>((x - line.min) / width)];
+    }
+    EXPECT_EQ(line.counts, expected);
+  }
 }
 
 TEST(HistogramFile, ReadsBothForms) {
@@ -96,8 +129,7 @@ TEST(HistogramFile, ReadsBackAnyNameWithAnyDelimiter) {
     const Histogram histogram =
         Of(static_cast<int>(random.Integer(4, 20)), values);
     const NetInfo info = OneOutput(name(), name(), histogram);
-    std::vector<uint64_t> counts = histogram.counts();
-    counts.resize(histogram.max_bins());
+    const std::vector<uint64_t>& counts = histogram.counts();
 
     const std::string text =
         FormatHistograms(info, RangeSince::kAttach, delimiter);
@@ -110,8 +142,7 @@ TEST(HistogramFile, ReadsBackAnyNameWithAnyDelimiter) {
     EXPECT_EQ(lines[0].output_index, 1);
     EXPECT_EQ(lines[0].tensor_name, info.operators[0].outputs[0].tensor_name);
     EXPECT_EQ(lines[0].min, histogram.lower_edge());
-    EXPECT_EQ(lines[0].max, histogram.lower_edge() +
-                                histogram.max_bins() * histogram.bin_width());
+    EXPECT_EQ(lines[0].max, histogram.upper_edge());
     EXPECT_EQ(lines[0].counts, counts);
 
     std::vector<ColumnMaxLine> columns;

@@ -84,12 +84,54 @@ TEST_F(ChooseQuantizationParamsOpTest, PercentilesByNameAndByArgument) {
     });
     ChooseOptions options;
     options.method = ChooseMethod::kPercentile;
-    options.percentile = static_cast<float>(percentile);
+    options.percentile = percentile;
     Choice choice;
     ASSERT_TRUE(
         ChooseFromArray(values.data(), values.size(), options, &choice).ok());
-    EXPECT_NEAR(Scale(), choice.scale, choice.scale * 1e-5) << name;
+    EXPECT_EQ(Scale(), choice.scale) << name;
+    const double last = std::ceil(1000 * (0.5 + percentile / 2) - 1e-6);
+    EXPECT_FLOAT_EQ(Scale(), static_cast<float>(last / 255)) << name;
   }
+  // As a float 0.9999 would leave out one value less.
+  values.resize(20001);
+  for (int i = 0; i <= 20000; ++i) values[i] = static_cast<float>(i);
+  FeedFloats(&workspace_, "X", values);
+  RunArray([&](OpBuilder& b) {
+    b.String("method", "P99").Float("percentile", 0.9999f);
+  });
+  EXPECT_FLOAT_EQ(Scale(), 19999.0f / 255);
+}
+
+TEST_F(ChooseQuantizationParamsOpTest, SmallScalesAndDnnlowps) {
+  FeedFloats(&workspace_, "X", {-1e-6f, 1.55e-6f});
+  RunArray();
+  EXPECT_FLOAT_EQ(Scale(), 1e-8f);
+  EXPECT_EQ(ZeroPoint(), 100);
+  RunArray([](OpBuilder& b) { b.Int("dnnlowp", 1); });
+  EXPECT_EQ(Scale(), kDnnlowpSmallestScale);
+  RunArray([](OpBuilder& b) { b.Float("smallest_scale", 1e-5f); });
+  EXPECT_EQ(Scale(), 1e-5f);
+  RunArray(
+      [](OpBuilder& b) { b.Int("dnnlowp", 1).Float("smallest_scale", 1e-7f); });
+  EXPECT_EQ(Scale(), 1e-7f);
+  RunArray([](OpBuilder& b) {
+    b.Int("dnnlowp", 1).Int("force_scale_power_of_two", 1);
+  });
+  EXPECT_EQ(Scale(), 0x1p-14f);
+  RunArray([](OpBuilder& b) { b.Int("force_scale_power_of_two", 1); });
+  EXPECT_EQ(Scale(), 0x1p-26f);
+
+  // Percentiles of DNNLOWP are in bins: one far out makes them wide.
+  std::vector<float> values(1000, 1);
+  values[0] = 1000;
+  FeedFloats(&workspace_, "X", values);
+  RunArray([](OpBuilder& b) { b.String("method", "P99.7"); });
+  EXPECT_FLOAT_EQ(Scale(), 1 / 255.0f);
+  RunArray([](OpBuilder& b) { b.String("method", "P99.7").Int("dnnlowp", 1); });
+  EXPECT_GT(Scale(), 1.4f / 255);
+  const float in_bins = Scale();
+  RunArray([](OpBuilder& b) { b.String("method", "p99.7_dnnlowp"); });
+  EXPECT_EQ(Scale(), in_bins);
 }
 
 TEST_F(ChooseQuantizationParamsOpTest, TheChoiceAsJson) {

@@ -193,6 +193,7 @@ class Comparison {
     options.preserve_sparsity = preserve_sparsity;
     ASSERT_TRUE(
         ChooseMethodFromName(kind, &options.method, &options.percentile).ok());
+    ChooseLikeDnnlowp(&options);
     Choice choice;
     const Status status =
         ChooseFromArray(values.data(), values.size(), options, &choice);
@@ -206,6 +207,7 @@ class Comparison {
       ++tally.host_failed;
       return;
     }
+    CompareWithoutFloor(values, options, choice, host);
     if (choice.scale == host.scale && choice.zero_point == host.zero_point) {
       ++tally.same;
       return;
@@ -239,6 +241,41 @@ class Comparison {
     int better = 0;
     int host_failed = 0;
   };
+
+  // What is chosen by default is the same where the host's scale is above its
+  // smallest; below it, the plain equation.
+  static void CompareWithoutFloor(const std::vector<float>& values,
+                                  ChooseOptions options,
+                                  const Choice& with_floor, Parameters host) {
+    options.smallest_scale = kSmallestChosenScale;
+    Choice choice;
+    ASSERT_TRUE(
+        ChooseFromArray(values.data(), values.size(), options, &choice).ok());
+    if (host.scale > kDnnlowpSmallestScale) {
+      EXPECT_EQ(choice.scale, with_floor.scale);
+      EXPECT_EQ(choice.zero_point, with_floor.zero_point);
+      return;
+    }
+    if (options.method != ChooseMethod::kMinMax) {
+      // Squared errors are what these are for.
+      if (options.method == ChooseMethod::kL2 && values.size() >= 300) {
+        EXPECT_LE(SquaredError(values, choice),
+                  1.05 * SquaredError(values, with_floor));
+      }
+      return;
+    }
+    const auto [least, largest] =
+        std::minmax_element(values.begin(), values.end());
+    const double min = std::min(*least, 0.0f), max = std::max(*largest, 0.0f);
+    const double scale = options.preserve_sparsity && min < 0 && max > 0
+                             ? std::max(-min / 128, max / 127)
+                             : (max - min) / 255;
+    EXPECT_NEAR(choice.scale / scale, 1, 1e-6);
+    EXPECT_NEAR(
+        choice.zero_point,
+        options.preserve_sparsity && min < 0 && max > 0 ? 128 : -min / scale,
+        0.501);
+  }
 
   template <typename P>
   static double SquaredError(const std::vector<float>& values, const P& p) {

@@ -9,6 +9,7 @@
 
 #include "caffe2/core/tensor_int8.h"
 #include "operators/int8_quant_blobs.h"
+#include "quantization/choose.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
 
@@ -138,9 +139,23 @@ TEST_F(Int8QuantBlobsOpTest, MinMaxIsWhatTheHostChoosesForTheSameRange) {
     FeedFloats(&workspace_, "max", {max});
     FillScheme("s", "min_max", preserve_sparsity);
     Run("Int8GenQuantParams", {"x", "s"}, {"host"});
-    Run("Int8GenQuantParamsMinMax", {"min", "max", "s"}, {"ours"});
-    ASSERT_EQ(ReadParams("ours"), ReadParams("host"))
+    const auto host = ReadParams("host");
+    Run("Int8GenQuantParamsMinMax", {"min", "max", "s"}, {"ours"},
+        [](OpBuilder& b) { b.Int("dnnlowp", 1); });
+    ASSERT_EQ(ReadParams("ours"), host)
         << min << " to " << max << ", " << preserve_sparsity;
+    Run("Int8GenQuantParamsMinMax", {"min", "max", "s"}, {"ours"});
+    if (std::get<0>(host) <= kDnnlowpSmallestScale) {
+      // The plain equation, down to the smallest scale.
+      const double low = std::min(min, 0.0f), high = std::max(max, 0.0f);
+      const double scale = preserve_sparsity && low < 0 && high > 0
+                               ? std::max(-low / 128, high / 127)
+                               : (high - low) / 255;
+      ASSERT_FLOAT_EQ(std::get<0>(ReadParams("ours")),
+                      static_cast<float>(std::max(scale, 0x1p-63)));
+      continue;
+    }
+    ASSERT_EQ(ReadParams("ours"), host);
     if (!preserve_sparsity) {
       Run("Int8GenQuantParamsMinMax", {"min", "max"}, {"ours"});
       ASSERT_EQ(ReadParams("ours"), ReadParams("host"));
@@ -186,7 +201,11 @@ TEST_F(Int8QuantBlobsOpTest, RefusalsNameWhatIsWrong) {
   FeedFloats(&workspace_, "out", {5});
   expect(error("Int8QuantSchemeBlobFill", {},
                [](OpBuilder& b) { b.String("quantization_kind", "best"); }),
-         "Int8QuantSchemeBlobFill: quantization kind is 'best', expected");
+         "Int8QuantSchemeBlobFill: quantization method 'best' is unknown");
+  expect(error("Int8QuantSchemeBlobFill", {},
+               [](OpBuilder& b) { b.String("quantization_kind", "p99.99"); }),
+         "Int8QuantSchemeBlobFill: quantization_kind is 'p99.99', which the "
+         "host's Int8GenQuantParams would take for min_max");
   for (const float scale : {0.0f, -1.0f, INFINITY, NAN}) {
     expect(error("Int8QuantParamsBlobFill", {},
                  [&](OpBuilder& b) {

@@ -6,7 +6,7 @@ import pytest
 from caffe2.python import core, workspace
 from caffe2_quantization import choose
 
-METHODS = ["MIN_MAX", "L2", "L2_APPROX", "L1", "KL", "P99", "MSE"]
+METHODS = ["MIN_MAX", "L2", "L2_APPROX", "L1", "KL", "P99", "P99_DNNLOWP", "MSE"]
 
 
 def error_of(x, choice, qmax=255):
@@ -102,3 +102,47 @@ def test_an_operator_refuses_an_argument_that_nobody_reads():
     with pytest.raises(RuntimeError, match="ChooseQuantizationParams: it has no argument "
                                            "'bits'; there are: method, precision"):
         workspace.RunOperatorOnce(op)
+
+
+@pytest.mark.parametrize("percent", ["50", "90", "99", "99.9", "99.99", "99.999"])
+def test_percentiles_are_numpys(percent):
+    random = np.random.RandomState(int(float(percent) * 1000))
+    for count in (1, 2, 99, 1001, 20001, 30000):
+        for values in (random.normal(0, 1, count), random.uniform(0, 1, count),
+                       random.randint(-3, 4, count),
+                       np.append(random.uniform(0, 1, count), [1e6] * (count // 50000))):
+            values = np.float32(values)
+            # In whole numbers, so that no rounding moves what is between two values.
+            left_out = (100000 - int(round(float(percent) * 1000))) / 2000.0
+            choice = choose.from_array(values, "P" + percent)
+            assert choice.min == np.percentile(values, left_out, interpolation="lower")
+            assert choice.max == np.percentile(values, 100 - left_out,
+                                               interpolation="higher")
+            code = choice.scale
+            low, high = -choice.zero_point * code, (255 - choice.zero_point) * code
+            outside = np.mean((values < low - code / 2) | (values > high + code / 2))
+            np.testing.assert_allclose(choice.clipped_share, outside, atol=1e-4)
+
+
+def test_percentile_with_values_far_out():
+    x = np.random.RandomState(0).uniform(0, 1, 1000000).astype(np.float32)
+    x = np.append(x, np.float32([1e6] * 20))
+    choice = choose.from_array(x, "P99.99")
+    np.testing.assert_allclose(choice.max, np.percentile(x, 99.995), rtol=1e-6)
+    assert choice.scale == np.float32(choice.max / 255)
+    # DNNLOWP's, in bins of 488.
+    assert choose.from_array(x, "P99.99_DNNLOWP").max > 400
+    assert choose.from_array(x, "P99.99", dnnlowp=True).max > 400
+    counts, edges = np.histogram(x, 2048)
+    choice = choose.from_counts(counts, edges[0], edges[-1], "P99.99")
+    assert "P99.99 cannot be told from bins 488." in choice.warning
+
+
+def test_small_scales_and_dnnlowps():
+    x = np.float32([-1e-6, 1.55e-6])
+    np.testing.assert_allclose(choose.from_array(x).scale, 1e-8, rtol=1e-6)
+    np.testing.assert_allclose(choose.from_range(0, 1, precision=16).scale, 1.0 / 65535)
+    np.testing.assert_allclose(choose.from_array(x, dnnlowp=True).scale, 6.1e-5)
+    np.testing.assert_allclose(choose.from_array(x, smallest_scale=1e-3).scale, 1e-3)
+    assert choose.from_range(0, 1e-25).scale == 2.0 ** -63
+    assert choose.from_range(0, 1e-25, smallest_scale=0.0).scale < 1e-27

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from caffe2_quantization import choose
 from caffe2_quantization.observers import (read_column_max, read_histograms, read_minmax)
 
 
@@ -24,6 +25,41 @@ def test_with_and_without_op_type(file):
     assert new.counts.tolist() == [0, 1, 2, 2 ** 64 - 1]
     assert old[:6] == (3, None, 1, "conv1", -1.0, 1.0)
     assert old.counts.tolist() == [5, 6]
+
+
+def test_code_for_upstream_loses_nothing(tmp_path):
+    # It hands a line's fields to ChooseStaticQuantizationParams as they are.
+    from caffe2.python import core, workspace
+    from caffe2_quantization import dnnlowp_pybind11
+
+    random = np.random.RandomState(3)
+    path = str(tmp_path / "net.hist")
+    for low, high in [(-1, 1.0001), (0, 8.001), (-5, 0), (0, 16), (3, 3.1), (-1e-4, 5e-4)]:
+        x = np.float32(random.uniform(low, high, 5000))
+        workspace.ResetWorkspace()
+        workspace.FeedBlob("x", x)
+        net = core.Net("net")
+        net.Copy("x", "y")
+        workspace.CreateNet(net)
+        observer = dnnlowp_pybind11.AddHistogramObserver(net.Name(), path)
+        workspace.RunNet(net.Name())
+        dnnlowp_pybind11.DumpHistogramFile(observer)
+        line, = read_histograms(path)
+        width = (line.max - line.min) / len(line.counts)
+        assert x.min() - width < line.min <= x.min() <= x.max() <= line.max < x.max() + width
+        chosen = choose.from_counts(line.counts.astype(np.int64), line.min, line.max)
+        exact = choose.from_array(x)
+        assert exact.scale <= chosen.scale < exact.scale + 2 * width / 255
+        if exact.scale > 6.1e-5:
+            scale = dnnlowp_pybind11.ChooseStaticQuantizationParams(
+                line.min, line.max, line.counts.astype(np.int64), False).scale
+            assert scale == chosen.scale
+
+
+def test_a_file_with_padding_is_still_read(file):
+    line, = read_histograms(file(b"0 FC 0 y -1.5 2.5 8 1 1 0 1 0 0 2 0\n"))
+    assert line[4:6] == (-1.5, 2.5)
+    assert line.counts.tolist() == [1, 1, 0, 1, 0, 0, 2, 0]
 
 
 def test_column_max(file):

@@ -142,6 +142,33 @@ def test_histograms_of_later_nets(digits, path):
     int8_values_close(digits, ["conv1", "conv2", "fc1"])
 
 
+@pytest.mark.parametrize("kind, percentile", [
+    ("p99.99", 0.9999), ("P99.9", 0.999), ("p99", 0.99)])
+def test_percentiles_of_int8_nets(digits, kind, percentile):
+    net = digits.int8_net()
+    for op in net.op:
+        if op.engine:
+            op.engine = "ONEDNN" if op.type in ("Quantize", "Conv", "FC") else op.engine
+            for what in ("activation", "weight"):
+                op.arg.extend([core.utils.MakeArgument(what + "_quantization_kind", kind)])
+    workspace.CreateNet(net)
+    workspace.RunOperatorOnce(core.CreateOperator(
+        "RegisterQuantizationParamsWithHistogram", [], [], path="digits.hist", net="int8",
+        output="chosen"))
+    assert digits.run(net) >= digits.float_accuracy - 0.02
+    chosen = read_parameters("chosen")
+    for line in observers.read_histograms("digits.hist"):
+        if line.tensor_name not in ("conv1", "conv2", "fc1"):
+            continue
+        assert parameters(line.tensor_name) == chosen[line.tensor_name]
+        expected = choose.from_counts(line.counts.astype(np.int64), line.min, line.max,
+                                      "P99", percentile=percentile)
+        np.testing.assert_allclose(chosen[line.tensor_name][0], expected.scale, rtol=1e-6)
+        exact = choose.from_array(digits.float_values[line.tensor_name], kind)
+        width = (line.max - line.min) / len(line.counts)
+        assert exact.scale <= expected.scale <= exact.scale + 2 * width / 255
+
+
 def test_one_net(digits):
     net = digits.int8_net()
     workspace.CreateNet(net)
@@ -255,7 +282,7 @@ def test_blobs_of_schemes_and_parameters():
     assert sorted(workspace.Blobs()) == ["params", "scheme"]
     with pytest.raises(RuntimeError, match="expected an Int8QuantParamsBlob"):
         dnnlowp.ObserveInt8QuantParamsBlob("scheme")
-    with pytest.raises(RuntimeError, match="kind is 'best'"):
+    with pytest.raises(RuntimeError, match="method 'best' is unknown"):
         dnnlowp.CreateInt8QuantSchemeBlob("scheme", "best", False)
     with pytest.raises(RuntimeError, match="scale is 0, expected"):
         dnnlowp.CreateInt8QuantParamsBlob("params", 0, 5)

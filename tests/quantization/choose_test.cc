@@ -14,8 +14,13 @@ namespace caffe2_quantization {
 namespace {
 
 constexpr ChooseMethod kMethods[] = {
-    ChooseMethod::kMinMax, ChooseMethod::kL2, ChooseMethod::kL2Approx,
-    ChooseMethod::kL1,     ChooseMethod::kKl, ChooseMethod::kPercentile,
+    ChooseMethod::kMinMax,
+    ChooseMethod::kL2,
+    ChooseMethod::kL2Approx,
+    ChooseMethod::kL1,
+    ChooseMethod::kKl,
+    ChooseMethod::kPercentile,
+    ChooseMethod::kPercentileInBins,
     ChooseMethod::kMse,
 };
 
@@ -58,7 +63,15 @@ TEST(ChooseMethodTest, NamesReadBack) {
   ASSERT_TRUE(ChooseMethodFromName("p99.9", &method, &percentile).ok());
   EXPECT_EQ(method, ChooseMethod::kPercentile);
   EXPECT_DOUBLE_EQ(percentile, 0.999);
-  for (const char* name : {"", "P", "P0", "P101", "P9.9.9", "L3", "MINMAX"}) {
+  // An option may say which.
+  ASSERT_TRUE(ChooseMethodFromName("P99", &method, &percentile).ok());
+  EXPECT_DOUBLE_EQ(percentile, 0.999);
+  ASSERT_TRUE(
+      ChooseMethodFromName("p99.99_dnnlowp", &method, &percentile).ok());
+  EXPECT_EQ(method, ChooseMethod::kPercentileInBins);
+  EXPECT_DOUBLE_EQ(percentile, 0.9999);
+  for (const char* name : {"", "P", "P0", "P101", "P9.9.9", "L3", "MINMAX",
+                           "P_DNNLOWP", "P99_", "P99_DNNLOW", "L2_DNNLOWP_"}) {
     EXPECT_FALSE(ChooseMethodFromName(name, &method, &percentile).ok()) << name;
   }
 }
@@ -121,6 +134,54 @@ TEST(ChooseFromRangeTest, RepresentsTheRange) {
       EXPECT_EQ(std::frexp(choice.scale, &exponent), 0.5f);
     }
   }
+}
+
+// The range decides, down to what the arithmetic carries.
+TEST(ChooseFromRangeTest, SmallRangesHaveSmallScales) {
+  TestRandom random;
+  for (int i = 0; i < 3000; ++i) {
+    ChooseOptions options;
+    options.type.precision = static_cast<int>(random.Integer(2, 16));
+    const double codes = options.type.qmax();
+    const auto max = std::ldexp(random.Float(0.5f, 1),
+                                static_cast<int>(random.Integer(-149, 20)));
+    Choice choice, dnnlowp;
+    ASSERT_TRUE(ChooseFromRange(0, max, options, &choice).ok());
+    if (max == 0) continue;
+    EXPECT_EQ(choice.scale, static_cast<float>(std::max(max / codes, 0x1p-63)));
+    EXPECT_EQ(choice.zero_point, 0);
+    ASSERT_TRUE(ChooseFromRange(-max, 0, options, &choice).ok());
+    EXPECT_EQ(choice.zero_point, codes);
+    ChooseLikeDnnlowp(&options);
+    ASSERT_TRUE(ChooseFromRange(-max, 0, options, &dnnlowp).ok());
+    if (choice.scale >= kDnnlowpSmallestScale) {
+      EXPECT_EQ(dnnlowp.scale, choice.scale);
+    } else if (max > 1e-32f) {  // DNNLOWP's has no scale without reciprocal
+      EXPECT_EQ(dnnlowp.scale, kDnnlowpSmallestScale);
+    }
+    options.force_scale_power_of_two = true;
+    options.smallest_scale = kSmallestChosenScale;
+    ASSERT_TRUE(ChooseFromRange(0, max, options, &choice).ok());
+    EXPECT_GE(choice.scale, 0x1p-63f);
+    EXPECT_GE(choice.scale, static_cast<float>(max / codes));
+    EXPECT_LT(choice.scale / 2, std::max(max / codes, 0x1p-63));
+  }
+  ChooseOptions options;
+  options.type.precision = 16;
+  Choice choice;
+  ASSERT_TRUE(ChooseFromRange(0, 1, options, &choice).ok());
+  EXPECT_FLOAT_EQ(choice.scale, 1.0f / 65535);
+}
+
+// The derivation beside the constant: what is made of two scales at the limit.
+TEST(ChooseFromRangeTest, TheSmallestScaleIsWhatRequantizationCarries) {
+  constexpr float kSmallestNormal = std::numeric_limits<float>::min();
+  const float unit = kSmallestChosenScale * kSmallestChosenScale;
+  EXPECT_EQ(unit, kSmallestNormal);
+  EXPECT_TRUE(std::isnormal(1 / unit));
+  EXPECT_TRUE(std::isfinite(unit / kSmallestChosenScale));
+  const float next = kSmallestChosenScale / 2;
+  EXPECT_LT(next * kSmallestChosenScale, kSmallestNormal);
 }
 
 TEST(ChooseFromRangeTest, RefusesWhatIsNoRange) {

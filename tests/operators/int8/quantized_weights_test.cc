@@ -105,14 +105,29 @@ TEST(QuantizedWeights, OfAnInt8Tensor) {
 
 TEST(QuantizedWeights, BiasInUnitsOfASum) {
   const float bias[] = {1, -2.5f, 1e30f, -1e30f, std::nanf(""), 0.5f};
-  int32_t codes[6];
-  QuantizeBias(bias, 6, 0.5f, {1.0f, 0.25f}, codes);
-  EXPECT_EQ(codes[0], 2);
-  EXPECT_EQ(codes[1], -5);
-  EXPECT_EQ(codes[2], std::numeric_limits<int32_t>::max());
-  EXPECT_EQ(codes[3], std::numeric_limits<int32_t>::min());
-  EXPECT_EQ(codes[4], 0);
-  EXPECT_EQ(codes[5], 4);
+  const ProductBias made = QuantizeBias(bias, 6, 0.5f, {1.0f, 0.25f});
+  EXPECT_EQ(made.codes, (std::vector<int32_t>{2, -5, 0, 0, 0, 4}));
+  // What leaves no room for a sum stays what it is.
+  EXPECT_EQ(made.large, (std::vector<float>{0, 0, 1e30f, -1e30f, 0, 0}));
+  EXPECT_EQ(LargeInCodes(made, 0.25f),
+            (std::vector<float>{0, 0, 4e30f, -4e30f, 0, 0}));
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  EXPECT_EQ(LargeInCodes(made, 1e-15f)[3], -kLargest);
+  EXPECT_EQ(QuantizeBias(bias, 2, 0x1p-15f, {0x1p-15f}).codes,
+            (std::vector<int32_t>{1 << 30, 0}));
+  EXPECT_EQ(QuantizeBias(bias, 2, 0x1p-15f, {0x1p-15f}).large,
+            (std::vector<float>{0, -2.5f}));
+  EXPECT_TRUE(QuantizeBias(bias, 2, 1, {1}).large.empty());
+}
+
+TEST(QuantizedWeights, BiasOfCodesInOtherUnits) {
+  const int32_t codes[] = {7, -1000, std::numeric_limits<int32_t>::max(), 4};
+  const ProductBias made =
+      ConvertBias(codes, 4, {0.5f}, 0.25f, {2.0f, 0x1p-3f});
+  EXPECT_EQ(made.codes, (std::vector<int32_t>{7, -1000, 0, 64}));
+  EXPECT_EQ(made.large, (std::vector<float>{0, 0, 0x1p30f, 0}));
+  EXPECT_EQ(ConvertBias(codes, 2, {0.5f, 0.125f}, 1, {0.25f}).codes,
+            (std::vector<int32_t>{14, -500}));
 }
 
 }  // namespace

@@ -63,7 +63,11 @@ struct Case {
                            static_cast<int>(random->OneIn(9)
                                                 ? random->Integer(-140, 120)
                                                 : random->Integer(-30, 2))));
-      bias.push_back(random->Float(-10, 10));
+      // Many are 0 of codes; the largest are what no code holds.
+      bias.push_back(random->OneIn(3) ? 0
+                     : random->OneIn(9)
+                         ? std::copysign(3e38f, random->Float(-1, 1))
+                         : random->Float(-10, 10));
     }
     // Ties: sums of which half a code each is made.
     if (random->OneIn(3)) {
@@ -119,6 +123,7 @@ TEST(OutputStage, ThePlainFormIsTheEquation) {
         const float product =
             static_cast<float>(AccumulatorOf(c, r, n)) * c.multipliers[n];
         float y = product;
+        if (c.stage.bias != nullptr) y += c.stage.bias[n];
         if (c.stage.addend != nullptr) {
           y += static_cast<float>(c.addend[r * c.dst_stride + n] -
                                   c.stage.addend_zero_point) *
