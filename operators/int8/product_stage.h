@@ -11,8 +11,9 @@
 //   float    = float(acc) * (x_scale * w_scale[n]) + bias
 //
 // in floats, in this order; the bias is in the offset for codes, else after.
-// Of 8 bits kernels/output_stage.h computes it, in 32 bits; of 16 bits it is
-// done here, in 64 bits.
+// acc is exact, for every K up to 2^31 - 1. Of 8 bits kernels/output_stage.h
+// computes it, in 32 bits or wider (quantization/onednn/column_offsets.h); of
+// 16 bits it is done here, in 64 bits.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCT_STAGE_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCT_STAGE_H_
 
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "quantization/kernels/output_stage.h"
+#include "quantization/onednn/column_offsets.h"
 #include "quantization/quantization_params.h"
 #include "quantization/status.h"
 
@@ -39,8 +41,8 @@ class ProductStage {
   };
 
   // An output of codes by `y`; bias: [n], in units of x_scale * w_scale, or
-  // null. With relu, codes are y's zero point at least. An error: scales whose
-  // quotient no float holds.
+  // null. With relu, codes are y's zero point at least. Errors: a k above
+  // 2^31 - 1; scales whose quotient no float holds.
   Status SetCodes(const Weights& weights, float x_scale, int32_t x_zero_point,
                   const int32_t* bias, const QuantizationParams& y, bool relu);
   // An output of floats; bias: [n], finite, or null. It must live as long.
@@ -63,9 +65,8 @@ class ProductStage {
                 const Store& store) const;
 
   int64_t k_ = 0;
-  std::vector<int32_t> zero_points_;   // of weights
-  std::vector<int64_t> wide_offsets_;  // offset[n]
-  std::vector<int32_t> offsets_;       // the same, wrapped to 32 bits
+  std::vector<int32_t> zero_points_;  // of weights
+  onednn::ColumnOffsets offsets_;
   std::vector<float> multipliers_;
   float x_scale_ = 1;
   std::vector<float> scales_;  // of weights
