@@ -182,3 +182,18 @@ function(caffe2_quantization_add_test name)
     LABELS "${ARG_LABELS}"
     ENVIRONMENT "CAFFE2_QUANTIZATION_SOURCE_DIR=${PROJECT_SOURCE_DIR};CAFFE2_QUANTIZATION_PLUGIN=$<TARGET_FILE:caffe2_quantization>;CAFFE2_QUANTIZATION_CLI=$<TARGET_FILE:caffe2-quantize>")
 endfunction()
+
+# caffe2_quantization_test_each_cap(<name>)
+# The same program once more for each lower cap of the instruction set, as
+# <name>_<cap>, with its labels and environment: oneDNN's is capped once in a
+# process.
+function(caffe2_quantization_test_each_cap name)
+  get_test_property(${name} LABELS labels)
+  get_test_property(${name} ENVIRONMENT environment)
+  foreach(cap IN ITEMS scalar avx2 avx512)
+    add_test(NAME ${name}_${cap} COMMAND ${name})
+    set_tests_properties(${name}_${cap} PROPERTIES
+      LABELS "${labels}"
+      ENVIRONMENT "${environment};CAFFE2_QUANTIZATION_MAX_ISA=${cap}")
+  endforeach()
+endfunction()

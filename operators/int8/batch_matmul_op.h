@@ -1,5 +1,5 @@
 // BatchMatMul and Int8BatchMatMul under the engine ONEDNN: products of matrices
-// of integer codes, exact in 32 bits.
+// of integer codes, whose sums are exact for every K up to 2^31 - 1.
 //
 //   A, B -> Y
 //

@@ -257,16 +257,10 @@ void Int8ConvOp<T>::UpdateStage(const InputCodes<T>& x,
   }
   large_bias_ = LargeInCodes(bias_, y.scales[0]);
   if constexpr (std::is_same_v<T, uint8_t>) {
-    column_offsets_.resize(channels);
-    const std::vector<int32_t>& sums = weights_->filter->column_sums();
-    // Sums wrap in 32 bits, so what is added to them does.
-    const auto k = static_cast<uint32_t>(weights_->filter->k());
-    const uint32_t x_zero_point = x.zero_point;
-    for (int64_t m = 0; m < channels; ++m) {
-      const uint32_t w_zero_point = weights_->zero_points[m];
-      column_offsets_[m] = static_cast<int32_t>(
-          bias_.codes[m] - x_zero_point * (sums[m] - k * w_zero_point));
-    }
+    const onednn::PackedFilter& filter = *weights_->filter;
+    column_offsets_.Set(channels, filter.k(), x.zero_point,
+                        filter.column_sums().data(),
+                        weights_->zero_points.data(), bias_.codes.data());
   }
 }
 
@@ -279,7 +273,7 @@ void Int8ConvOp<T>::Convolve(const InputCodes<T>& x,
   if constexpr (std::is_same_v<T, uint8_t>) {
     kernels::OutputStage stage;
     stage.columns = shape_.out_channels;
-    stage.column_offsets = column_offsets_.data();
+    column_offsets_.Lend(&stage);
     stage.multipliers = multipliers_.data();
     if (!large_bias_.empty()) stage.bias = large_bias_.data();
     stage.zero_point = zero_point;

@@ -1,4 +1,4 @@
-// Convolutions under the engine ONEDNN: codes to codes, by sums of 32 bits that
+// Convolutions under the engine ONEDNN: codes to codes, by exact sums that
 // become codes as DNNLOWP's do (quantization/onednn/convolution.h and
 // quantization/kernels/output_stage.h have the equations; of engines ending in
 // _16 wide_convolution.h).
@@ -44,6 +44,7 @@
 #include "operators/int8/int8_arguments.h"
 #include "operators/int8/quantization_error_report.h"
 #include "operators/int8/quantized_input.h"
+#include "quantization/onednn/column_offsets.h"
 #include "quantization/quantization_params.h"
 
 namespace caffe2_quantization {
@@ -100,7 +101,7 @@ class Int8ConvOp : public caffe2::Operator<caffe2::CPUContext> {
   // One of each output channel.
   std::vector<float> multipliers_;
   std::vector<float> large_bias_;  // in codes; empty: none
-  std::vector<int32_t> column_offsets_;
+  onednn::ColumnOffsets column_offsets_;
 
   std::unique_ptr<FloatReference> reference_;
   caffe2::Tensor reference_filter_{caffe2::CPU}, reference_bias_{caffe2::CPU};

@@ -251,7 +251,7 @@ void FcOp<T>::WriteDebugOutputs(const InputCodes<T>& x, int64_t m) {
                   tensor->template mutable_data<float>());
     };
     const int64_t n = weights_->n, k = weights_->k;
-    std::vector<int32_t> sums(m * n);
+    std::vector<int64_t> sums(m * n);
     const Status status = weights_->matrix->Multiply(x.codes, m, sums.data());
     CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
     write(1, m, k, x.codes);

@@ -1,5 +1,5 @@
 // FC, Int8FC and Int8FCRelu under the engine ONEDNN: a fully connected layer on
-// integer codes, exact in 32 bits.
+// integer codes, whose sums are exact for every K up to 2^31 - 1.
 //
 //   X, W, b [, params] -> Y [, X codes, W codes, sums]
 //
@@ -36,9 +36,9 @@
 //     floats (DNNLOWP takes W's scale), or codes of other units;
 //   - constant_weight 0 has one set a row, too; W may be an Int8TensorCPU under
 //     _ROWWISE: its one set holds for all rows;
-//   - sums do not saturate, and are the same for _ACC16, which accumulates in
-//     32 bits; nbits_in_non_outlier has no part in it;
-//   - products of 16-bit codes are added in 64 bits.
+//   - sums neither wrap nor saturate, also of 16-bit codes, and are the same
+//   for
+//     _ACC16; nbits_in_non_outlier has no part in it.
 // Four outputs, for debugging: the last three are the codes of X [M, K] and W
 // [N, K] and their products [M, N] as floats, held as Y is (8 bits alone).
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_FC_OP_H_

@@ -16,7 +16,7 @@
 // parameter set a row; in_scale: the scale of the input, which a bias needs;
 // save_unpacked_weights: keep the codes too (Int8FC with outputs for debugging
 // asks for them); the arguments for weights (observers/dnnlowp_settings.h).
-// nbits_in_non_outlier of _ACC16 has no part in it: sums are of 32 bits.
+// nbits_in_non_outlier of _ACC16 has no part in it: sums are exact.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_FC_PACK_WEIGHT_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_FC_PACK_WEIGHT_OP_H_
 

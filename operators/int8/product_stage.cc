@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "quantization/number_text.h"
@@ -11,12 +12,16 @@ namespace caffe2_quantization {
 Status ProductStage::Set(const Weights& weights, float x_scale,
                          int32_t x_zero_point, const int32_t* bias,
                          float y_scale) {
+  constexpr int64_t kLargestK = std::numeric_limits<int32_t>::max();
+  if (weights.k > kLargestK) {
+    return Status::OutOfRange("K is " + std::to_string(weights.k) +
+                              ", expected at most " +
+                              std::to_string(kLargestK));
+  }
   const int64_t n = weights.n;
   const bool one_set = weights.scales->size() == 1;
   k_ = weights.k;
   zero_points_.resize(n);
-  wide_offsets_.resize(n);
-  offsets_.resize(n);
   multipliers_.resize(n);
   scales_.resize(n);
   x_scale_ = x_scale;
@@ -28,10 +33,6 @@ Status ProductStage::Set(const Weights& weights, float x_scale,
     zero_points_[i] = zero_point;
     scales_[i] = scale;
     has_zero_points = has_zero_points || zero_point != 0;
-    wide_offsets_[i] = (bias == nullptr ? 0 : bias[i]) -
-                       x_zero_point * (weights.column_sums[i] -
-                                       weights.k * int64_t{zero_point});
-    offsets_[i] = static_cast<int32_t>(wide_offsets_[i]);
     multipliers_[i] = x_scale * scale / y_scale;
     if (!std::isfinite(multipliers_[i])) {
       return Status::OutOfRange(
@@ -43,7 +44,9 @@ Status ProductStage::Set(const Weights& weights, float x_scale,
   stage_ = kernels::OutputStage();
   stage_.columns = n;
   stage_.weight_zero_points = has_zero_points ? zero_points_.data() : nullptr;
-  stage_.column_offsets = offsets_.data();
+  offsets_.Set(n, weights.k, x_zero_point, weights.column_sums,
+               zero_points_.data(), bias);
+  offsets_.Lend(&stage_);
   stage_.multipliers = multipliers_.data();
   return Status::Ok();
 }
@@ -77,6 +80,8 @@ Status ProductStage::SetFloats(const Weights& weights, float x_scale,
 template <typename Store>
 void ProductStage::Multiply(const uint16_t* a, const int16_t* w, int64_t m,
                             const Store& store) const {
+  // |acc| <= 65,535^2 * (2^31 - 1) + 2^31 < 2^63. Its terms together may leave
+  // 64 bits on the way, so they are unsigned.
   const int64_t n = stage_.columns;
   for (int64_t row = 0; row < m; ++row) {
     const uint16_t* const x = a + row * k_;
@@ -86,8 +91,11 @@ void ProductStage::Multiply(const uint16_t* a, const int16_t* w, int64_t m,
       const int16_t* const c = w + column * k_;
       int64_t sum = 0;
       for (int64_t i = 0; i < k_; ++i) sum += int64_t{x[i]} * c[i];
-      sum += wide_offsets_[column] - zero_points_[column] * row_sum;
-      store(row * n + column, column, sum);
+      const uint64_t acc =
+          static_cast<uint64_t>(sum) +
+          static_cast<uint64_t>(offsets_.exact()[column]) -
+          static_cast<uint64_t>(zero_points_[column] * row_sum);
+      store(row * n + column, column, static_cast<int64_t>(acc));
     }
   }
 }

@@ -11,9 +11,10 @@
 //   float    = float(acc) * (x_scale * w_scale[n]) + bias
 //
 // in floats, in this order; the bias is in the offset for codes (a large one
-// behind the product: ProductBias), else after.
-// Of 8 bits kernels/output_stage.h computes it, in 32 bits; of 16 bits it is
-// done here, in 64 bits.
+// behind the product: ProductBias), else after. acc is exact, for every K up to
+// 2^31 - 1. Of 8 bits kernels/output_stage.h computes it, in 32 bits or wider
+// (quantization/onednn/column_offsets.h); of 16 bits it is done here, in 64
+// bits.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCT_STAGE_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCT_STAGE_H_
 
@@ -22,6 +23,7 @@
 
 #include "operators/int8/quantized_weights.h"
 #include "quantization/kernels/output_stage.h"
+#include "quantization/onednn/column_offsets.h"
 #include "quantization/quantization_params.h"
 #include "quantization/status.h"
 
@@ -41,7 +43,8 @@ class ProductStage {
   };
 
   // An output of codes by `y`; bias: of n values, or null. With relu, codes are
-  // y's zero point at least. An error: scales whose quotient no float holds.
+  // y's zero point at least. Errors: a k above 2^31 - 1; scales whose quotient
+  // no float holds.
   Status SetCodes(const Weights& weights, float x_scale, int32_t x_zero_point,
                   const ProductBias* bias, const QuantizationParams& y,
                   bool relu);
@@ -65,9 +68,8 @@ class ProductStage {
                 const Store& store) const;
 
   int64_t k_ = 0;
-  std::vector<int32_t> zero_points_;   // of weights
-  std::vector<int64_t> wide_offsets_;  // offset[n]
-  std::vector<int32_t> offsets_;       // the same, wrapped to 32 bits
+  std::vector<int32_t> zero_points_;  // of weights
+  onednn::ColumnOffsets offsets_;
   std::vector<float> multipliers_;
   std::vector<float> large_bias_;  // in codes; empty: none
   float x_scale_ = 1;

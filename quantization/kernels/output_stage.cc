@@ -1,6 +1,8 @@
 // The output stage's kernels in Highway: this file is compiled once per target.
 #include "quantization/kernels/output_stage.h"
 
+#include <algorithm>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -29,6 +31,20 @@ void StageCodes(const int32_t* sums, int64_t sums_stride,
 void StageFloats(const int32_t* sums, int64_t sums_stride,
                  const int32_t* row_sums, int64_t rows,
                  const OutputStage& stage, float* dst, int64_t dst_stride) {
+  reference::SumsToFloats(sums, sums_stride, row_sums, rows, stage, dst,
+                          dst_stride);
+}
+
+void WideCodes(const double* sums, int64_t sums_stride, const double* row_sums,
+               int64_t rows, const OutputStage& stage, uint8_t* dst,
+               int64_t dst_stride) {
+  reference::SumsToCodes(sums, sums_stride, row_sums, rows, stage, dst,
+                         dst_stride);
+}
+
+void WideFloats(const double* sums, int64_t sums_stride, const double* row_sums,
+                int64_t rows, const OutputStage& stage, float* dst,
+                int64_t dst_stride) {
   reference::SumsToFloats(sums, sums_stride, row_sums, rows, stage, dst,
                           dst_stride);
 }
@@ -116,8 +132,9 @@ HWY_INLINE void ForEachVector(int64_t n, int64_t columns, const Part& part) {
   if (n != columns) part(Rest(static_cast<size_t>(columns - n)), n);
 }
 
-// Zero points of the weights: none, the same for all columns, one for each.
-enum class ZeroPoints { kNone, kOne, kEach };
+// Zero points of the weights: none, the same for all columns, one for each; or
+// nothing to correct, because the sums are fl(acc) already, as floats' bits.
+enum class ZeroPoints { kNone, kOne, kEach, kCorrected };
 
 // What a stage has for a vector of columns.
 struct Columns {
@@ -147,7 +164,10 @@ template <ZeroPoints kZeroPoints>
 HWY_INLINE VI RowTerm(const int32_t* row_sums, int64_t r,
                       const OutputStage& stage) {
   const DI di;
-  if constexpr (kZeroPoints == ZeroPoints::kNone) return hn::Zero(di);
+  if constexpr (kZeroPoints == ZeroPoints::kNone ||
+                kZeroPoints == ZeroPoints::kCorrected) {
+    return hn::Zero(di);
+  }
   const VI row_sum = hn::Set(di, row_sums[r]);
   if constexpr (kZeroPoints == ZeroPoints::kEach) return row_sum;
   return hn::Mul(row_sum, hn::Set(di, stage.weight_zero_points[0]));
@@ -156,6 +176,9 @@ HWY_INLINE VI RowTerm(const int32_t* row_sums, int64_t r,
 // fl(acc).
 template <ZeroPoints kZeroPoints, bool kOffsets>
 HWY_INLINE VF Accumulators(VI sums, VI row_term, const Columns& columns) {
+  if constexpr (kZeroPoints == ZeroPoints::kCorrected) {
+    return hn::BitCast(DF(), sums);
+  }
   VI acc = sums;
   if constexpr (kZeroPoints == ZeroPoints::kOne) {
     acc = hn::Sub(acc, row_term);
@@ -301,6 +324,17 @@ void Codes(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
   });
 }
 
+// The form of Codes that a stage needs.
+template <ZeroPoints kZeroPoints, bool kOffsets>
+auto CodesForm(const OutputStage& stage) {
+  if (stage.bias != nullptr) {
+    return stage.addend != nullptr ? Codes<kZeroPoints, kOffsets, true, true>
+                                   : Codes<kZeroPoints, kOffsets, true, false>;
+  }
+  return stage.addend != nullptr ? Codes<kZeroPoints, kOffsets, false, true>
+                                 : Codes<kZeroPoints, kOffsets, false, false>;
+}
+
 template <ZeroPoints kZeroPoints, bool kOffsets, bool kBias>
 void Floats(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
             int64_t rows, const OutputStage& stage, float* dst,
@@ -324,24 +358,124 @@ void Floats(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
   });
 }
 
+// fl(acc) of a row's columns, computed in doubles, as floats' bits. S: int32_t
+// or double.
+template <typename S>
+void WideAccumulators(const S* sums, double row_sum, const OutputStage& stage,
+                      int32_t* acc) {
+  const hn::RepartitionToWide<DF> dd;
+  const hn::Rebind<float, decltype(dd)> half;
+  const hn::Rebind<int32_t, decltype(dd)> half_int;
+  const auto load = [&](const auto* values) HWY_ATTR {
+    if constexpr (std::is_same_v<decltype(values), const double*>) {
+      return hn::LoadU(dd, values);
+    } else {
+      return hn::PromoteTo(dd, hn::LoadU(half_int, values));
+    }
+  };
+  const auto row = hn::Set(dd, row_sum);
+  const auto lanes = static_cast<int64_t>(hn::Lanes(dd));
+  int64_t n = 0;
+  for (; n + lanes <= stage.columns; n += lanes) {
+    auto sum = load(sums + n);
+    if (stage.weight_zero_points != nullptr) {
+      sum = hn::Sub(sum, hn::Mul(load(stage.weight_zero_points + n), row));
+    }
+    if (stage.wide_offsets != nullptr) {
+      sum = hn::Add(sum, load(stage.wide_offsets + n));
+    } else if (stage.column_offsets != nullptr) {
+      sum = hn::Add(sum, load(stage.column_offsets + n));
+    }
+    hn::StoreU(hn::BitCast(half_int, hn::DemoteTo(half, sum)), half_int,
+               acc + n);
+  }
+  for (; n < stage.columns; ++n) {
+    double sum = sums[n];
+    if (stage.weight_zero_points != nullptr) {
+      sum -= stage.weight_zero_points[n] * row_sum;
+    }
+    if (stage.wide_offsets != nullptr) {
+      sum += stage.wide_offsets[n];
+    } else if (stage.column_offsets != nullptr) {
+      sum += stage.column_offsets[n];
+    }
+    const auto rounded = static_cast<float>(sum);
+    std::memcpy(acc + n, &rounded, sizeof(rounded));
+  }
+}
+
+void CorrectedToDst(const int32_t* acc, int64_t acc_stride, int64_t rows,
+                    const OutputStage& stage, uint8_t* dst,
+                    int64_t dst_stride) {
+  CodesForm<ZeroPoints::kCorrected, false>(stage)(acc, acc_stride, nullptr,
+                                                  rows, stage, dst, dst_stride);
+}
+
+void CorrectedToDst(const int32_t* acc, int64_t acc_stride, int64_t rows,
+                    const OutputStage& stage, float* dst, int64_t dst_stride) {
+  const auto run = stage.bias != nullptr
+                       ? Floats<ZeroPoints::kCorrected, false, true>
+                       : Floats<ZeroPoints::kCorrected, false, false>;
+  run(acc, acc_stride, nullptr, rows, stage, dst, dst_stride);
+}
+
+// In tiles whose accumulators stay in the first cache level.
+template <typename S, typename T>
+void StageWide(const S* sums, int64_t sums_stride, const S* row_sums,
+               int64_t rows, const OutputStage& stage, T* dst,
+               int64_t dst_stride) {
+  constexpr int64_t kTile = 2048;
+  HWY_ALIGN int32_t acc[kTile];
+  const int64_t most_columns = std::min(kTile, stage.columns);
+  const int64_t most_rows = kTile / most_columns;
+  for (int64_t n = 0; n < stage.columns; n += most_columns) {
+    const int64_t width = std::min(most_columns, stage.columns - n);
+    for (int64_t r = 0; r < rows; r += most_rows) {
+      const int64_t height = std::min(most_rows, rows - r);
+      const OutputStage part = stage.Part(n, width, r, dst_stride);
+      for (int64_t i = 0; i < height; ++i) {
+        WideAccumulators(sums + (r + i) * sums_stride + n,
+                         stage.weight_zero_points == nullptr
+                             ? 0.0
+                             : static_cast<double>(row_sums[r + i]),
+                         part, acc + i * width);
+      }
+      CorrectedToDst(acc, width, height, part, dst + r * dst_stride + n,
+                     dst_stride);
+    }
+  }
+}
+
+void WideCodes(const double* sums, int64_t sums_stride, const double* row_sums,
+               int64_t rows, const OutputStage& stage, uint8_t* dst,
+               int64_t dst_stride) {
+  StageWide(sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
+}
+
+void WideFloats(const double* sums, int64_t sums_stride, const double* row_sums,
+                int64_t rows, const OutputStage& stage, float* dst,
+                int64_t dst_stride) {
+  StageWide(sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
+}
+
 void StageCodes(const int32_t* sums, int64_t sums_stride,
                 const int32_t* row_sums, int64_t rows, const OutputStage& stage,
                 uint8_t* dst, int64_t dst_stride) {
+  if (stage.wide_offsets != nullptr) {
+    return StageWide(sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
+  }
   WithCorrections(stage, rows, [&](auto zero_points, auto offsets) {
-    const bool addend = stage.addend != nullptr;
-    const auto run =
-        stage.bias != nullptr
-            ? (addend ? Codes<zero_points(), offsets(), true, true>
-                      : Codes<zero_points(), offsets(), true, false>)
-            : (addend ? Codes<zero_points(), offsets(), false, true>
-                      : Codes<zero_points(), offsets(), false, false>);
-    run(sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
+    CodesForm<zero_points(), offsets()>(stage)(sums, sums_stride, row_sums,
+                                               rows, stage, dst, dst_stride);
   });
 }
 
 void StageFloats(const int32_t* sums, int64_t sums_stride,
                  const int32_t* row_sums, int64_t rows,
                  const OutputStage& stage, float* dst, int64_t dst_stride) {
+  if (stage.wide_offsets != nullptr) {
+    return StageWide(sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
+  }
   WithCorrections(stage, rows, [&](auto zero_points, auto offsets) {
     const auto run = stage.bias != nullptr
                          ? Floats<zero_points(), offsets(), true>
@@ -411,6 +545,8 @@ namespace kernels {
 
 HWY_EXPORT(StageCodes);
 HWY_EXPORT(StageFloats);
+HWY_EXPORT(WideCodes);
+HWY_EXPORT(WideFloats);
 HWY_EXPORT(SumRows);
 
 void SumsToCodes(const int32_t* sums, int64_t sums_stride,
@@ -432,6 +568,28 @@ void SumsToFloats(const int32_t* sums, int64_t sums_stride,
                                    dst, dst_stride);
   }
   HWY_DYNAMIC_DISPATCH(StageFloats)
+  (sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
+}
+
+void SumsToCodes(const double* sums, int64_t sums_stride,
+                 const double* row_sums, int64_t rows, const OutputStage& stage,
+                 uint8_t* dst, int64_t dst_stride) {
+  if (UseScalarReference()) {
+    return reference::SumsToCodes(sums, sums_stride, row_sums, rows, stage, dst,
+                                  dst_stride);
+  }
+  HWY_DYNAMIC_DISPATCH(WideCodes)
+  (sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
+}
+
+void SumsToFloats(const double* sums, int64_t sums_stride,
+                  const double* row_sums, int64_t rows,
+                  const OutputStage& stage, float* dst, int64_t dst_stride) {
+  if (UseScalarReference()) {
+    return reference::SumsToFloats(sums, sums_stride, row_sums, rows, stage,
+                                   dst, dst_stride);
+  }
+  HWY_DYNAMIC_DISPATCH(WideFloats)
   (sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
 }
 

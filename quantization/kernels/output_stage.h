@@ -24,12 +24,19 @@
 //                          + fl(addend - addend_zero_point)
 //                            * addend_multiplier) + zero_point)
 //
-// Rounding: acc wraps in 32 bits, fl is to the nearest float, nearbyint half to
+// Rounding: acc is exact (below), fl is to the nearest float, nearbyint half to
 // even. FBGEMM's (Requantize, ReQuantizeForFloat with a fused multiply-add),
 // but saturating where its products leave 32 bits. Every target gives the same
 // bits.
 //
-// Preconditions: multipliers and addend_multiplier are finite and not negative,
+// Width: with sums of 32 bits and column_offsets acc is computed modulo 2^32,
+// which is exact where acc itself fits into 32 bits, whatever its terms do.
+// With wide_offsets, or sums that are doubles, it is computed in doubles, which
+// hold all integers up to 2^53.
+//
+// Preconditions: acc fits into 32 bits, or for the wide forms each of its terms
+// and their sum into 2^53; multipliers and addend_multiplier are finite and not
+// negative,
 // 255 * addend_multiplier too; bias is finite. Only dst and addend may overlap,
 // and only if they are the same. No alignment is needed. Strides are in
 // elements, from row to row. Thread rule: pure functions; any thread.
@@ -47,6 +54,8 @@ struct OutputStage {
   // [N], or null: all 0.
   const int32_t* weight_zero_points = nullptr;
   const int32_t* column_offsets = nullptr;
+  // [N], integers, in the place of column_offsets; or null.
+  const double* wide_offsets = nullptr;
   const float* multipliers = nullptr;  // [N]
 
   // Codes: 0 <= low <= zero_point <= high <= 255; with relu low is zero_point.
@@ -62,6 +71,20 @@ struct OutputStage {
 
   // Floats.
   bool relu = false;
+
+  // The stage of columns [n, n + count) of an output, and its rows from r on.
+  OutputStage Part(int64_t n, int64_t count, int64_t r,
+                   int64_t dst_stride) const {
+    OutputStage part = *this;
+    part.columns = count;
+    if (weight_zero_points != nullptr) part.weight_zero_points += n;
+    if (column_offsets != nullptr) part.column_offsets += n;
+    if (wide_offsets != nullptr) part.wide_offsets += n;
+    part.multipliers += n;
+    if (addend != nullptr) part.addend += r * dst_stride + n;
+    if (bias != nullptr) part.bias += n;
+    return part;
+  }
 };
 
 // row_sums is [rows]; it may be null if weight_zero_points is.
@@ -71,9 +94,16 @@ void SumsToCodes(const int32_t* sums, int64_t sums_stride,
 void SumsToFloats(const int32_t* sums, int64_t sums_stride,
                   const int32_t* row_sums, int64_t rows,
                   const OutputStage& stage, float* dst, int64_t dst_stride);
+// The same of sums that 32 bits do not hold: integers.
+void SumsToCodes(const double* sums, int64_t sums_stride,
+                 const double* row_sums, int64_t rows, const OutputStage& stage,
+                 uint8_t* dst, int64_t dst_stride);
+void SumsToFloats(const double* sums, int64_t sums_stride,
+                  const double* row_sums, int64_t rows,
+                  const OutputStage& stage, float* dst, int64_t dst_stride);
 
-// row_sums[r] = sum of a[r * stride] to a[r * stride + k - 1], in 32 bits,
-// wrapping.
+// row_sums[r] = sum of a[r * stride] to a[r * stride + k - 1]. Precondition: it
+// fits into 32 bits, as that of 2^23 codes does.
 void RowSums(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
              int32_t* row_sums);
 
@@ -84,6 +114,12 @@ void SumsToCodes(const int32_t* sums, int64_t sums_stride,
                  const OutputStage& stage, uint8_t* dst, int64_t dst_stride);
 void SumsToFloats(const int32_t* sums, int64_t sums_stride,
                   const int32_t* row_sums, int64_t rows,
+                  const OutputStage& stage, float* dst, int64_t dst_stride);
+void SumsToCodes(const double* sums, int64_t sums_stride,
+                 const double* row_sums, int64_t rows, const OutputStage& stage,
+                 uint8_t* dst, int64_t dst_stride);
+void SumsToFloats(const double* sums, int64_t sums_stride,
+                  const double* row_sums, int64_t rows,
                   const OutputStage& stage, float* dst, int64_t dst_stride);
 void RowSums(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
              int32_t* row_sums);

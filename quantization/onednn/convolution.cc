@@ -28,6 +28,10 @@ constexpr int64_t kLineSumsBytes = 16 << 10;
 constexpr int64_t kMostLineBytes = int64_t{1} << 30;
 // Outputs of a channel up to which it is convolved as so many channels.
 constexpr int64_t kMostRepeats = 4;
+// Taps of a depthwise window whose sum fits into 32 bits: x is up to 255, w
+// less its zero point too.
+constexpr int64_t kMostDepthwiseTaps =
+    std::numeric_limits<int32_t>::max() / (255 * 255);
 // Outputs of a product of joined groups: fewer would leave vectors empty.
 constexpr int64_t kJoinedOutputs = 16;
 // oneDNN takes four values of K at once; others it would copy first.
@@ -200,12 +204,12 @@ Status PackedFilter::Pack(const int8_t* codes, const ConvolutionShape& shape,
     zero_point_of[n] = zero_points[n * sets / outputs];
     int64_t sum = 0;
     for (int64_t i = 0; i < k; ++i) sum += codes[n * k + i];
-    // As all sums: modulo 2^32.
-    result->column_sums_[n] = static_cast<int32_t>(sum);
+    result->column_sums_[n] = sum;
   }
 
   const int64_t own_outputs = outputs / shape.groups;
-  if (channels == 1 && shape.groups > 1 && own_outputs <= kMostRepeats) {
+  if (channels == 1 && shape.groups > 1 && own_outputs <= kMostRepeats &&
+      taps <= kMostDepthwiseTaps) {
     const int64_t columns = shape.kernel[shape.dims - 1];
     result->depthwise_ =
         std::make_unique<const kernels::DepthwiseFilter>(kernels::PackDepthwise(
@@ -385,6 +389,7 @@ class Convolution {
     stage.multipliers += n;
     if (stage.column_offsets != nullptr) stage.column_offsets += n;
     if (stage.bias != nullptr) stage.bias += n;
+    if (stage.wide_offsets != nullptr) stage.wide_offsets += n;
     if (!filter_.zero_points_.empty()) {
       stage.weight_zero_points = filter_.zero_points_.data() + n;
     }

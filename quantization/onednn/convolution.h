@@ -10,7 +10,8 @@
 // o and t have one to three dimensions; c runs over the channels of n's group;
 // x is x_zp outside of the input, so that padding adds nothing. The output
 // stage sees sum over t and c of x * w and the sums of x, as if of a product
-// with K = k(): its column_offsets hold what x_zp and the bias add.
+// with K = k(): its offsets hold what x_zp and the bias add (column_offsets.h).
+// acc is exact for every window that Validate() accepts, and every bias.
 //
 // Orders: x is [batch, spatial..., C] and y [batch, spatial..., M], or with
 // channels_first [batch, C, spatial...] and [batch, M, spatial...].
@@ -19,9 +20,10 @@
 // second-level cache; each is one product on one thread (MultiplyRowsToCodes).
 // Windows of one pixel are not copied. Groups of few channels are multiplied
 // several at once, as the blocks of one matrix on whose other places a code
-// counts as zero. Where each group has one channel and few outputs, a kernel of
-// our own takes the place of products (kernels/depthwise.h); its lines of input
-// are copied only to give them padding. With channels first the input is
+// counts as zero. Where each group has one channel and few outputs, and no sum
+// can leave 32 bits, a kernel of our own takes the place of products
+// (kernels/depthwise.h); its lines of input are copied only to give them
+// padding. With channels first the input is
 // transposed before, and each chunk after.
 //
 // Threads: chunks over the OpenMP pool, as many threads as the caller's OpenMP
@@ -86,7 +88,7 @@ class PackedFilter {
   // What it was packed for.
   const ConvolutionShape& shape() const { return shape_; }
   // Sum of the codes of each output channel.
-  const std::vector<int32_t>& column_sums() const { return column_sums_; }
+  const std::vector<int64_t>& column_sums() const { return column_sums_; }
   // Codes of an output channel.
   int64_t k() const { return k_; }
   // Bytes of the packed form.
@@ -101,14 +103,15 @@ class PackedFilter {
   int64_t k_ = 0;
   // One an output channel, or empty: all 0.
   std::vector<int32_t> zero_points_;
-  std::vector<int32_t> column_sums_;
+  std::vector<int64_t> column_sums_;
   // Either of the two; groups share a matrix, as many in each.
   std::unique_ptr<const kernels::DepthwiseFilter> depthwise_;
   std::vector<std::shared_ptr<const PackedMatrix>> matrices_;
 };
 
 // y in codes. The stage has one column for each output channel; its zero points
-// of weights are not read, the filter knows them. An addend has the order and
+// of weights are not read, the filter knows them. Without wide_offsets acc must
+// fit into 32 bits. An addend has the order and
 // size of dst, and may be dst. x and dst do not overlap.
 //
 // Errors: what Validate() refuses; another filter's channels, groups, dims,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
 #include <list>
 #include <map>
@@ -12,14 +13,22 @@
 #include "quantization/kernels/isa.h"
 #include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"
+#include "quantization/onednn/scratch.h"
 
 namespace caffe2_quantization {
 namespace onednn {
 namespace {
 
 constexpr int64_t kLargestSize = std::numeric_limits<int32_t>::max();
-constexpr int kLargestCode = 255;
-constexpr int kSmallestWeight = -128;
+// Where pieces begin: multiples of what any form of the weights takes at once.
+constexpr int64_t kPieceMultiple = 64;
+static_assert(kMostSummed * 255 * 128 <= std::numeric_limits<int32_t>::max(),
+              "sums of a piece fit into 32 bits");
+// With AMX oneDNN 2.6.3 gives wrong sums, or ends the process by an illegal
+// instruction, for some M and N where K is 125 to 127, which it fills up
+// itself; of 8,000 shapes whose K was a multiple of 4 none was wrong. So K is
+// filled up before.
+constexpr int64_t kAmxKMultiple = 4;
 // 2 * 255 * 64 fits into 16 bits.
 constexpr int kLargestUnsaturatedWeight = 64;
 
@@ -218,45 +227,36 @@ struct PackedMatrix::Packed {
 };
 
 PackedMatrix::PackedMatrix(int64_t k, int64_t n, Order order)
-    : k_(k), n_(n), order_(order), column_sums_(n) {}
+    : k_(k), packed_k_(k), n_(n), order_(order), column_sums_(n) {}
 
 PackedMatrix::~PackedMatrix() = default;
 
-Status PackedMatrix::SumColumns(const int8_t* src) {
-  constexpr int64_t kSmallest = std::numeric_limits<int32_t>::min();
-  constexpr int64_t kLargest = std::numeric_limits<int32_t>::max();
+void PackedMatrix::SumColumns(const int8_t* src) {
+  if (order_ == Order::kRowsOfN) {
+    for (int64_t j = 0; j < n_; ++j) {
+      const int8_t* const row = src + j * k_;
+      column_sums_[j] = std::accumulate(row, row + k_, int32_t{0});
+    }
+    return;
+  }
+  std::vector<int32_t> sums(n_);
+  for (int64_t i = 0; i < k_; ++i) {
+    for (int64_t j = 0; j < n_; ++j) sums[j] += src[i * n_ + j];
+  }
+  std::copy(sums.begin(), sums.end(), column_sums_.begin());
+}
+
+const int8_t* PackedMatrix::PadK(const int8_t* src,
+                                 std::vector<int8_t>* padded) {
+  packed_k_ = (k_ + kAmxKMultiple - 1) / kAmxKMultiple * kAmxKMultiple;
+  padded->resize(packed_k_ * n_);
   const bool rows_of_n = order_ == Order::kRowsOfN;
-  if (k_ * kLargestCode * -kSmallestWeight <= kLargest) {
-    // No sum can be too large.
-    if (rows_of_n) {
-      for (int64_t j = 0; j < n_; ++j) {
-        const int8_t* const row = src + j * k_;
-        column_sums_[j] = std::accumulate(row, row + k_, int32_t{0});
-      }
-    } else {
-      for (int64_t i = 0; i < k_; ++i) {
-        for (int64_t j = 0; j < n_; ++j) column_sums_[j] += src[i * n_ + j];
-      }
-    }
-    return Status::Ok();
+  const int64_t rows = rows_of_n ? n_ : 1;
+  const int64_t count = rows_of_n ? k_ : k_ * n_;
+  for (int64_t i = 0; i < rows; ++i) {
+    std::copy_n(src + i * count, count, padded->begin() + i * packed_k_);
   }
-  for (int64_t j = 0; j < n_; ++j) {
-    int64_t positive = 0, negative = 0;
-    for (int64_t i = 0; i < k_; ++i) {
-      const int8_t w = src[rows_of_n ? j * k_ + i : i * n_ + j];
-      (w > 0 ? positive : negative) += w;
-    }
-    if (kLargestCode * positive > kLargest ||
-        kLargestCode * negative < kSmallest) {
-      return Status::OutOfRange(
-          "matrix product: weights of output " + std::to_string(j) +
-          " sum up to " + std::to_string(positive) + " and " +
-          std::to_string(negative) + " over K = " + std::to_string(k_) +
-          ", expected sums whose product with 255 fits into 32 bits");
-    }
-    column_sums_[j] = static_cast<int32_t>(positive + negative);
-  }
-  return Status::Ok();
+  return padded->data();
 }
 
 Status PackedMatrix::AddPart(const int8_t* src) {
@@ -264,10 +264,11 @@ Status PackedMatrix::AddPart(const int8_t* src) {
   PrimitiveDesc chosen;
   dnnl_memory_desc_t any, plain;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Desc(k_, n_, dnnl_s8, dnnl_format_tag_any, &any));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Desc(
-      k_, n_, dnnl_s8, order_ == Order::kRowsOfK ? dnnl_ab : dnnl_ba, &plain));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Choose(1, k_, n_, any, &chosen));
+      Desc(packed_k_, n_, dnnl_s8, dnnl_format_tag_any, &any));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Desc(packed_k_, n_, dnnl_s8,
+           order_ == Order::kRowsOfK ? dnnl_ab : dnnl_ba, &plain));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Choose(1, packed_k_, n_, any, &chosen));
   part.desc =
       *dnnl_primitive_desc_query_md(chosen.get(), dnnl_query_weights_md, 0);
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
@@ -320,6 +321,39 @@ void PackedMatrix::FindBlocks() {
   blocks_.codes = reinterpret_cast<const int8_t*>(part.data.get());
   blocks_.block_bytes = blocking.strides[1];
   blocks_.k = k_;
+  has_blocks_ = true;
+}
+
+Status PackedMatrix::PackPieces(const int8_t* src) {
+  // They are of about the same size, each at most a multiple above the average.
+  constexpr int64_t kMost = kMostSummed - kPieceMultiple;
+  const int64_t count = (k_ + kMost - 1) / kMost;
+  const bool rows_of_n = order_ == Order::kRowsOfN;
+  std::vector<int8_t> own;
+  int64_t first = 0;
+  for (int64_t i = 1; i <= count; ++i) {
+    const int64_t end =
+        i == count ? k_ : k_ * i / count / kPieceMultiple * kPieceMultiple;
+    const int64_t k = end - first;
+    const int8_t* codes = src + first * n_;
+    if (rows_of_n) {
+      own.resize(k * n_);
+      for (int64_t j = 0; j < n_; ++j) {
+        std::copy_n(src + j * k_ + first, k, own.begin() + j * k);
+      }
+      codes = own.data();
+    }
+    std::shared_ptr<const PackedMatrix> piece;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Pack(codes, k, n_, order_, &piece));
+    std::transform(piece->column_sums_.begin(), piece->column_sums_.end(),
+                   column_sums_.begin(), column_sums_.begin(), std::plus<>());
+    pieces_.push_back(std::move(piece));
+    first = end;
+  }
+  has_blocks_ =
+      std::all_of(pieces_.begin(), pieces_.end(),
+                  [](const auto& piece) { return piece->has_blocks_; });
+  return Status::Ok();
 }
 
 Status PackedMatrix::Pack(const int8_t* src, int64_t k, int64_t n, Order order,
@@ -327,15 +361,24 @@ Status PackedMatrix::Pack(const int8_t* src, int64_t k, int64_t n, Order order,
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("K", k, 1));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("N", n, 1));
   std::shared_ptr<PackedMatrix> result(new PackedMatrix(k, n, order));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result->SumColumns(src));
-  const int64_t count = k * n;
+  if (k > kMostSummed) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result->PackPieces(src));
+    *packed = std::move(result);
+    return Status::Ok();
+  }
+  result->SumColumns(src);
   if (kernels::UseScalarReference()) {
-    result->plain_.assign(src, src + count);
+    result->plain_.assign(src, src + k * n);
     *packed = std::move(result);
     return Status::Ok();
   }
   dnnl_engine_t engine;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
+  std::vector<int8_t> padded;
+  if (HasAmx() && k % kAmxKMultiple != 0) {
+    src = result->PadK(src, &padded);
+  }
+  const int64_t count = result->packed_k_ * n;
   if (HasVnni() || std::all_of(src, src + count, [](int w) {
         return std::abs(w) <= kLargestUnsaturatedWeight;
       })) {
@@ -356,6 +399,7 @@ Status PackedMatrix::Pack(const int8_t* src, int64_t k, int64_t n, Order order,
 
 std::size_t PackedMatrix::bytes() const {
   std::size_t bytes = plain_.size();
+  for (const auto& piece : pieces_) bytes += piece->bytes();
   for (const Packed& part : parts_) {
     bytes += dnnl_memory_desc_get_size(&part.desc);
   }
@@ -364,21 +408,41 @@ std::size_t PackedMatrix::bytes() const {
 
 Status PackedMatrix::CheckRows(int64_t m) { return CheckSize("M", m, 0); }
 
-Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int threads,
-                              int32_t* c) const {
+Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int64_t a_stride,
+                              int threads, int32_t* c) const {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckRows(m));
+  if (!pieces_.empty()) {
+    return Status::OutOfRange(
+        "matrix product: K is " + std::to_string(k_) + ", expected at most " +
+        std::to_string(kMostSummed) + " for sums of 32 bits");
+  }
   if (m == 0) return Status::Ok();
   if (parts_.empty()) {
-    reference::Multiply(a, plain_.data(), m, k_, n_, order_, c);
+    reference::Multiply(a, plain_.data(), m, k_, a_stride, n_, order_, c);
     return Status::Ok();
+  }
+  thread_local Scratch scratch;
+  if (packed_k_ != k_ || (a_stride != k_ && m > 1)) {
+    uint8_t* rows = nullptr;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        scratch.Get(static_cast<std::size_t>(m) * packed_k_, &rows));
+    for (int64_t i = 0; i < m; ++i) {
+      uint8_t* const row = rows + i * packed_k_;
+      std::copy_n(a + i * a_stride, k_, row);
+      std::fill(row + k_, row + packed_k_, uint8_t{0});
+    }
+    a = rows;
   }
   const ThreadsScope scope(threads);
   std::shared_ptr<const Plan> plan;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      FindPlan({m, k_, n_, threads}, parts_[0].desc, &plan));
+      FindPlan({m, packed_k_, n_, threads}, parts_[0].desc, &plan));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       plan->Execute(a, parts_[0].memory.get(), c));
-  if (parts_.size() == 1) return Status::Ok();
+  if (parts_.size() == 1) {
+    scratch.GiveBack();
+    return Status::Ok();
+  }
   const std::size_t count = static_cast<std::size_t>(m) * n_;
   AlignedBytes bytes;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
@@ -387,27 +451,44 @@ Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int threads,
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       plan->Execute(a, parts_[1].memory.get(), low));
   for (std::size_t i = 0; i < count; ++i) c[i] = 2 * c[i] + low[i];
+  scratch.GiveBack();
   return Status::Ok();
 }
 
-Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int32_t* c) const {
-  return Multiply(a, m, MaxThreads(), c);
-}
-
-Status PackedMatrix::MultiplySingleThreaded(const uint8_t* a, int64_t m,
-                                            int32_t* c) const {
-  return Multiply(a, m, 1, c);
+Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int64_t* c) const {
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckRows(m));
+  if (m == 0) return Status::Ok();
+  const std::size_t count = static_cast<std::size_t>(m) * n_;
+  std::fill_n(c, count, 0);
+  AlignedBytes bytes;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      Allocate(count * sizeof(int32_t), &bytes));
+  auto* const sums = reinterpret_cast<int32_t*>(bytes.get());
+  const auto add = [&](const PackedMatrix& piece, int64_t first) -> Status {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        piece.Multiply(a + first, m, k_, MaxThreads(), sums));
+    for (std::size_t i = 0; i < count; ++i) c[i] += sums[i];
+    return Status::Ok();
+  };
+  if (pieces_.empty()) return add(*this, 0);
+  int64_t first = 0;
+  for (const auto& piece : pieces_) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(add(*piece, first));
+    first += piece->k_;
+  }
+  return Status::Ok();
 }
 
 Status PackedMatrix::ImplementationName(int64_t m, std::string* name) const {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("M", m, 1));
+  if (!pieces_.empty()) return pieces_[0]->ImplementationName(m, name);
   if (parts_.empty()) {
     *name = "scalar";
     return Status::Ok();
   }
   PrimitiveDesc chosen;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Choose(m, k_, n_, parts_[0].desc, &chosen));
+      Choose(m, packed_k_, n_, parts_[0].desc, &chosen));
   const char* text = nullptr;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       Check(dnnl_primitive_desc_query(chosen.get(), dnnl_query_impl_info_str, 0,

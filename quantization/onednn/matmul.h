@@ -1,12 +1,16 @@
-// Products of integer matrices by oneDNN, exact in 32 bits:
+// Products of integer matrices by oneDNN, exact:
 //
 //   c[m][n] = sum over k of a[m][k] * w[k][n]
 //
-// a is u8 [M, K], w is s8 [K, N], c is s32 [M, N]. What becomes of the sums is
+// a is u8 [M, K], w is s8 [K, N], c is [M, N]. What becomes of the sums is
 // kernels/output_stage.h; column_sums() is what a zero point of a takes. oneDNN
 // could requantize in the same pass, but not as DNNLOWP does: it adds the zero
 // point before it rounds, and then a tie with an odd zero point goes the other
 // way.
+//
+// No sum of up to kMostSummed products leaves 32 bits. A matrix of a larger K
+// is kept and multiplied in pieces of at most that many rows, whose sums are
+// added up in doubles; these hold them exactly (255 * 128 * 2^31 < 2^53).
 //
 // Every instruction set gives the same sums. Without VNNI, oneDNN adds two
 // products in 16 bits, saturating: 2 * 255 * 64 is still exact, so weights from
@@ -40,13 +44,15 @@ namespace onednn {
 // Plans that are kept.
 inline constexpr int kMostPlans = 256;
 
+// The largest K of a matrix in one piece: 65,536 * 255 * 128 < 2^31.
+inline constexpr int64_t kMostSummed = 65536;
+
 class PackedMatrix {
  public:
   // How src has it: [K, N], or [N, K], as the weights of FC.
   enum class Order { kRowsOfK, kRowsOfN };
 
-  // Errors: a size that is not positive or above 2^31 - 1; weights with which a
-  // sum could leave 32 bits, for some a; what oneDNN refuses.
+  // Errors: a size that is not positive or above 2^31 - 1; what oneDNN refuses.
   static Status Pack(const int8_t* src, int64_t k, int64_t n, Order order,
                      std::shared_ptr<const PackedMatrix>* packed);
   ~PackedMatrix();
@@ -54,7 +60,7 @@ class PackedMatrix {
   int64_t k() const { return k_; }
   int64_t n() const { return n_; }
   // Sum over k of w[k][n], for each n.
-  const std::vector<int32_t>& column_sums() const { return column_sums_; }
+  const std::vector<int64_t>& column_sums() const { return column_sums_; }
   // Bytes of the packed form.
   std::size_t bytes() const;
 
@@ -63,14 +69,25 @@ class PackedMatrix {
 
   // c = a * w. a is row major [m, k()], c [m, n()]; they do not overlap. m 0:
   // nothing is done. Errors: m negative or above 2^31 - 1; what oneDNN refuses.
-  Status Multiply(const uint8_t* a, int64_t m, int32_t* c) const;
-  // The same on so many threads, or on the calling one alone.
-  Status Multiply(const uint8_t* a, int64_t m, int threads, int32_t* c) const;
-  Status MultiplySingleThreaded(const uint8_t* a, int64_t m, int32_t* c) const;
+  Status Multiply(const uint8_t* a, int64_t m, int64_t* c) const;
+  // The same in 32 bits, with rows of a that begin a_stride apart and so many
+  // threads. They are copied first if a_stride is not k(): oneDNN has but a
+  // slow plain loop for such rows. Errors: also a k() above kMostSummed.
+  Status Multiply(const uint8_t* a, int64_t m, int64_t a_stride, int threads,
+                  int32_t* c) const;
+
+  // What the matrix is kept in if k() is above kMostSummed, from the first rows
+  // on; else empty.
+  const std::vector<std::shared_ptr<const PackedMatrix>>& pieces() const {
+    return pieces_;
+  }
 
   // The packed form, if it is the one of kernels/blocked_product.h and the
-  // processor has that product; else its codes are null.
+  // processor has that product; else its codes are null. Of a matrix without
+  // pieces.
   const kernels::BlockedWeights& blocks() const { return blocks_; }
+  // Whether it, or each of its pieces, has that form.
+  bool has_blocks() const { return has_blocks_; }
 
   // What oneDNN multiplies with: "brg:avx512_core_vnni", "gemm:jit"; "scalar"
   // for the plain loop.
@@ -80,23 +97,31 @@ class PackedMatrix {
   struct Packed;
 
   PackedMatrix(int64_t k, int64_t n, Order order);
-  Status SumColumns(const int8_t* src);
+  Status PackPieces(const int8_t* src);
+  void SumColumns(const int8_t* src);
+  // src with a K of packed_k_, which it sets.
+  const int8_t* PadK(const int8_t* src, std::vector<int8_t>* padded);
   Status AddPart(const int8_t* src);
   void FindBlocks();
 
   const int64_t k_;
+  int64_t packed_k_;  // K as oneDNN gets it, filled up by zeros
   const int64_t n_;
   const Order order_;
-  std::vector<int32_t> column_sums_;
-  // oneDNN's form of w, or of floor(w / 2) and of w mod 2.
+  std::vector<int64_t> column_sums_;
+  std::vector<std::shared_ptr<const PackedMatrix>> pieces_;
+  // Without pieces: oneDNN's form of w, or of floor(w / 2) and of w mod 2.
   std::vector<Packed> parts_;
   // With the cap `scalar`: w as it was, and no parts.
   std::vector<int8_t> plain_;
   kernels::BlockedWeights blocks_;
+  bool has_blocks_ = false;
 };
 
 // dst = what `stage` makes of a * w. a is row major [m, w.k()], dst [m, w.n()];
-// they do not overlap, but dst may be stage.addend. Threads: a share of the
+// they do not overlap, but dst may be stage.addend. Precondition: without
+// stage.wide_offsets, what the stage makes of a sum fits into 32 bits
+// (column_offsets.h decides). Threads: a share of the
 // process's (thread_share.h), one for a small product. Errors: as Multiply;
 // stage.columns other than w.n().
 //
@@ -125,8 +150,10 @@ std::size_t NumPlans();
 
 namespace reference {
 // The plain form that defines the result, of w [k, n] or [n, k].
+// Rows of a begin a_stride apart; k is at most kMostSummed, and a piece's.
 void Multiply(const uint8_t* a, const int8_t* w, int64_t m, int64_t k,
-              int64_t n, PackedMatrix::Order order, int32_t* c);
+              int64_t a_stride, int64_t n, PackedMatrix::Order order,
+              int32_t* c);
 }  // namespace reference
 
 }  // namespace onednn

@@ -26,7 +26,7 @@ constexpr int64_t kFewestRowsOfAmx = 8;
 int64_t DivideUp(int64_t x, int64_t by) { return (x + by - 1) / by; }
 
 bool TakesBlockedProduct(const PackedMatrix& w, int64_t m) {
-  return w.blocks().codes != nullptr && (m < kFewestRowsOfAmx || !HasAmx());
+  return w.has_blocks() && (m < kFewestRowsOfAmx || !HasAmx());
 }
 
 // A product, or a part of it, on one thread.
@@ -49,14 +49,16 @@ struct Rows {
   }
 };
 
-void RunStage(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
+template <typename S>
+void RunStage(const S* sums, int64_t sums_stride, const S* row_sums,
               int64_t rows, const kernels::OutputStage& stage, uint8_t* dst,
               int64_t dst_stride) {
   kernels::SumsToCodes(sums, sums_stride, row_sums, rows, stage, dst,
                        dst_stride);
 }
 
-void RunStage(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
+template <typename S>
+void RunStage(const S* sums, int64_t sums_stride, const S* row_sums,
               int64_t rows, const kernels::OutputStage& stage, float* dst,
               int64_t dst_stride) {
   kernels::SumsToFloats(sums, sums_stride, row_sums, rows, stage, dst,
@@ -64,10 +66,13 @@ void RunStage(const int32_t* sums, int64_t sums_stride, const int32_t* row_sums,
 }
 
 // Sums of m rows of so many columns, and of the rows themselves, in memory that
-// the thread keeps.
+// the thread keeps; the wide ones, of a matrix and of rows in pieces, are null
+// where there are none.
 struct Sums {
   int32_t* of_products;
   int32_t* of_rows;
+  double* wide_of_products;
+  double* wide_of_rows;
 };
 
 Scratch& TheScratch() {
@@ -75,41 +80,91 @@ Scratch& TheScratch() {
   return scratch;
 }
 
-Status GetSums(int64_t products, int64_t rows, Sums* sums) {
+Status GetSums(int64_t products, int64_t rows, bool wide, Sums* sums) {
+  const auto count = static_cast<std::size_t>(products + rows);
   uint8_t* bytes = nullptr;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(TheScratch().Get(
-      static_cast<std::size_t>(products + rows) * sizeof(int32_t), &bytes));
+      count * (sizeof(int32_t) + (wide ? sizeof(double) : 0)), &bytes));
+  sums->wide_of_products = wide ? reinterpret_cast<double*>(bytes) : nullptr;
+  sums->wide_of_rows = wide ? sums->wide_of_products + products : nullptr;
+  if (wide) bytes += count * sizeof(double);
   sums->of_products = reinterpret_cast<int32_t*>(bytes);
   sums->of_rows = sums->of_products + products;
   return Status::Ok();
 }
 
-// The stage of outputs from n on, and rows of dst from r on.
-kernels::OutputStage StageFrom(const kernels::OutputStage& stage, int64_t n,
-                               int64_t columns, int64_t r, int64_t dst_stride) {
-  kernels::OutputStage part = stage;
-  part.columns = columns;
-  if (part.weight_zero_points != nullptr) part.weight_zero_points += n;
-  if (part.column_offsets != nullptr) part.column_offsets += n;
-  part.multipliers += n;
-  if (part.addend != nullptr) part.addend += r * dst_stride + n;
-  if (part.bias != nullptr) part.bias += n;
-  return part;
+// dst = src, or with `adds` dst += src, for rows that begin `stride` apart.
+void AddSums(const int32_t* src, int64_t rows, int64_t columns, int64_t stride,
+             bool adds, double* dst) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const int32_t* const from = src + r * stride;
+    double* const to = dst + r * stride;
+    if (adds) {
+      for (int64_t n = 0; n < columns; ++n) to[n] += from[n];
+    } else {
+      for (int64_t n = 0; n < columns; ++n) to[n] = from[n];
+    }
+  }
+}
+
+// Calls multiply(matrix, k) for w, or for each of its pieces, which begin at
+// row k of w: it writes sums of `count` rows and some columns, `stride` apart,
+// to sums.of_products. Those of pieces are added up.
+template <typename Multiply>
+Status SumPieces(const PackedMatrix& w, int64_t count, int64_t columns,
+                 int64_t stride, const Sums& sums, const Multiply& multiply) {
+  if (w.pieces().empty()) return multiply(w, 0);
+  int64_t k = 0;
+  for (const auto& piece : w.pieces()) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(multiply(*piece, k));
+    AddSums(sums.of_products, count, columns, stride, k > 0,
+            sums.wide_of_products);
+    k += piece->k();
+  }
+  return Status::Ok();
 }
 
 template <typename T>
-void SumRowsIfNeeded(const Rows<T>& rows, int32_t* row_sums) {
+void SumRowsIfNeeded(const Rows<T>& rows, const Sums& sums) {
   if (rows.stage.weight_zero_points == nullptr) return;
-  kernels::RowSums(rows.a, rows.m, rows.summed, rows.w.k(), row_sums);
+  const int64_t stride = rows.w.k();
+  if (rows.w.pieces().empty()) {
+    return kernels::RowSums(rows.a, rows.m, rows.summed, stride, sums.of_rows);
+  }
+  int64_t k = 0;
+  for (const auto& piece : rows.w.pieces()) {
+    const int64_t summed = std::clamp<int64_t>(rows.summed - k, 0, piece->k());
+    kernels::RowSums(rows.a + k, rows.m, summed, stride, sums.of_rows);
+    AddSums(sums.of_rows, 1, rows.m, rows.m, k > 0, sums.wide_of_rows);
+    k += piece->k();
+  }
+}
+
+// What the stage makes of a tile of sums, from row r and output n on.
+template <typename T>
+void Finish(const Rows<T>& rows, const Sums& sums, int64_t r, int64_t count,
+            int64_t n, int64_t columns, int64_t stride) {
+  const kernels::OutputStage stage =
+      rows.stage.Part(n, columns, r, rows.dst_stride);
+  T* const dst = rows.dst + r * rows.dst_stride + n;
+  if (rows.w.pieces().empty()) {
+    RunStage(sums.of_products, stride, sums.of_rows + r, count, stage, dst,
+             rows.dst_stride);
+  } else {
+    RunStage(sums.wide_of_products, stride, sums.wide_of_rows + r, count, stage,
+             dst, rows.dst_stride);
+  }
 }
 
 // Outputs [first, first + columns) by the blocked product; first is a multiple
 // of kBlockOutputs.
 template <typename T>
 Status RunBlocked(const Rows<T>& rows, int64_t first, int64_t columns) {
+  const int64_t k = rows.w.k();
   Sums sums;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetSums(kTileSums, rows.m, &sums));
-  SumRowsIfNeeded(rows, sums.of_rows);
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      GetSums(kTileSums, rows.m, !rows.w.pieces().empty(), &sums));
+  SumRowsIfNeeded(rows, sums);
   const int64_t most_rows =
       std::min(rows.m, kTileSums / kernels::kBlockOutputs);
   const int64_t most_columns =
@@ -118,12 +173,16 @@ Status RunBlocked(const Rows<T>& rows, int64_t first, int64_t columns) {
     const int64_t width = std::min(most_columns, first + columns - n);
     for (int64_t r = 0; r < rows.m; r += most_rows) {
       const int64_t count = std::min(most_rows, rows.m - r);
-      kernels::BlockedProduct(rows.a + r * rows.w.k(), count, rows.w.k(),
-                              rows.w.blocks(), n / kernels::kBlockOutputs,
-                              width, sums.of_products, most_columns);
-      RunStage(sums.of_products, most_columns, sums.of_rows + r, count,
-               StageFrom(rows.stage, n, width, r, rows.dst_stride),
-               rows.dst + r * rows.dst_stride + n, rows.dst_stride);
+      const uint8_t* const a = rows.a + r * k;
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+          SumPieces(rows.w, count, width, most_columns, sums,
+                    [&](const PackedMatrix& w, int64_t first_k) {
+                      kernels::BlockedProduct(a + first_k, count, k, w.blocks(),
+                                              n / kernels::kBlockOutputs, width,
+                                              sums.of_products, most_columns);
+                      return Status::Ok();
+                    }));
+      Finish(rows, sums, r, count, n, width, most_columns);
     }
   }
   TheScratch().GiveBack();
@@ -134,12 +193,15 @@ template <typename T>
 Status RunOneDnn(const Rows<T>& rows, int threads) {
   const int64_t n = rows.w.n();
   Sums sums;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetSums(rows.m * n, rows.m, &sums));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      rows.w.Multiply(rows.a, rows.m, threads, sums.of_products));
-  SumRowsIfNeeded(rows, sums.of_rows);
-  RunStage(sums.of_products, n, sums.of_rows, rows.m, rows.stage, rows.dst,
-           rows.dst_stride);
+      GetSums(rows.m * n, rows.m, !rows.w.pieces().empty(), &sums));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(SumPieces(
+      rows.w, rows.m, n, n, sums, [&](const PackedMatrix& w, int64_t first_k) {
+        return w.Multiply(rows.a + first_k, rows.m, rows.w.k(), threads,
+                          sums.of_products);
+      }));
+  SumRowsIfNeeded(rows, sums);
+  Finish(rows, sums, 0, rows.m, 0, n, n);
   TheScratch().GiveBack();
   return Status::Ok();
 }

@@ -11,8 +11,10 @@
 #include <limits>
 #include <thread>
 
+#include "quantization/onednn/column_offsets.h"
 #include "quantization/onednn/parallel.h"
 #include "tests/support/random.h"
+#include "tests/support/test_size.h"
 
 namespace caffe2_quantization {
 namespace onednn {
@@ -115,12 +117,12 @@ struct Case {
   }
 
   // By the definition; in the order of dst.
-  std::vector<int32_t> Accumulators() const {
+  std::vector<int64_t> Accumulators() const {
     const int64_t channels = shape.in_channels / shape.groups;
     const int64_t taps = Product(shape, shape.kernel);
     const int64_t in_pixels = Product(shape, shape.input);
     const auto outputs = Outputs(shape);
-    std::vector<int32_t> result(shape.batch * pixels() * shape.out_channels);
+    std::vector<int64_t> result(shape.batch * pixels() * shape.out_channels);
     for (int64_t b = 0; b < shape.batch; ++b) {
       for (int64_t pixel = 0; pixel < pixels(); ++pixel) {
         const auto o = PlacesOf(pixel, shape, outputs);
@@ -151,7 +153,7 @@ struct Case {
                   int64_t{x[x_at] - x_zero_point} * (w[w_at] - WZeroPoint(n));
             }
           }
-          result[PlaceOf(b, pixel, n)] = static_cast<int32_t>(sum);
+          result[PlaceOf(b, pixel, n)] = sum;
         }
       }
     }
@@ -166,13 +168,14 @@ struct Case {
     return filter;
   }
 
-  std::vector<int32_t> ColumnOffsets(const PackedFilter& filter) const {
-    std::vector<int32_t> offsets(shape.out_channels);
+  ColumnOffsets Offsets(const PackedFilter& filter) const {
+    std::vector<int32_t> zero_points;
     for (int64_t n = 0; n < shape.out_channels; ++n) {
-      offsets[n] = static_cast<int32_t>(
-          bias[n] - x_zero_point * (int64_t{filter.column_sums()[n]} -
-                                    filter.k() * WZeroPoint(n)));
+      zero_points.push_back(WZeroPoint(n));
     }
+    ColumnOffsets offsets;
+    offsets.Set(shape.out_channels, filter.k(), x_zero_point,
+                filter.column_sums().data(), zero_points.data(), bias.data());
     return offsets;
   }
 };
@@ -206,19 +209,24 @@ void ExpectExact(TestRandom* random, Case test) {
   const Filter filter = test.Pack();
   ASSERT_NE(filter, nullptr);
   ASSERT_EQ(filter->k(), test.k());
-  std::vector<int32_t> accumulators = test.Accumulators();
+  std::vector<int64_t> accumulators = test.Accumulators();
   const int64_t outputs = test.shape.out_channels;
-  const bool shows_quanta = random->OneIn(2);
+  int64_t largest = 1;
+  for (const int64_t acc : accumulators) {
+    largest = std::max(largest, std::abs(acc));
+  }
+  const bool is_large = largest > (1 << 30);
+  const bool shows_quanta = !is_large && random->OneIn(2);
   kernels::OutputStage stage;
   stage.columns = outputs;
   stage.zero_point = random->Integer(0, 255);
   if (shows_quanta && test.shape.batch > 0) {
     for (int64_t n = 0; n < outputs; ++n) {
-      const int32_t shift =
+      const int64_t shift =
           100 -
           accumulators[test.PlaceOf(random->Integer(0, test.shape.batch - 1),
                                     random->Integer(0, test.pixels() - 1), n)];
-      test.bias[n] += shift;
+      test.bias[n] += static_cast<int32_t>(shift);
       for (int64_t b = 0; b < test.shape.batch; ++b) {
         for (int64_t pixel = 0; pixel < test.pixels(); ++pixel) {
           accumulators[test.PlaceOf(b, pixel, n)] += shift;
@@ -234,12 +242,14 @@ void ExpectExact(TestRandom* random, Case test) {
   std::vector<float> multipliers(outputs, 1);
   if (!shows_quanta) {
     for (float& value : multipliers) {
-      value = random->Float(0.2F, 2.F) / (80 * std::sqrt(test.k()));
+      value = is_large
+                  ? random->Float(0.2F, 128.F) / static_cast<float>(largest)
+                  : random->Float(0.2F, 2.F) / (80 * std::sqrt(test.k()));
     }
   }
   stage.multipliers = multipliers.data();
-  const auto offsets = test.ColumnOffsets(*filter);
-  stage.column_offsets = offsets.data();
+  const auto offsets = test.Offsets(*filter);
+  offsets.Lend(&stage);
   std::vector<uint8_t> before(accumulators.size(), 0x5a);
   if (random->OneIn(3)) {
     for (uint8_t& code : before) code = random->Byte();
@@ -318,6 +328,75 @@ TEST(Convolution, ExactOverRandomShapes) {
   }
 }
 
+// Windows below, at and beyond where sums leave 32 bits, in each of the ways
+// that convolutions are computed; and biases that alone reach the limits.
+TEST(Convolution, ExactForEveryWindow) {
+  TestRandom random;
+  struct Form {
+    int dims;
+    std::array<int64_t, 3> kernel;
+    int64_t in_channels, out_channels, groups;
+  };
+  const Form forms[] = {
+      {1, {33025, 1, 1}, 1, 3, 1},
+      {1, {33026, 1, 1}, 1, 3, 1},
+      {2, {182, 182, 1}, 1, 17, 1},
+      {2, {3, 3, 1}, 3700, 5, 1},
+      {2, {1, 1, 1}, 66000, 3, 1},
+      {2, {92, 91, 1}, 8, 4, 2},
+      {3, {5, 7, 300}, 7, 2, 1},
+      {2, {200, 200, 1}, 2, 2, 1},
+      // Depthwise, and what is not any more; some outputs for each channel.
+      {2, {181, 182, 1}, 18, 18, 18},
+      {2, {182, 182, 1}, 4, 4, 4},
+      {1, {33025, 1, 1}, 16, 32, 16},
+      {1, {33026, 1, 1}, 3, 6, 3},
+      {3, {4, 91, 92}, 2, 4, 2},
+      {1, {9000, 1, 1}, 32, 32, 16},
+      // Biases are what is large.
+      {2, {1, 1, 1}, 3, 40, 1},
+      {2, {3, 3, 1}, 33, 33, 33},
+      {2, {3, 3, 1}, 16, 24, 4},
+  };
+  for (const Form& form : forms) {
+    for (int64_t i = CaseCount(3, 30); i > 0; --i) {
+      ConvolutionShape shape;
+      shape.dims = form.dims;
+      shape.kernel = form.kernel;
+      shape.in_channels = form.in_channels;
+      shape.out_channels = form.out_channels;
+      shape.groups = form.groups;
+      shape.channels_first = random.OneIn(2);
+      for (int d = 0; d < form.dims; ++d) {
+        shape.pad_begin[d] = random.Integer(0, 1);
+        shape.pad_end[d] = random.Integer(0, 1);
+        shape.input[d] =
+            std::max<int64_t>(1, shape.kernel[d] - random.Integer(0, 1));
+        shape.input[d] =
+            std::max(shape.input[d],
+                     shape.kernel[d] - shape.pad_begin[d] - shape.pad_end[d]);
+      }
+      Case test(&random, shape);
+      // Half of the cases: all sums of one sign, as large as codes allow.
+      if (random.OneIn(2)) {
+        const bool up = random.OneIn(2);
+        std::fill(test.x.begin(), test.x.end(), 255);
+        test.x_zero_point = 0;
+        std::fill(test.w.begin(), test.w.end(), up ? 127 : -128);
+        std::fill(test.w_zero_points.begin(), test.w_zero_points.end(),
+                  up ? -128 : 127);
+      }
+      for (int32_t& value : test.bias) {
+        if (random.OneIn(2)) continue;
+        value = random.OneIn(2) ? std::numeric_limits<int32_t>::max()
+                                : std::numeric_limits<int32_t>::min();
+      }
+      ExpectExact(&random, test);
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
 // Shapes whose images take several chunks, and lines of several kinds.
 TEST(Convolution, ExactOverLargeImages) {
   TestRandom random;
@@ -373,11 +452,11 @@ TEST(Convolution, OneFilterForAnyInput) {
     second.x.resize(shape.batch * shape.in_channels *
                     Product(shape, shape.input));
     for (uint8_t& code : second.x) code = random.Byte();
-    const auto offsets = second.ColumnOffsets(*filter);
+    const auto offsets = second.Offsets(*filter);
     const std::vector<float> multipliers(shape.out_channels, 0.01F);
     kernels::OutputStage stage;
     stage.columns = shape.out_channels;
-    stage.column_offsets = offsets.data();
+    offsets.Lend(&stage);
     stage.multipliers = multipliers.data();
     stage.zero_point = 99;
     const std::vector<uint8_t> before(shape.batch * second.pixels() *
@@ -397,11 +476,11 @@ TEST(Convolution, ThreadsDoNotShow) {
     const Case test(&random, RandomShape(&random));
     SCOPED_TRACE(Text(test.shape));
     const Filter filter = test.Pack();
-    const auto offsets = test.ColumnOffsets(*filter);
+    const auto offsets = test.Offsets(*filter);
     const std::vector<float> multipliers(test.shape.out_channels, 0.003F);
     kernels::OutputStage stage;
     stage.columns = test.shape.out_channels;
-    stage.column_offsets = offsets.data();
+    offsets.Lend(&stage);
     stage.multipliers = multipliers.data();
     stage.zero_point = 128;
     const std::vector<uint8_t> before(test.shape.batch * test.pixels() *
@@ -526,7 +605,7 @@ TEST(Convolution, BadFiltersAndCallsAreNamed) {
   EXPECT_EQ(filter, nullptr);
   ASSERT_EQ(pack({0, 1}), "");
   EXPECT_GT(filter->bytes(), 0U);
-  EXPECT_EQ(filter->column_sums(), std::vector<int32_t>(6, 18));
+  EXPECT_EQ(filter->column_sums(), std::vector<int64_t>(6, 18));
 
   const std::vector<uint8_t> x(25 * 4);
   std::vector<uint8_t> y(9 * 6);

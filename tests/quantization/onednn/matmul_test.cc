@@ -9,10 +9,14 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 #include "quantization/kernels/isa.h"
+#include "quantization/onednn/column_offsets.h"
+#include "quantization/onednn/parallel.h"
 #include "tests/support/random.h"
+#include "tests/support/test_size.h"
 
 namespace caffe2_quantization {
 namespace onednn {
@@ -55,7 +59,7 @@ struct Product {
 
   std::vector<int32_t> Expected() const {
     std::vector<int32_t> c(m * n);
-    reference::Multiply(a.data(), w.data(), m, k, n, order, c.data());
+    reference::Multiply(a.data(), w.data(), m, k, k, n, order, c.data());
     return c;
   }
 };
@@ -64,7 +68,8 @@ std::vector<int32_t> Multiply(const PackedMatrix& packed,
                               const std::vector<uint8_t>& a, int64_t m) {
   constexpr int32_t kGuard = 0x5a5a5a5a;
   std::vector<int32_t> c(m * packed.n() + 1, kGuard);
-  const Status status = packed.Multiply(a.data(), m, c.data());
+  const Status status =
+      packed.Multiply(a.data(), m, packed.k(), MaxThreads(), c.data());
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(c.back(), kGuard);
   c.pop_back();
@@ -78,12 +83,17 @@ TEST(MatMul, ThePlainLoopIsTheEquation) {
   const std::vector<int32_t> expected = {1 + 4 - 255 * 128, -1 - 4 + 255 * 127,
                                          6 - 512, -6 + 508};
   std::vector<int32_t> c(4);
-  reference::Multiply(a.data(), rows_of_k.data(), 2, 3, 2, Order::kRowsOfK,
+  reference::Multiply(a.data(), rows_of_k.data(), 2, 3, 3, 2, Order::kRowsOfK,
                       c.data());
   EXPECT_EQ(c, expected);
-  reference::Multiply(a.data(), rows_of_n.data(), 2, 3, 2, Order::kRowsOfN,
+  reference::Multiply(a.data(), rows_of_n.data(), 2, 3, 3, 2, Order::kRowsOfN,
                       c.data());
   EXPECT_EQ(c, expected);
+  // Rows of which the last value is not meant.
+  reference::Multiply(a.data(), rows_of_n.data(), 2, 2, 3, 1, Order::kRowsOfN,
+                      c.data());
+  EXPECT_EQ(c[0], 1 + 4);
+  EXPECT_EQ(c[1], 6);
 }
 
 // A stage with what it points to.
@@ -191,6 +201,20 @@ TEST(MatMul, ExactOverRandomSizes) {
                                                           : j * product.k + l];
       }
       ASSERT_EQ(packed->column_sums()[j], sum);
+    }
+  }
+}
+
+// Shapes that oneDNN multiplies wrongly with AMX unless K is filled up before.
+TEST(MatMul, ExactWhereKIsNoMultipleOfFour) {
+  TestRandom random;
+  for (const int64_t k : {61, 125, 126, 127, 189}) {
+    for (const int64_t n : {65, 70, 111}) {
+      for (const int64_t m : {34, 35, 37, 38, 41, 43, 46, 47}) {
+        const Product product(&random, m, k, n, Order::kRowsOfN, Values::kAll);
+        ASSERT_EQ(Multiply(*product.Pack(), product.a, m), product.Expected())
+            << m << " x " << k << " x " << n;
+      }
     }
   }
 }
@@ -342,7 +366,10 @@ TEST(MatMul, FourThreadsShareAMatrix) {
       for (int i = 0; i < 100; ++i) {
         const int64_t m = 1 + i % product.m;
         std::vector<int32_t> c(m * product.n);
-        each += !packed->Multiply(product.a.data(), m, c.data()).ok() ||
+        each += !packed
+                     ->Multiply(product.a.data(), m, product.k, MaxThreads(),
+                                c.data())
+                     .ok() ||
                 !std::equal(c.begin(), c.end(), expected.begin());
       }
     });
@@ -403,7 +430,7 @@ TEST(MatMul, MemoryIsFlat) {
   const Outputs outputs(&random, kRows, product.k, product.n);
   const Matrix packed = product.Pack();
   std::vector<uint8_t> codes(kRows * product.n);
-  std::vector<int32_t> sums(kRows * product.n);
+  std::vector<int64_t> sums(kRows * product.n);
   const auto run = [&](int times) {
     for (int i = 0; i < times; ++i) {
       const int64_t m = random.Integer(1, kRows);
@@ -437,24 +464,289 @@ TEST(MatMul, BadSizesAreNamed) {
   EXPECT_TRUE(packed->Multiply(nullptr, 0, nullptr).ok());
 }
 
-TEST(MatMul, SumsThatCouldOverflowAreRefused) {
-  // 255 * 127 * 66,312 is above 2^31 - 1; one row less is not.
-  constexpr int64_t kTooMany = 66312;
-  std::vector<int8_t> w(2 * kTooMany, 0);
-  std::fill(w.begin() + kTooMany, w.end(), int8_t{127});
+TEST(MatMul, SumsOf32BitsAreRefusedInPieces) {
+  constexpr int64_t kTooMany = kMostSummed + 1;
+  const std::vector<int8_t> w(kTooMany, 127);
+  const std::vector<uint8_t> a(kTooMany, 255);
+  const auto pack = [&](int64_t k) {
+    Matrix packed;
+    EXPECT_TRUE(
+        PackedMatrix::Pack(w.data(), k, 1, Order::kRowsOfN, &packed).ok());
+    return packed;
+  };
+  int32_t c = 7;
+  EXPECT_EQ(pack(kTooMany)->Multiply(a.data(), 1, kTooMany, 1, &c).message(),
+            "matrix product: K is 65537, expected at most 65536 for sums of 32 "
+            "bits");
+  EXPECT_EQ(c, 7);
+  ASSERT_TRUE(pack(kMostSummed)->Multiply(a.data(), 1, kTooMany, 1, &c).ok());
+  EXPECT_EQ(c, 255 * 127 * kMostSummed);
+}
+
+// What a stage makes of each output, by int64 loops over the definition.
+struct WideProduct {
+  int64_t m, k, n;
+  Order order;
+  std::vector<uint8_t> a;
+  std::vector<int8_t> w;
+  int32_t x_zero_point;
+  std::vector<int32_t> zero_points, bias;
+
+  int8_t W(int64_t l, int64_t j) const {
+    return w[order == Order::kRowsOfK ? l * n + j : j * k + l];
+  }
+
+  WideProduct(TestRandom* random, int64_t m, int64_t k, int64_t n)
+      : m(m),
+        k(k),
+        n(n),
+        order(random->OneIn(2) ? Order::kRowsOfK : Order::kRowsOfN),
+        a(m * k),
+        w(k * n),
+        zero_points(n),
+        bias(n) {
+    const int64_t kind = random->Integer(0, 3);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      a[i] = kind == 0   ? random->Byte()
+             : kind == 3 ? (i % 2 == 0 ? 255 : 0)
+                         : 255;
+    }
+    for (int8_t& code : w) {
+      code = static_cast<int8_t>(kind == 0          ? random->Byte()
+                                 : kind == 1        ? 127
+                                 : kind == 2        ? -128
+                                 : random->OneIn(2) ? 127
+                                                    : -128);
+    }
+    const int32_t x_zero_points[] = {0, 255, random->Byte()};
+    x_zero_point = x_zero_points[random->Integer(0, 2)];
+    const bool symmetric = random->OneIn(4);
+    for (int64_t j = 0; j < n; ++j) {
+      const int32_t each[] = {-128, 127,
+                              static_cast<int32_t>(random->Integer(-128, 127))};
+      zero_points[j] = symmetric ? 0 : each[random->Integer(0, 2)];
+      const int32_t biases[] = {
+          0, std::numeric_limits<int32_t>::max(),
+          std::numeric_limits<int32_t>::min(),
+          static_cast<int32_t>(random->Integer(-1000000, 1000000))};
+      bias[j] = biases[random->Integer(0, 3)];
+    }
+  }
+
+  // sums of a * w, and acc.
+  void Sum(std::vector<int64_t>* products, std::vector<int64_t>* acc) const {
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        int64_t product = 0, sum = bias[j];
+        for (int64_t l = 0; l < k; ++l) {
+          const int64_t code = a[i * k + l];
+          product += code * W(l, j);
+          sum += (code - x_zero_point) * (W(l, j) - zero_points[j]);
+        }
+        products->push_back(product);
+        acc->push_back(sum);
+      }
+    }
+  }
+};
+
+// Below, at and beyond where sums leave 32 bits, and where there are pieces:
+// 33,025 with any zero points, 65,793 without, kMostSummed.
+TEST(MatMul, ExactForEveryK) {
+  TestRandom random;
+  for (const int64_t k :
+       {1, 9, 1000, 33025, 33026, 33030, 50176, 65535, 65536, 65537, 65793,
+        65794, 130944, 131073, 200001, 1000000}) {
+    const int64_t rounds = CaseCount(k > 100000 ? 4 : 8, 100);
+    for (int64_t round = 0; round < rounds; ++round) {
+      // Some with many rows, some with many outputs, some with one of both.
+      const int64_t most =
+          std::max<int64_t>(1, std::min<int64_t>(100, 300000 / k));
+      WideProduct product(&random, random.Integer(1, most), k,
+                          random.Integer(1, most));
+      const int64_t m = product.m, n = product.n;
+      SCOPED_TRACE(testing::Message()
+                   << m << " x " << k << " x " << n << ", round " << round);
+      Matrix packed;
+      ASSERT_TRUE(
+          PackedMatrix::Pack(product.w.data(), k, n, product.order, &packed)
+              .ok());
+      for (int64_t j = 0; j < n; ++j) {
+        int64_t sum = 0;
+        for (int64_t l = 0; l < k; ++l) sum += product.W(l, j);
+        ASSERT_EQ(packed->column_sums()[j], sum);
+      }
+      std::vector<int64_t> products, acc;
+      product.Sum(&products, &acc);
+      std::vector<int64_t> sums(m * n);
+      ASSERT_TRUE(packed->Multiply(product.a.data(), m, sums.data()).ok());
+      ASSERT_EQ(sums, products);
+
+      ColumnOffsets offsets;
+      offsets.Set(n, k, product.x_zero_point, packed->column_sums().data(),
+                  product.zero_points.data(), product.bias.data());
+      kernels::OutputStage stage;
+      stage.columns = n;
+      stage.weight_zero_points = product.zero_points.data();
+      offsets.Lend(&stage);
+      // Sums as they are, rounded once.
+      const std::vector<float> ones(n, 1.0f);
+      stage.multipliers = ones.data();
+      std::vector<float> floats(m * n);
+      ASSERT_TRUE(
+          MultiplyToFloats(*packed, product.a.data(), m, stage, floats.data())
+              .ok());
+      for (int64_t i = 0; i < m * n; ++i) {
+        ASSERT_EQ(floats[i], static_cast<float>(acc[i])) << i;
+      }
+      // Codes that are spread over the sums.
+      int64_t largest = 1;
+      for (const int64_t sum : acc) largest = std::max(largest, std::abs(sum));
+      std::vector<float> multipliers(n);
+      for (float& multiplier : multipliers) {
+        multiplier = random.Float(0.1f, 128) / static_cast<float>(largest);
+      }
+      stage.multipliers = multipliers.data();
+      stage.zero_point = random.Byte();
+      std::vector<uint8_t> codes(m * n);
+      ASSERT_TRUE(
+          MultiplyToCodes(*packed, product.a.data(), m, stage, codes.data())
+              .ok());
+      for (int64_t i = 0; i < m * n; ++i) {
+        const float scaled = static_cast<float>(acc[i]) * multipliers[i % n];
+        ASSERT_EQ(codes[i],
+                  std::clamp<float>(std::nearbyint(scaled) + stage.zero_point,
+                                    0, 255))
+            << i;
+      }
+    }
+  }
+}
+
+// Rows whose last values are not meant, in pieces, into a part of an output.
+TEST(MatMul, RowsInPiecesIntoAPartOfAnOutput) {
+  TestRandom random;
+  for (const int64_t unsummed : {0, 3, 70000}) {
+    WideProduct product(&random, 3, 140000, 2);
+    const int64_t k = product.k, n = product.n, summed = k - unsummed;
+    product.order = Order::kRowsOfN;
+    for (int64_t j = 0; j < n; ++j) {
+      std::fill_n(product.w.begin() + j * k + summed, unsummed, int8_t{0});
+    }
+    Matrix packed;
+    ASSERT_TRUE(
+        PackedMatrix::Pack(product.w.data(), k, n, product.order, &packed)
+            .ok());
+    const std::vector<double> offsets = {-1e10, 123456789012};
+    const std::vector<float> ones(n, 1.0f);
+    kernels::OutputStage stage;
+    stage.columns = n;
+    stage.weight_zero_points = product.zero_points.data();
+    stage.wide_offsets = offsets.data();
+    stage.multipliers = ones.data();
+    std::vector<float> floats(3 * 5, 7.0f);
+    ASSERT_TRUE(MultiplyRowsToFloats(*packed, product.a.data(), 3, summed,
+                                     stage, floats.data(), 5)
+                    .ok());
+    for (int64_t i = 0; i < 3; ++i) {
+      for (int64_t j = 0; j < 5; ++j) {
+        if (j >= n) {
+          ASSERT_EQ(floats[i * 5 + j], 7.0f);
+          continue;
+        }
+        auto sum = static_cast<int64_t>(offsets[j]);
+        for (int64_t l = 0; l < summed; ++l) {
+          sum += product.a[i * k + l] *
+                 int64_t{product.W(l, j) - product.zero_points[j]};
+        }
+        ASSERT_EQ(floats[i * 5 + j], static_cast<float>(sum));
+      }
+    }
+  }
+}
+
+TEST(MatMul, FourThreadsShareAMatrixInPieces) {
+  TestRandom random;
+  const WideProduct product(&random, 64, 66000, 8);
   Matrix packed;
-  const std::string error =
-      PackedMatrix::Pack(w.data(), kTooMany, 2, Order::kRowsOfN, &packed)
-          .message();
-  EXPECT_EQ(error.find("matrix product: weights of output 1 sum up to 8421624 "
-                       "and 0 over K = 66312"),
-            0u)
-      << error;
-  EXPECT_TRUE(PackedMatrix::Pack(w.data() + kTooMany, kTooMany - 1, 1,
-                                 Order::kRowsOfN, &packed)
+  ASSERT_TRUE(PackedMatrix::Pack(product.w.data(), product.k, product.n,
+                                 product.order, &packed)
                   .ok());
-  const std::vector<uint8_t> a(kTooMany - 1, 255);
-  EXPECT_EQ(Multiply(*packed, a, 1)[0], 255 * 127 * (kTooMany - 1));
+  ColumnOffsets offsets;
+  offsets.Set(product.n, product.k, product.x_zero_point,
+              packed->column_sums().data(), product.zero_points.data(),
+              product.bias.data());
+  const std::vector<float> ones(product.n, 1.0f);
+  kernels::OutputStage stage;
+  stage.columns = product.n;
+  stage.weight_zero_points = product.zero_points.data();
+  offsets.Lend(&stage);
+  stage.multipliers = ones.data();
+  std::vector<int64_t> products, acc;
+  product.Sum(&products, &acc);
+  const std::vector<float> expected(acc.begin(), acc.end());
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(4);
+  for (int& each : wrong) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 4; ++i) {
+        const int64_t m = product.m - 21 * i;
+        std::vector<float> y(m * product.n);
+        each += !MultiplyToFloats(*packed, product.a.data(), m, stage, y.data())
+                     .ok() ||
+                !std::equal(y.begin(), y.end(), expected.begin());
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(wrong, std::vector<int>(4));
+}
+
+TEST(ColumnOffsets, AreTheEquation) {
+  ColumnOffsets offsets;
+  const std::vector<int64_t> sums = {1000, -2000};
+  const std::vector<int32_t> zero_points = {-3, 4}, bias = {7, -9};
+  offsets.Set(2, 100, 11, sums.data(), zero_points.data(), bias.data());
+  EXPECT_EQ(offsets.exact(), (std::vector<int64_t>{7 - 11 * (1000 + 300),
+                                                   -9 - 11 * (-2000 - 400)}));
+  kernels::OutputStage stage;
+  offsets.Lend(&stage);
+  ASSERT_NE(stage.column_offsets, nullptr);
+  EXPECT_EQ(stage.wide_offsets, nullptr);
+  EXPECT_EQ(stage.column_offsets[0], 7 - 11 * 1300);
+  EXPECT_EQ(stage.column_offsets[1], -9 + 11 * 2400);
+  offsets.Set(2, 100000, 11, sums.data(), zero_points.data(), nullptr);
+  offsets.Lend(&stage);
+  EXPECT_EQ(stage.column_offsets, nullptr);
+  ASSERT_NE(stage.wide_offsets, nullptr);
+  EXPECT_EQ(stage.wide_offsets[0], -11 * (1000.0 + 300000));
+  EXPECT_EQ(stage.wide_offsets[1], -11 * (-2000.0 - 400000));
+}
+
+TEST(ColumnOffsets, AreNarrowAsLongAsSumsFit) {
+  const auto fit = [](int64_t k, int32_t x_zero_point, int32_t zero_point,
+                      int32_t bias) {
+    ColumnOffsets offsets;
+    const int64_t sum = 0;
+    offsets.Set(1, k, x_zero_point, &sum, &zero_point, &bias);
+    return offsets.fit_in_32_bits();
+  };
+  constexpr int32_t kLargest = std::numeric_limits<int32_t>::max();
+  for (const int32_t x_zero_point : {0, 255}) {
+    for (const int32_t zero_point : {-128, 127}) {
+      EXPECT_TRUE(fit(33025, x_zero_point, zero_point, 0));
+      EXPECT_FALSE(fit(33026, x_zero_point, zero_point, 0));
+    }
+    EXPECT_TRUE(fit(65793, x_zero_point, 0, 0));
+    EXPECT_FALSE(fit(65794, x_zero_point, 0, 0));
+  }
+  EXPECT_TRUE(fit(131000, 127, 0, 0));
+  EXPECT_TRUE(fit(1, 0, -128, kLargest - 65025));
+  EXPECT_FALSE(fit(1, 0, -128, kLargest - 65024));
+  EXPECT_TRUE(fit(1, 0, -128, 65025 - kLargest));
+  EXPECT_FALSE(fit(1, 0, -128, 65024 - kLargest));
+  EXPECT_FALSE(fit(1, 128, 0, std::numeric_limits<int32_t>::min()));
+  EXPECT_FALSE(fit(std::numeric_limits<int32_t>::max(), 0, 0, 0));
 }
 
 }  // namespace
