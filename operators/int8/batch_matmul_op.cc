@@ -366,6 +366,7 @@ bool BatchMatMulOp<T>::RunOnDevice() {
     } else {
       ReadB(shape);
     }
+    if (output_.RunsReference(arguments_, kParams)) output_.RunReference();
   }
 
   if (arguments_.dequantize_output) {

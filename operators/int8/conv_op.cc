@@ -39,7 +39,7 @@ Int8ConvOp<T>::Int8ConvOp(const caffe2::OperatorDef& definition,
 
 template <typename T>
 Int8ConvOp<T>::~Int8ConvOp() {
-  if (report_.num_runs() > 0) LOG(INFO) << report_.Text(debug_def());
+  report_.Log(debug_def());
 }
 
 template <typename T>
@@ -73,8 +73,9 @@ bool Int8ConvOp<T>::RunOnDevice() {
   T* const codes = y->t.template mutable_data<T>();
   if (y->t.numel() > 0) Convolve(x, addend, y_params, codes);
   if (arguments_.measure_quantization_error) {
-    report_.Add(codes, y_params, reference->template data<float>(),
-                y->t.numel(), arguments_.output_is_rectified);
+    report_.Add(
+        codes, y_params, reference->template data<float>(), y->t.numel(),
+        {arguments_.output_is_rectified, arguments_.output.has_value()});
   }
   return true;
 }

@@ -194,6 +194,9 @@ bool FcOp<T>::RunOnDevice() {
   CheckSizes(sizes);
   const int64_t m = sizes.m;
   const bool is_empty = m == 0;
+  if (!is_empty && output_.RunsReference(arguments_, kParams)) {
+    output_.RunReference();
+  }
   sizes.y.push_back(weights_->n);
 
   Status status;

@@ -209,3 +209,45 @@ def test_by_a_preference_of_the_process(digits):
     assert is_ours(net, "Conv") and is_ours(net, "FC")
     np.testing.assert_array_equal(softmax, host[0])
     assert digits.accuracy(softmax) >= MIN_ACCURACY
+
+
+MEASURED_NET = """
+import sys
+import numpy as np
+from caffe2.proto import caffe2_pb2
+from caffe2.python import core, workspace
+import caffe2_quantization
+caffe2_quantization.load(sys.argv[1])
+
+random = np.random.RandomState(1)
+for name, shape in [("x", (2, 8, 10, 10)), ("w", (16, 8, 3, 3)), ("b", (16,))]:
+    workspace.FeedBlob(name, random.randn(*shape).astype(np.float32))
+arguments = dict(kernel=3, pad=1)
+workspace.RunOperatorOnce(core.CreateOperator("Conv", ["x", "w", "b"], ["f"], **arguments))
+floats = workspace.FetchBlob("f").astype(np.float64)
+scale = 6 / 255.0
+workspace.CreateNet(core.Net(caffe2_pb2.NetDef(name="relu6", op=[core.CreateOperator(
+    "ConvRelu", ["x", "w", "b"], ["y"], engine="ONEDNN", Y_scale=scale, Y_zero_point=0,
+    measure_quantization_error=1, **arguments)])))
+workspace.RunNet("relu6")
+y = workspace.FetchInt8Blob("y")
+actual = y.data * float(y.scale)
+
+def sqnr_db(exact):
+    return 10 * np.log10(np.sum(exact ** 2) / np.sum((actual - exact) ** 2))
+
+print(sqnr_db(np.clip(floats, 0, 6)), sqnr_db(np.maximum(floats, 0)),
+      100 * (floats > 6 + scale / 2).mean())
+"""
+
+
+def test_error_of_a_fused_relu6_is_reported(run_python, plugin_path):
+    """Parameters of [0, 6] are how it is fused: what they clip is meant to be clipped."""
+    done = run_python(MEASURED_NET, plugin_path)
+    expected = [float(each) for each in done.stdout.split()]
+    assert expected[0] > 30 and expected[1] < 10 and expected[2] > 15
+    report = done.stderr[done.stderr.index("output 'y' of ConvRelu: 1 runs"):]
+    reported = [float(part.split(" dB")[0]) for part in report.split("SQNR ")[1:]]
+    assert reported == pytest.approx(expected[:2], abs=0.001)
+    share = report.split(" % of the float values")[0].split("; ")[1]
+    assert float(share) == pytest.approx(expected[2], rel=1e-6)
