@@ -211,6 +211,44 @@ def test_by_a_preference_of_the_process(digits):
     assert digits.accuracy(softmax) >= MIN_ACCURACY
 
 
+CHANGES = {
+    # Caffe2 copies into the tensor that is there.
+    "FeedBlob": (lambda value, net: workspace.FeedBlob("w", value), False),
+    "ResetBlob": (lambda value, net: (workspace.ResetBlob("w"),
+                                      workspace.FeedBlob("w", value)), True),
+    "CreateNet": (lambda value, net: (workspace.FeedBlob("w", value),
+                                      workspace.CreateNet(net, overwrite=True)), True),
+    "another size": (lambda value, net: (
+        workspace.FeedBlob("w", np.zeros(2 * value.size, np.float32)),
+        workspace.FeedBlob("w", value)), True),
+}
+
+
+@pytest.mark.parametrize("op_type, inputs, arguments, when_it_changes", [
+    ("FC", ["x", "w", "b"], {}, {"constant_weight": 0}),
+    ("Conv", ["x", "w", "b"], {"kernel": 1}, {"constant_weight": 0}),
+    ("BatchMatMul", ["x", "w"], {"trans_b": 1, "constant_B": 1}, {"constant_B": 0}),
+])
+@pytest.mark.parametrize("change", sorted(CHANGES))
+def test_weights_that_change(op_type, inputs, arguments, when_it_changes, change):
+    change_w, is_seen = CHANGES[change]
+    shape = (2, 4, 1, 1) if op_type == "Conv" else (2, 4)
+    for extra in ({}, when_it_changes):
+        workspace.FeedBlob("x", np.ones((1,) + shape[1:], np.float32))
+        workspace.FeedBlob("w", np.ones(shape, np.float32))
+        workspace.FeedBlob("b", np.zeros(2, np.float32))
+        net = core.Net(caffe2_pb2.NetDef(name="net", op=[core.CreateOperator(
+            op_type, inputs, ["y"], engine="ONEDNN", Y_scale=0.5, Y_zero_point=0,
+            **dict(arguments, **extra))]))
+        workspace.CreateNet(net, overwrite=True)
+        workspace.RunNet(net)
+        assert workspace.FetchInt8Blob("y").data.ravel().tolist() == [8, 8]  # 4 / 0.5
+        change_w(np.full(shape, 3, np.float32), net)
+        workspace.RunNet(net)
+        expected = 24 if is_seen or extra else 8
+        assert workspace.FetchInt8Blob("y").data.ravel().tolist() == [expected, expected]
+
+
 MEASURED_NET = """
 import sys
 import numpy as np
