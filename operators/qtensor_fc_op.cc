@@ -306,10 +306,10 @@ void QTensorFCOp::PackWeights(const QTensorCPU& tensor, std::size_t n,
   packed.source.assign(tensor.data(), tensor.data() + bytes);
   packed.k = k;
   packed.format = format;
-  packed.n = n;
   // A row of ones times W: pad bits of W are 0.
   const std::vector<uint8_t> ones(rows.row_bytes(), 0xFF);
   packed.sums.resize(n);
+  packed.n = n;
   kernels::BitPlaneMatMul({ones.data(), 1, ones.size(), 1, false},
                           packed.View(), ones.size(), packed.sums.data(), n);
 }

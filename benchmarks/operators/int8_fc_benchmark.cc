@@ -1,7 +1,8 @@
 // FC of codes: the host's engine DNNLOWP, the host's floats, and ours. Weights
 // are floats that the operators pack when they run first; output parameters are
-// given.
+// given. And what an operator does in every run to see weights that change.
 #include "benchmarks/support/int8_operator.h"
+#include "operators/int8/weight_watch.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {
@@ -53,9 +54,27 @@ std::unique_ptr<BenchmarkRun> Make(const Shape& shape, const char* engine) {
   return MakeOperatorRun(definition, workspace);
 }
 
+// WeightWatch by itself, on the weights and the bias of such an operator.
+std::unique_ptr<BenchmarkRun> MakeWatch(const Shape& shape) {
+  auto workspace = std::make_shared<caffe2::Workspace>();
+  FeedRandom(workspace.get(), "w", {shape.n, shape.k}, 0.1f);
+  FeedRandom(workspace.get(), "b", {shape.n});
+  const caffe2::Blob* const w = workspace->GetBlob("w");
+  const caffe2::Blob* const b = workspace->GetBlob("b");
+  return MakeRun([workspace, w, b, watch = WeightWatch()]() mutable {
+    watch.Update({w, b}, /*always=*/false, [] {});
+  });
+}
+
 }  // namespace
 
 void AddInt8FCBenchmarks() {
+  const Shape shape{1, 1024, 1024};
+  const std::string group =
+      WithThreads("FC and its watch", 1) + "/" + shape.Name();
+  AddThreadedBenchmark(group, "all of FC", 1,
+                       [shape] { return Make(shape, "ONEDNN"); });
+  AddThreadedBenchmark(group, "watch", 1, [shape] { return MakeWatch(shape); });
   for (const int threads : {1, 2}) {
     for (const Shape& shape : Shapes()) {
       const std::string group = WithThreads("FC", threads) + "/" + shape.Name();

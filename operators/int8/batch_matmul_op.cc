@@ -245,7 +245,6 @@ void BatchMatMulOp<T>::ReadB(const BatchMatMulShape& shape) {
 template <typename T>
 void BatchMatMulOp<T>::ReadConstantB(const BatchMatMulShape& shape) {
   const caffe2::Tensor& tensor = BTensor();
-  if (matrices_ != nullptr && tensor.sizes().equals(matrices_shape_)) return;
   const auto* const codes = this->template InputIsType<Int8TensorCPU>(kB)
                                 ? &OperatorBase::Input<Int8TensorCPU>(kB)
                                 : nullptr;
@@ -279,7 +278,6 @@ void BatchMatMulOp<T>::ReadConstantB(const BatchMatMulShape& shape) {
   CAFFE_ENFORCE(status.ok(), type(), ": blob '", debug_def().input(kB),
                 "': ", status.message());
   matrices_ = std::move(matrices);
-  matrices_shape_ = tensor.sizes().vec();
 }
 
 template <typename T>
@@ -360,13 +358,17 @@ bool BatchMatMulOp<T>::RunOnDevice() {
     output_.SetReferenceShape(kB, {shape.k, 1});
   }
   const bool is_empty = shape.batches * shape.m * shape.n == 0;
+  const bool runs_reference =
+      !is_empty && output_.RunsReference(arguments_, kParams);
   if (!is_empty) {
     if (constant_b_ && sizeof(T) == 1) {
-      ReadConstantB(shape);
+      b_watch_.Update({&InputBlob(kB)}, runs_reference,
+                      [&] { ReadConstantB(shape); });
     } else {
       ReadB(shape);
     }
   }
+  if (runs_reference) output_.RunReference();
 
   if (arguments_.dequantize_output) {
     if (!is_empty) SetStages(shape, a, nullptr);

@@ -16,11 +16,12 @@
 // the other's; a vector stands for [1, K] as A, for [K, 1] as B, and its
 // dimension is left out of Y.
 //
-// constant_B (default 0; 8 bits alone): B is read when it is first seen in its
-// shape, by the arguments for weights (observers/dnnlowp_settings.h), with a
-// parameter set for each of its matrices if it is of floats, and its codes are
-// shared with all that hold the same B in the process. A later change of its
-// values is not seen.
+// constant_B (default 0; 8 bits alone): B is read in the first run, and again
+// when another tensor is in its place (weight_watch.h), by the arguments for
+// weights (observers/dnnlowp_settings.h), with a parameter set for each of its
+// matrices if it is of floats; its codes are shared with all that hold the same
+// B in the process. Values that change where they are, are not seen, unless the
+// host's float operator runs beside it: then B is read in every run.
 //
 // Parameters of Y: of the arguments (int8_arguments.h), else, in every run, of
 // the range of what the host's float operator makes of the same inputs.
@@ -46,6 +47,7 @@
 #include "operators/int8/product_stage.h"
 #include "operators/int8/quantized_input.h"
 #include "operators/int8/quantized_weights.h"
+#include "operators/int8/weight_watch.h"
 #include "quantization/onednn/matmul.h"
 
 namespace caffe2_quantization {
@@ -106,7 +108,7 @@ class BatchMatMulOp final : public caffe2::Operator<caffe2::CPUContext> {
   bool constant_b_ = false;
 
   QuantizedInput<T> a_, b_;
-  std::vector<int64_t> matrices_shape_;  // of a constant B
+  WeightWatch b_watch_;  // of a constant B
   std::shared_ptr<const Matrices> matrices_;
   std::vector<ProductStage> stages_;  // one a matrix of B
   ProductOutput<T> output_;

@@ -39,22 +39,20 @@ Int8ConvOp<T>::Int8ConvOp(const caffe2::OperatorDef& definition,
 
 template <typename T>
 Int8ConvOp<T>::~Int8ConvOp() {
-  if (report_.num_runs() > 0) LOG(INFO) << report_.Text(debug_def());
+  report_.Log(debug_def());
 }
 
 template <typename T>
 bool Int8ConvOp<T>::RunOnDevice() {
   ReadArguments();
   const InputCodes<T> x = x_.Get(this, kInput, arguments_.activations);
-  UpdateFilter(*x.tensor);
+  UpdateWeights(*x.tensor);
   UpdateBias(x.scale);
   const InputCodes<T> addend = sum_ ? Addend() : InputCodes<T>();
 
   // Before the output, which may be where the addend is.
   const caffe2::Tensor* reference = nullptr;
-  if (!arguments_.output.has_value() || arguments_.measure_quantization_error) {
-    reference = &RunReference(x, addend);
-  }
+  if (RunsReference()) reference = &RunReference(x, addend);
   if (!arguments_.output.has_value()) {
     const Status status =
         ChooseOutputParameters(*reference, arguments_.activations,
@@ -73,8 +71,9 @@ bool Int8ConvOp<T>::RunOnDevice() {
   T* const codes = y->t.template mutable_data<T>();
   if (y->t.numel() > 0) Convolve(x, addend, y_params, codes);
   if (arguments_.measure_quantization_error) {
-    report_.Add(codes, y_params, reference->template data<float>(),
-                y->t.numel(), arguments_.output_is_rectified);
+    report_.Add(
+        codes, y_params, reference->template data<float>(), y->t.numel(),
+        {arguments_.output_is_rectified, arguments_.output.has_value()});
   }
   return true;
 }
@@ -82,8 +81,12 @@ bool Int8ConvOp<T>::RunOnDevice() {
 template <typename T>
 void Int8ConvOp<T>::ReadArguments() {
   if (arguments_read_) return;
-  const Status status =
+  Status status =
       ReadInt8Arguments(debug_def(), 8 * sizeof(T), relu_, &arguments_);
+  if (status.ok()) {
+    status =
+        ReadBoolArgument(debug_def(), "constant_weight", &constant_weight_);
+  }
   CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
   CAFFE_ENFORCE(!arguments_.dequantize_output, type(),
                 ": argument dequantize_output is 1, expected 0: the output of "
@@ -105,46 +108,75 @@ void Int8ConvOp<T>::UpdateShape(const caffe2::Tensor& x,
 }
 
 template <typename T>
-void Int8ConvOp<T>::UpdateFilter(const caffe2::Tensor& x) {
+void Int8ConvOp<T>::UpdateWeights(const caffe2::Tensor& x) {
+  const auto update = [&](WeightWatch::Blobs blobs) {
+    weight_watch_.Update(blobs, !constant_weight_ || RunsReference(),
+                         [&] { ReadWeights(x); });
+  };
+  const caffe2::Blob* const filter = &InputBlob(kFilter);
+  if (HasBiasInput()) {
+    update({filter, &InputBlob(kBias)});
+  } else {
+    update({filter});
+  }
+  UpdateShape(x, filter_sizes_);
+}
+
+template <typename T>
+void Int8ConvOp<T>::ReadWeights(const caffe2::Tensor& x) {
+  const PackedConvWeights* const packed = PackedInput();
+  ReadFilter(x, packed);
+  packed_bias_ = packed == nullptr ? nullptr : packed->bias;
+  if (HasBiasInput() && packed_bias_ == nullptr) {
+    given_bias_ = ReadConvBias(this, kBias, shape_.out_channels);
+  }
+}
+
+template <typename T>
+const PackedConvWeights* Int8ConvOp<T>::PackedInput() const {
+  const caffe2::Blob& filter = *this->Inputs()[kFilter];
+  return std::is_same_v<T, uint8_t> && filter.IsType<PackedConvWeights>()
+             ? &filter.Get<PackedConvWeights>()
+             : nullptr;
+}
+
+template <typename T>
+void Int8ConvOp<T>::ReadFilter(const caffe2::Tensor& x,
+                               const PackedConvWeights* packed) {
   const std::string& name = debug_def().input(kFilter);
-  packed_ = nullptr;
   if constexpr (std::is_same_v<T, uint8_t>) {
-    if (OperatorBase::InputIsType<PackedConvWeights>(kFilter)) {
-      packed_ = &OperatorBase::Input<PackedConvWeights>(kFilter);
+    if (packed != nullptr) {
       CAFFE_ENFORCE(!geometry_.channels_first(), type(), ": filter '", name,
                     "' is packed, for the order NHWC; argument order is NCHW");
-      CAFFE_ENFORCE(packed_->groups == geometry_.groups(), type(), ": filter '",
-                    name, "' is packed for ", packed_->groups,
+      CAFFE_ENFORCE(packed->groups == geometry_.groups(), type(), ": filter '",
+                    name, "' is packed for ", packed->groups,
                     " groups, expected the argument group's ",
                     geometry_.groups());
-      UpdateShape(x, packed_->sizes);
-      weights_ = packed_->weights;
-      filter_data_ = nullptr;
+      UpdateShape(x, packed->sizes);
+      weights_ = packed->weights;
       return;
     }
   }
   const FilterValues filter = FilterInput(
       this, kFilter,
       sizeof(T) == 1 ? " or what Int8ConvPackWeight of this engine makes" : "");
-  const bool same_sizes = filter.tensor().sizes() == filter_sizes_;
   UpdateShape(x, filter.tensor().sizes());
-  const void* const data = filter.tensor().raw_data();
-  if (same_sizes && data == filter_data_) return;
-  filter_data_ = nullptr;
-  const Status status = PackConvWeights(filter, shape_, granularity_,
-                                        arguments_.weights, &weights_);
+  ChooseOptions options = arguments_.weights;
+  // As of FC: what changes from run to run is not searched.
+  if (!constant_weight_) options.method = ChooseMethod::kMinMax;
+  const Status status = PackConvWeights(filter, shape_, granularity_, options,
+                                        /*share=*/constant_weight_, &weights_);
   CAFFE_ENFORCE(status.ok(), type(), ": filter '", name,
                 "': ", status.message());
-  filter_data_ = data;
 }
 
 template <typename T>
 void Int8ConvOp<T>::UpdateBias(float x_scale) {
-  if (packed_ != nullptr && packed_->bias.has_value()) {
-    bias_ = *packed_->bias;
+  if (packed_bias_ != nullptr) {
+    bias_ = *packed_bias_;
   } else if (HasBiasInput()) {
-    bias_ = ConvBias(this, kBias, shape_.out_channels, x_scale,
-                     weights_->scales, /*any_scale=*/shape_.batch == 0);
+    bias_ = ConvBiasCodes(this, kBias, given_bias_, x_scale, weights_->scales,
+                          /*any_scale=*/shape_.batch == 0);
   } else {
     bias_.codes.assign(shape_.out_channels, 0);
     bias_.large.clear();
@@ -164,7 +196,8 @@ InputCodes<T> Int8ConvOp<T>::Addend() {
 
 template <typename T>
 void Int8ConvOp<T>::SetReferenceFilter() {
-  if (packed_ == nullptr) {
+  const PackedConvWeights* const packed = PackedInput();
+  if (packed == nullptr) {
     const FilterValues filter = FilterInput(this, kFilter, "");
     if (filter.floats != nullptr) {
       reference_->SetInput(kFilter, *filter.floats);
@@ -174,18 +207,18 @@ void Int8ConvOp<T>::SetReferenceFilter() {
     return;
   }
   CAFFE_ENFORCE(
-      !packed_->codes.empty(), type(), ": filter '", debug_def().input(kFilter),
+      !packed->codes.empty(), type(), ": filter '", debug_def().input(kFilter),
       "' is packed, and the host's float operator cannot run beside this one; "
       "expected Y_scale and no measure_quantization_error, or a filter that "
       "was packed with save_unpacked_weights");
-  reference_filter_.Resize(packed_->sizes);
+  reference_filter_.Resize(packed->sizes);
   auto* const values = reference_filter_.template mutable_data<float>();
   const int64_t count = reference_filter_.numel() / shape_.out_channels;
   const int64_t run = shape_.out_channels / weights_->scales.size();
   for (int64_t i = 0; i < reference_filter_.numel(); ++i) {
     const int64_t m = i / count;
     values[i] = weights_->scales[m / run] *
-                (packed_->codes[i] - weights_->zero_points[m]);
+                (packed->codes[i] - weights_->zero_points[m]);
   }
   reference_->SetInput(kFilter, reference_filter_);
 }
@@ -203,8 +236,7 @@ caffe2::Tensor& Int8ConvOp<T>::RunReference(const InputCodes<T>& x,
     reference_->SetInput(kInput, *x.tensor);
   }
   SetReferenceFilter();
-  const bool packed_bias = packed_ != nullptr && packed_->bias.has_value();
-  if (HasBiasInput() && !packed_bias) {
+  if (HasBiasInput() && packed_bias_ == nullptr) {
     if (OperatorBase::InputIsType<Int8TensorCPU>(kBias)) {
       reference_->SetInput(kBias, OperatorBase::Input<Int8TensorCPU>(kBias));
     } else {

@@ -12,9 +12,7 @@
 //            dimensions; N may be 0
 //   filter   floats, an Int8TensorCPU of codes, or what Int8ConvPackWeight
 //            makes (order NHWC alone): [M, C / group, kernel...] or [M,
-//            kernel..., C / group]. Taken in the first run, and again when
-//            another tensor is in its place; what is written into the same one
-//            later is not seen, as in DNNLOWP
+//            kernel..., C / group]
 //   bias     M floats, or an Int8TensorCPU of int32 with the scale of X times
 //            the filter's; a packed filter's own goes before it
 //   S        Int8TensorCPU or floats of Y's shape, added to Y before it is
@@ -22,7 +20,12 @@
 //   Y        Int8TensorCPU with its scale and zero point
 //
 // Arguments: conv_geometry.h, int8_arguments.h; quantize_groupwise,
-// quantize_channelwise (conv_weights.h). Without Y_scale the host's float Conv
+// quantize_channelwise (conv_weights.h); constant_weight (default 1): filter
+// and bias are read in the first run, and again when another tensor, or packed
+// form, is in the place of one of them (weight_watch.h), while values that
+// change where they are, are not seen. With 0 both are read in every run, the
+// filter by its smallest and largest value. So they are, by content, where the
+// host's float Conv runs beside it. Without Y_scale the host's float Conv
 // runs first, in every run, and its range is the output's. dequantize_output
 // must be 0, as in DNNLOWP. Where padding reaches, the input is its zero point.
 //
@@ -44,6 +47,7 @@
 #include "operators/int8/int8_arguments.h"
 #include "operators/int8/quantization_error_report.h"
 #include "operators/int8/quantized_input.h"
+#include "operators/int8/weight_watch.h"
 #include "quantization/onednn/column_offsets.h"
 #include "quantization/quantization_params.h"
 
@@ -65,8 +69,15 @@ class Int8ConvOp : public caffe2::Operator<caffe2::CPUContext> {
 
   bool HasBiasInput() const { return InputSize() == (sum_ ? 4 : 3); }
   void ReadArguments();
-  // Sets shape_ and weights_, and packed_ if the filter is.
-  void UpdateFilter(const caffe2::Tensor& x);
+  bool RunsReference() const {
+    return !arguments_.output.has_value() ||
+           arguments_.measure_quantization_error;
+  }
+  // Reads filter and bias, if they must be, and sets shape_.
+  void UpdateWeights(const caffe2::Tensor& x);
+  void ReadWeights(const caffe2::Tensor& x);
+  void ReadFilter(const caffe2::Tensor& x, const PackedConvWeights* packed);
+  const PackedConvWeights* PackedInput() const;  // null: it is not packed
   void UpdateShape(const caffe2::Tensor& x, at::IntArrayRef filter);
   void UpdateBias(float x_scale);
   InputCodes<T> Addend();
@@ -91,11 +102,12 @@ class Int8ConvOp : public caffe2::Operator<caffe2::CPUContext> {
   // The sizes of input and filter that shape_ is of, and the output's.
   std::vector<int64_t> x_sizes_, filter_sizes_, y_sizes_;
   onednn::ConvolutionShape shape_{};
-  // Of a filter that is not packed: its values, when weights_ was made.
-  const void* filter_data_ = nullptr;
-  const PackedConvWeights* packed_ = nullptr;
+  bool constant_weight_ = true;
+  WeightWatch weight_watch_;
   std::shared_ptr<const Weights> weights_;
-  ProductBias bias_;
+  ConvBias given_bias_;  // of input kBias, if packed_bias_ is null
+  std::shared_ptr<const ProductBias> packed_bias_;
+  ProductBias bias_;                  // of this run
   QuantizationParams chosen_output_;  // of this run, when none are given
 
   // One of each output channel.

@@ -1,6 +1,7 @@
 #include "operators/int8/conv_pack_weight_op.h"
 
 #include <cmath>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -44,7 +45,7 @@ bool Int8ConvPackWeightOp::RunOnDevice() {
   };
   PackedConvWeights packed;
   enforce_filter(PackConvWeights(filter, shape, granularity, arguments.weights,
-                                 &packed.weights));
+                                 /*share=*/true, &packed.weights));
   if (save_unpacked) {
     QuantizedWeights<int8_t> quantized;
     enforce_filter(QuantizeFilter(filter, shape, granularity, arguments.weights,
@@ -54,8 +55,10 @@ bool Int8ConvPackWeightOp::RunOnDevice() {
   packed.sizes = filter.tensor().sizes().vec();
   packed.groups = shape.groups;
   if (InputSize() > kBias) {
-    packed.bias = ConvBias(this, kBias, shape.out_channels, InputScale(),
-                           packed.weights->scales, /*any_scale=*/false);
+    const float x_scale = InputScale();
+    packed.bias = std::make_shared<const ProductBias>(ConvBiasCodes(
+        this, kBias, ReadConvBias(this, kBias, shape.out_channels), x_scale,
+        packed.weights->scales, /*any_scale=*/false));
   }
   *OperatorBase::Output<PackedConvWeights>(0) = std::move(packed);
   return true;

@@ -132,9 +132,10 @@ template <typename T>
 Status PackConvWeights(const FilterValues& filter,
                        const onednn::ConvolutionShape& shape,
                        ConvGranularity granularity,
-                       const ChooseOptions& options,
+                       const ChooseOptions& options, bool share,
                        std::shared_ptr<const ConvWeights<T>>* weights) {
-  const auto make = [&](std::shared_ptr<const ConvWeights<T>>* packed) {
+  const auto make =
+      [&](std::shared_ptr<const ConvWeights<T>>* packed) -> Status {
     QuantizedWeights<T> quantized;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
         QuantizeFilter(filter, shape, granularity, options, &quantized));
@@ -151,6 +152,7 @@ Status PackConvWeights(const FilterValues& filter,
     *packed = std::move(result);
     return Status::Ok();
   };
+  if (!share) return make(weights);
   return AllConvWeights<T>().GetOrMake(
       KeyOf<T>(filter, shape, NumSets(shape, granularity), options), make,
       weights);
@@ -161,30 +163,31 @@ template Status QuantizeFilter(const FilterValues&,
                                const ChooseOptions&, QuantizedWeights<int8_t>*);
 template Status PackConvWeights(const FilterValues&,
                                 const onednn::ConvolutionShape&,
-                                ConvGranularity, const ChooseOptions&,
+                                ConvGranularity, const ChooseOptions&, bool,
                                 std::shared_ptr<const ConvWeights<int8_t>>*);
 template Status PackConvWeights(const FilterValues&,
                                 const onednn::ConvolutionShape&,
-                                ConvGranularity, const ChooseOptions&,
+                                ConvGranularity, const ChooseOptions&, bool,
                                 std::shared_ptr<const ConvWeights<int16_t>>*);
 
-ProductBias ConvBias(caffe2::OperatorBase* op, int index, int64_t count,
-                     float x_scale, const std::vector<float>& weight_scales,
-                     bool any_scale) {
+ConvBias ReadConvBias(caffe2::OperatorBase* op, int index, int64_t count) {
   const std::string& name = op->debug_def().input(index);
   const auto enforce_count = [&](const caffe2::Tensor& bias) {
     CAFFE_ENFORCE(bias.numel() == count, op->type(), ": bias '", name, "' has ",
                   bias.numel(), " values, expected ", count,
                   ", one of each output channel");
   };
+  ConvBias result;
   if (!op->InputIsType<Int8TensorCPU>(index)) {
     const caffe2::Tensor& bias = FloatInput(op, index);
     enforce_count(bias);
-    const auto extremes = kernels::MinMax(bias.data<float>(), count);
+    const auto* const values = bias.data<float>();
+    const auto extremes = kernels::MinMax(values, count);
     CAFFE_ENFORCE(extremes.left_out() == 0, op->type(), ": bias '", name,
                   "' has ", extremes.left_out(), " of ", count,
                   " values that are NaN or infinite, expected finite values");
-    return QuantizeBias(bias.data<float>(), count, x_scale, weight_scales);
+    result.values.assign(values, values + count);
+    return result;
   }
   const auto& bias = op->Input<Int8TensorCPU>(index);
   CAFFE_ENFORCE(bias.t.IsType<int32_t>(), op->type(), ": bias '", name,
@@ -193,16 +196,31 @@ ProductBias ConvBias(caffe2::OperatorBase* op, int index, int64_t count,
   enforce_count(bias.t);
   CAFFE_ENFORCE(bias.zero_point == 0, op->type(), ": bias '", name,
                 "' has the zero point ", bias.zero_point, ", expected 0");
+  const auto* const codes = bias.t.data<int32_t>();
+  result.is_codes = true;
+  result.codes.assign(codes, codes + count);
+  result.scale = bias.scale;
+  return result;
+}
+
+ProductBias ConvBiasCodes(caffe2::OperatorBase* op, int index,
+                          const ConvBias& bias, float x_scale,
+                          const std::vector<float>& weight_scales,
+                          bool any_scale) {
+  if (!bias.is_codes) {
+    return QuantizeBias(bias.values.data(), bias.values.size(), x_scale,
+                        weight_scales);
+  }
   for (const float weight_scale : weight_scales) {
     const float expected = x_scale * weight_scale;
     CAFFE_ENFORCE(
         any_scale || std::abs(bias.scale - expected) <= kBiasScaleTolerance,
-        op->type(), ": bias '", name, "' has the scale ",
-        ShortestText(bias.scale), ", expected the input's times the filter's, ",
-        ShortestText(expected));
+        op->type(), ": bias '", op->debug_def().input(index),
+        "' has the scale ", ShortestText(bias.scale),
+        ", expected the input's times the filter's, ", ShortestText(expected));
   }
-  return ConvertBias(bias.t.data<int32_t>(), count, {bias.scale}, x_scale,
-                     weight_scales);
+  return ConvertBias(bias.codes.data(), bias.codes.size(), {bias.scale},
+                     x_scale, weight_scales);
 }
 
 }  // namespace caffe2_quantization

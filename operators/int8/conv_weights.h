@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -63,22 +62,35 @@ Status QuantizeFilter(const FilterValues& filter,
                       QuantizedWeights<T>* weights);
 
 // And packed for convolutions of shape's order, channels, groups and kernel.
-// Errors: also those of convolution.h.
+// share: once in a process for the same content; for a filter that does not
+// change. Errors: also those of convolution.h.
 template <typename T>
 Status PackConvWeights(const FilterValues& filter,
                        const onednn::ConvolutionShape& shape,
                        ConvGranularity granularity,
-                       const ChooseOptions& options,
+                       const ChooseOptions& options, bool share,
                        std::shared_ptr<const ConvWeights<T>>* weights);
 
-// Bias of input `index` of op in quanta of x_scale * weight_scales[set]: of
-// floats, or of the codes of an Int8TensorCPU of int32. Enforces
-// the type and that there are `count` values; of codes that the zero point is
-// 0 and, unless any_scale, that the scale is the products' own within 1e-4, as
-// DNNLOWP does. Messages name the operator's type and the blob.
-ProductBias ConvBias(caffe2::OperatorBase* op, int index, int64_t count,
-                     float x_scale, const std::vector<float>& weight_scales,
-                     bool any_scale);
+// A bias as it came. Thread rule: a value.
+struct ConvBias {
+  bool is_codes = false;
+  std::vector<float> values;   // else
+  std::vector<int32_t> codes;  // with what 1 of them is worth:
+  float scale = 1;
+};
+
+// Of input `index` of op, floats or an Int8TensorCPU of int32. Enforces the
+// type, that there are `count` values, that floats are finite, and that the
+// zero point of codes is 0. Messages name the operator's type and the blob.
+ConvBias ReadConvBias(caffe2::OperatorBase* op, int index, int64_t count);
+
+// That bias in quanta of x_scale * weight_scales[set]. Enforces, of codes and
+// unless any_scale, that their scale is the products' own within 1e-4, as
+// DNNLOWP does.
+ProductBias ConvBiasCodes(caffe2::OperatorBase* op, int index,
+                          const ConvBias& bias, float x_scale,
+                          const std::vector<float>& weight_scales,
+                          bool any_scale);
 
 // The blob. Its filter is in the order NHWC: [M, kernel..., C / group].
 struct PackedConvWeights {
@@ -86,7 +98,7 @@ struct PackedConvWeights {
   int64_t groups = 1;
   std::shared_ptr<const ConvWeights<int8_t>> weights;
   // Quantized for an input of one scale (in_scale).
-  std::optional<ProductBias> bias;
+  std::shared_ptr<const ProductBias> bias;  // null: none
   // The filter's codes; empty without save_unpacked_weights. An operator that
   // runs the host's float operator beside itself needs them.
   std::vector<int8_t> codes;

@@ -98,7 +98,6 @@ typename FcOp<T>::Sizes FcOp<T>::CheckX(const caffe2::Tensor& x) const {
 
 template <typename T>
 void FcOp<T>::ReadWeights() {
-  if (constant_weight_ && weights_ != nullptr) return;
   stage_is_set_ = false;
   const caffe2::Blob& w = InputBlob(kWeights);
   Status status;
@@ -123,7 +122,7 @@ void FcOp<T>::ReadWeights() {
                     " holds weights packed without their codes, expected "
                     "save_unpacked_weights where they are an output");
       weights = packed.weights;
-      if (packed.bias.has_value()) packed_bias = &*packed.bias;
+      packed_bias = packed.bias.get();
     }
   }
   if (weights == nullptr) {
@@ -190,10 +189,15 @@ bool FcOp<T>::RunOnDevice() {
   output_.Begin();
   const InputCodes<T> x = x_.Get(this, kX, arguments_.activations);
   Sizes sizes = CheckX(*x.tensor);
-  ReadWeights();
-  CheckSizes(sizes);
   const int64_t m = sizes.m;
   const bool is_empty = m == 0;
+  const bool runs_reference =
+      !is_empty && output_.RunsReference(arguments_, kParams);
+  weight_watch_.Update({&InputBlob(kWeights), &InputBlob(kBias)},
+                       !constant_weight_ || runs_reference,
+                       [this] { ReadWeights(); });
+  CheckSizes(sizes);
+  if (runs_reference) output_.RunReference();
   sizes.y.push_back(weights_->n);
 
   Status status;

@@ -22,10 +22,12 @@
 // same inputs. Of W: by the arguments for weights, one set, or with
 // quantize_channelwise or an engine with _ROWWISE one a row (output).
 //
-// constant_weight (default 1): W and b are read in the first run, and their
-// codes shared with all that hold the same weights in the process; a later
-// change of their values is not seen. With 0 they are read in every run, W by
-// its smallest and largest value.
+// constant_weight (default 1): W and b are read in the first run, and again
+// when another tensor, or packed form, is in the place of one of them
+// (weight_watch.h); their codes are shared with all that hold the same weights
+// in the process. Values that change where they are, are not seen. With 0 both
+// are read in every run, W by its smallest and largest value. So they are, by
+// content, where the host's float FC runs beside it.
 //
 // What differs from DNNLOWP, beside errors for what it takes without a word:
 //   - parameters of Y that nobody gave are chosen in every run, not in the
@@ -56,6 +58,7 @@
 #include "operators/int8/product_output.h"
 #include "operators/int8/product_stage.h"
 #include "operators/int8/quantized_input.h"
+#include "operators/int8/weight_watch.h"
 
 namespace caffe2_quantization {
 
@@ -81,8 +84,7 @@ class FcOp : public caffe2::Operator<caffe2::CPUContext> {
 
   void ReadArguments();
   Sizes CheckX(const caffe2::Tensor& x) const;
-  // Weights and bias of this run.
-  void ReadWeights();
+  void ReadWeights();  // and bias
   void CheckSizes(const Sizes& sizes) const;
   void SetStage(const InputCodes<T>& x, const QuantizationParams* y);
   void WriteDebugOutputs(const InputCodes<T>& x, int64_t m);
@@ -98,6 +100,7 @@ class FcOp : public caffe2::Operator<caffe2::CPUContext> {
   FcWeightsOptions weights_options_;
 
   QuantizedInput<T> x_;
+  WeightWatch weight_watch_;
   std::shared_ptr<const FcWeights<WeightCode>> weights_;
   FcBias bias_;
   ProductOutput<T> output_;

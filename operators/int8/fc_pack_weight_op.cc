@@ -105,9 +105,11 @@ bool FcPackWeightOp::RunOnDevice() {
       MakeFcWeights(InputBlob(kWeights), options, &packed.weights);
   CAFFE_ENFORCE(status.ok(), type(), ": blob '", debug_def().input(kWeights),
                 "': ", status.message());
-  if (InputSize() > kBias) packed.bias = PackBias(*packed.weights);
+  if (InputSize() > kBias) {
+    packed.bias = std::make_shared<const FcBias>(PackBias(*packed.weights));
+  }
   if (OutputSize() > kBiasCodes) {
-    CAFFE_ENFORCE(packed.bias.has_value(), type(), ": output '",
+    CAFFE_ENFORCE(packed.bias != nullptr, type(), ": output '",
                   debug_def().output(kBiasCodes),
                   "' is the bias as codes and there is no bias, expected a "
                   "second input");

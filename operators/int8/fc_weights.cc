@@ -230,7 +230,7 @@ std::string PackedFcWeights::ToString() const {
          std::to_string(weights->k) + "], " +
          (weights->is_per_row() ? "a parameter set a row"
                                 : "one parameter set") +
-         (bias.has_value() ? ", with bias, " : ", ") +
+         (bias != nullptr ? ", with bias, " : ", ") +
          std::to_string(weights->bytes()) + " bytes";
 }
 

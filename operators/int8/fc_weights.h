@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -97,7 +96,7 @@ std::vector<float> BiasValues(const FcBias& bias);
 // blob of it serves any number of operators and nets.
 struct PackedFcWeights {
   std::shared_ptr<const FcWeights<int8_t>> weights;
-  std::optional<FcBias> bias;  // codes
+  std::shared_ptr<const FcBias> bias;  // codes; null: none
   // "int8 weights [16, 8], one parameter set, with bias, 256 bytes"
   std::string ToString() const;
 };

@@ -4,7 +4,7 @@
 //   dequantize_output           the output is a float tensor (default 0)
 //   measure_quantization_error  compare every output with the host's float
 //                               operator and log how far it is (default 0;
-//                               slow)
+//                               slow): quantization_error_report.h
 //   Y_scale, Y_zero_point, followed_by   output_parameters.h
 //   precisions, sparsity, kinds          observers/dnnlowp_settings.h
 //

@@ -17,7 +17,7 @@ ProductOutput<T>::ProductOutput(caffe2::OperatorBase* op,
 
 template <typename T>
 ProductOutput<T>::~ProductOutput() {
-  if (report_.num_runs() > 0) LOG(INFO) << report_.Text(op_->debug_def());
+  report_.Log(op_->debug_def());
 }
 
 template <typename T>
@@ -27,9 +27,18 @@ void ProductOutput<T>::Begin() {
 }
 
 template <typename T>
+bool ProductOutput<T>::RunsReference(const Int8Arguments& arguments,
+                                     int params_input) const {
+  return arguments.measure_quantization_error ||
+         (!arguments.dequantize_output &&
+          !HasGivenParameters(arguments, params_input));
+}
+
+template <typename T>
 const QuantizationParams& ProductOutput<T>::Parameters(
     const Int8Arguments& arguments, int params_input, bool is_empty) {
   params_.type = arguments.activations.type;
+  params_are_given_ = HasGivenParameters(arguments, params_input);
   if (op_->InputSize() > params_input) {
     TakeGivenParameters(op_, params_input, &params_);
     return params_;
@@ -42,7 +51,7 @@ const QuantizationParams& ProductOutput<T>::Parameters(
     params_.scales[0] = choice.scale;
     params_.zero_points[0] = choice.zero_point;
   } else {
-    status = ChooseOutputParameters(Reference(), arguments.activations,
+    status = ChooseOutputParameters(*reference_output_, arguments.activations,
                                     arguments.output_is_rectified, &params_);
   }
   CAFFE_ENFORCE(status.ok(), op_->type(), ": output '",
@@ -51,8 +60,7 @@ const QuantizationParams& ProductOutput<T>::Parameters(
 }
 
 template <typename T>
-const caffe2::Tensor& ProductOutput<T>::Reference() {
-  if (reference_output_ != nullptr) return *reference_output_;
+void ProductOutput<T>::RunReference() {
   if (reference_ == nullptr) {
     reference_ = std::make_unique<FloatReference>(
         op_->debug_def(), float_type_.c_str(), num_inputs_);
@@ -87,12 +95,13 @@ const caffe2::Tensor& ProductOutput<T>::Reference() {
     }
   }
   reference_output_ = &reference_->Run();
-  return *reference_output_;
+  // Nothing of the inputs is kept alive until the next run.
+  for (Int8TensorCPU& each : reshaped_) each.t = caffe2::Tensor(caffe2::CPU);
 }
 
 template <typename T>
-const float* ProductOutput<T>::ReferenceValues(int64_t count) {
-  const caffe2::Tensor& y = Reference();
+const float* ProductOutput<T>::ReferenceValues(int64_t count) const {
+  const caffe2::Tensor& y = *reference_output_;
   CAFFE_ENFORCE_EQ(y.numel(), count, op_->type(), ": the host's ", float_type_,
                    " gives ", y.numel(), " values, expected ", count);
   return y.data<float>();
@@ -102,15 +111,15 @@ template <typename T>
 void ProductOutput<T>::Measure(const Int8Arguments& arguments, const T* codes,
                                const QuantizationParams& params,
                                int64_t count) {
-  if (!arguments.measure_quantization_error || count == 0) return;
+  if (!IsMeasured(arguments, count)) return;
   report_.Add(codes, params, ReferenceValues(count), count,
-              arguments.output_is_rectified);
+              {arguments.output_is_rectified, params_are_given_});
 }
 
 template <typename T>
 void ProductOutput<T>::Measure(const Int8Arguments& arguments,
                                const float* values, int64_t count) {
-  if (!arguments.measure_quantization_error || count == 0) return;
+  if (!IsMeasured(arguments, count)) return;
   report_.Add(values, ReferenceValues(count), count,
               arguments.output_is_rectified);
 }

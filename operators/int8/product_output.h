@@ -27,7 +27,7 @@ class ProductOutput {
   // the first num_inputs inputs.
   ProductOutput(caffe2::OperatorBase* op, const char* float_type,
                 int num_inputs);
-  // Logs what was measured.
+  // Logs a warning with what was measured, which was asked for.
   ~ProductOutput();
 
   ProductOutput(const ProductOutput&) = delete;
@@ -42,10 +42,17 @@ class ProductOutput {
     reference_shapes_[index] = std::move(shape);
   }
 
+  // Whether a run that is not empty needs the float operator: to find the range
+  // of codes to which nobody gave parameters, or to be compared with.
+  bool RunsReference(const Int8Arguments& arguments, int params_input) const;
+  // Runs it; before the output is written, which may be where an input is.
+  // Enforces that each input can be turned to floats.
+  void RunReference();
+
   // The parameters of this run's codes: of input params_input, if op has that
   // one; else those that the arguments give; else by the range of what the
-  // host's float operator makes of this run's inputs. They are valid until the
-  // next run. is_empty: there will be no codes, the float operator is not run.
+  // float operator made of this run's inputs. They are valid until the next
+  // run. is_empty: there will be no codes, the float operator was not run.
   const QuantizationParams& Parameters(const Int8Arguments& arguments,
                                        int params_input, bool is_empty);
 
@@ -56,15 +63,20 @@ class ProductOutput {
                int64_t count);
 
  private:
-  // Runs the float operator, once a run. Enforces that each input can be turned
-  // to floats.
-  const caffe2::Tensor& Reference();
-  const float* ReferenceValues(int64_t count);
+  bool IsMeasured(const Int8Arguments& arguments, int64_t count) const {
+    return arguments.measure_quantization_error && count > 0;
+  }
+  const float* ReferenceValues(int64_t count) const;
+  bool HasGivenParameters(const Int8Arguments& arguments,
+                          int params_input) const {
+    return op_->InputSize() > params_input || arguments.output.has_value();
+  }
 
   caffe2::OperatorBase* const op_;
   const std::string float_type_;
   const int num_inputs_;
   QuantizationParams params_{{8 * sizeof(T), false}, 1, 0};
+  bool params_are_given_ = false;  // of this run
   std::unique_ptr<FloatReference> reference_;
   const caffe2::Tensor* reference_output_ = nullptr;    // of this run
   std::vector<std::vector<int64_t>> reference_shapes_;  // empty: its own

@@ -209,3 +209,83 @@ def test_by_a_preference_of_the_process(digits):
     assert is_ours(net, "Conv") and is_ours(net, "FC")
     np.testing.assert_array_equal(softmax, host[0])
     assert digits.accuracy(softmax) >= MIN_ACCURACY
+
+
+CHANGES = {
+    # Caffe2 copies into the tensor that is there.
+    "FeedBlob": (lambda value, net: workspace.FeedBlob("w", value), False),
+    "ResetBlob": (lambda value, net: (workspace.ResetBlob("w"),
+                                      workspace.FeedBlob("w", value)), True),
+    "CreateNet": (lambda value, net: (workspace.FeedBlob("w", value),
+                                      workspace.CreateNet(net, overwrite=True)), True),
+    "another size": (lambda value, net: (
+        workspace.FeedBlob("w", np.zeros(2 * value.size, np.float32)),
+        workspace.FeedBlob("w", value)), True),
+}
+
+
+@pytest.mark.parametrize("op_type, inputs, arguments, when_it_changes", [
+    ("FC", ["x", "w", "b"], {}, {"constant_weight": 0}),
+    ("Conv", ["x", "w", "b"], {"kernel": 1}, {"constant_weight": 0}),
+    ("BatchMatMul", ["x", "w"], {"trans_b": 1, "constant_B": 1}, {"constant_B": 0}),
+])
+@pytest.mark.parametrize("change", sorted(CHANGES))
+def test_weights_that_change(op_type, inputs, arguments, when_it_changes, change):
+    change_w, is_seen = CHANGES[change]
+    shape = (2, 4, 1, 1) if op_type == "Conv" else (2, 4)
+    for extra in ({}, when_it_changes):
+        workspace.FeedBlob("x", np.ones((1,) + shape[1:], np.float32))
+        workspace.FeedBlob("w", np.ones(shape, np.float32))
+        workspace.FeedBlob("b", np.zeros(2, np.float32))
+        net = core.Net(caffe2_pb2.NetDef(name="net", op=[core.CreateOperator(
+            op_type, inputs, ["y"], engine="ONEDNN", Y_scale=0.5, Y_zero_point=0,
+            **dict(arguments, **extra))]))
+        workspace.CreateNet(net, overwrite=True)
+        workspace.RunNet(net)
+        assert workspace.FetchInt8Blob("y").data.ravel().tolist() == [8, 8]  # 4 / 0.5
+        change_w(np.full(shape, 3, np.float32), net)
+        workspace.RunNet(net)
+        expected = 24 if is_seen or extra else 8
+        assert workspace.FetchInt8Blob("y").data.ravel().tolist() == [expected, expected]
+
+
+MEASURED_NET = """
+import sys
+import numpy as np
+from caffe2.proto import caffe2_pb2
+from caffe2.python import core, workspace
+import caffe2_quantization
+caffe2_quantization.load(sys.argv[1])
+
+random = np.random.RandomState(1)
+for name, shape in [("x", (2, 8, 10, 10)), ("w", (16, 8, 3, 3)), ("b", (16,))]:
+    workspace.FeedBlob(name, random.randn(*shape).astype(np.float32))
+arguments = dict(kernel=3, pad=1)
+workspace.RunOperatorOnce(core.CreateOperator("Conv", ["x", "w", "b"], ["f"], **arguments))
+floats = workspace.FetchBlob("f").astype(np.float64)
+scale = 6 / 255.0
+workspace.CreateNet(core.Net(caffe2_pb2.NetDef(name="relu6", op=[core.CreateOperator(
+    "ConvRelu", ["x", "w", "b"], ["y"], engine="ONEDNN", Y_scale=scale, Y_zero_point=0,
+    measure_quantization_error=1, **arguments)])))
+workspace.RunNet("relu6")
+y = workspace.FetchInt8Blob("y")
+actual = y.data * float(y.scale)
+
+def sqnr_db(exact):
+    return 10 * np.log10(np.sum(exact ** 2) / np.sum((actual - exact) ** 2))
+
+print(sqnr_db(np.clip(floats, 0, 6)), sqnr_db(np.maximum(floats, 0)),
+      100 * (floats > 6 + scale / 2).mean())
+"""
+
+
+def test_error_of_a_fused_relu6_is_reported(run_python, plugin_path):
+    """Parameters of [0, 6] are how it is fused: what they clip is meant to be clipped."""
+    done = run_python(MEASURED_NET, plugin_path)
+    expected = [float(each) for each in done.stdout.split()]
+    assert expected[0] > 30 and expected[1] < 10 and expected[2] > 15
+    report = done.stderr[done.stderr.index("output 'y' of ConvRelu: 1 runs"):]
+    reported = [float(part.split(" dB")[0]) for part in report.split("SQNR ")[1:]]
+    assert reported == pytest.approx(expected[:2], abs=0.001)
+    share = report.split(" % of the float values")[0].split("; ")[1]
+    assert float(share) == pytest.approx(expected[2], rel=1e-6)

@@ -240,6 +240,37 @@ TEST_F(FcOpTest, NoRowsGiveAnEmptyOutput) {
   EXPECT_GT(y.scale, 0);
 }
 
+// What the output's range, or the operator that reads it, cuts on purpose is no
+// error.
+TEST_F(FcOpTest, MeasuresTheErrorOfWhatItIsMeantToCompute) {
+  const auto report = [&](const caffe2::OperatorDef& fc) {
+    testing::internal::CaptureStderr();
+    Run(fc);
+    return testing::internal::GetCapturedStderr();
+  };
+  const auto measured = [&](const std::string& type, bool dequantize) {
+    auto fc = Fc({"x_codes", "w_codes", "b"}, type);
+    OpBuilder builder(&fc);
+    builder.Int("measure_quantization_error", 1)
+        .Int("dequantize_output", dequantize);
+    if (!dequantize) builder.Float("Y_scale", 0.5f).Int("Y_zero_point", 0);
+    return fc;
+  };
+  // About -1e6, 499, -1e6, 284.5.
+  FeedFloats(&workspace_, "b", {-1e6f, -20});
+  // Codes of [0, 127.5]: of floats beyond, its ends.
+  std::string text = report(measured("Int8FCRelu", false));
+  EXPECT_NE(text.find("output 'y' of Int8FCRelu: 1 runs, L2 relative error 0, "
+                      "SQNR inf dB, largest error 0; "),
+            std::string::npos)
+      << text;
+  // Floats are as they are; negative ones are the next operator's to cut.
+  auto fc = measured("Int8FC", true);
+  OpBuilder(&fc).String("followed_by", "Relu");
+  text = report(fc);
+  EXPECT_NE(text.find("largest error 0\n"), std::string::npos) << text;
+}
+
 TEST_F(FcOpTest, MeasuresItsError) {
   auto fc = FloatFc({"x", "w", "b"});
   OpBuilder(&fc).Int("measure_quantization_error", 1);

@@ -126,10 +126,12 @@ TEST(QuantizationErrorReport, AddsUpRuns) {
   QuantizationErrorReport report;
   const float reference[] = {-1, 2, 4};
   const float actual[] = {0, 2, 3.5f};
-  report.Add(actual, reference, 3, /*rectify=*/true);
+  report.Add(actual, reference, 3, /*rectifies=*/true);
   const uint8_t codes[] = {10, 14, 18};
+  QuantizationErrorReport::Activation rectified;
+  rectified.rectifies = true;
   report.Add(codes, QuantizationParams({8, false}, 0.5f, 10), reference, 3,
-             /*rectify=*/true);
+             rectified);
   EXPECT_EQ(report.num_runs(), 2);
   EXPECT_EQ(report.error().squared_error, 0.25);
   EXPECT_EQ(report.error().signal, 40);
@@ -138,6 +140,57 @@ TEST(QuantizationErrorReport, AddsUpRuns) {
                 .find("output 'x' of Int8FC: 2 runs, L2 relative error 0.079"),
             std::string::npos)
       << report.Text(FcDefinition());
+}
+
+// Both sides: the next operator cuts what this one leaves.
+TEST(QuantizationErrorReport, RectifiesBothSides) {
+  QuantizationErrorReport report;
+  const float reference[] = {-1, -2, 4};
+  const float actual[] = {-3, 1, 4};
+  report.Add(actual, reference, 3, /*rectifies=*/true);
+  EXPECT_EQ(report.error().squared_error, 1);
+  const uint8_t codes[] = {7, 11, 14};
+  report.Add(codes, QuantizationParams({8, false}, 1, 10), reference, 3,
+             {/*rectifies=*/true, /*clips=*/false});
+  EXPECT_EQ(report.error().squared_error, 2);
+}
+
+// Codes of [-1, 6.5]: what lies outside counts as its ends, and is told apart.
+TEST(QuantizationErrorReport, ClipsWhatTheCodesCannotHold) {
+  const QuantizationParams params({4, false}, 0.5f, 2);
+  const float reference[] = {-3, 6.6f, 9, 2, 6.5f};
+  const uint8_t codes[] = {0, 15, 15, 7, 15};  // 2 is off by 0.5
+  QuantizationErrorReport clipping;
+  clipping.Add(codes, params, reference, 5,
+               {/*rectifies=*/false, /*clips=*/true});
+  EXPECT_EQ(clipping.error().squared_error, 0.25);
+  EXPECT_EQ(clipping.error().signal, 1 + 3 * 6.5 * 6.5 + 4);
+  EXPECT_NEAR(clipping.unclipped_error().squared_error, 4 + 0.01 + 6.25 + 0.25,
+              1e-6);
+  EXPECT_EQ(clipping.unclipped_error().clipped, 2);  // 6.6 is rounding
+  const std::string text = clipping.Text(FcDefinition());
+  EXPECT_NE(text.find("largest error 0.5; 40 % of the float values lie outside "
+                      "the output's range and count as its ends, uncut: "),
+            std::string::npos)
+      << text;
+  QuantizationErrorReport plain;
+  plain.Add(codes, params, reference, 5, {});
+  EXPECT_NEAR(plain.error().squared_error, 4 + 0.01 + 6.25 + 0.25, 1e-6);
+  EXPECT_EQ(plain.Text(FcDefinition()).find(';'), std::string::npos);
+}
+
+TEST(QuantizationErrorReport, IsSeenAtTheDefaultLogLevel) {
+  const float values[] = {1, 2};
+  const auto logged = [&](const QuantizationErrorReport& report) {
+    testing::internal::CaptureStderr();
+    report.Log(FcDefinition());
+    return testing::internal::GetCapturedStderr();
+  };
+  QuantizationErrorReport report;
+  EXPECT_EQ(logged(report), "");
+  report.Add(values, values, 2, false);
+  EXPECT_NE(logged(report).find(report.Text(FcDefinition())),
+            std::string::npos);
 }
 
 }  // namespace

@@ -49,6 +49,11 @@ struct OutputValues {
   float scale = 0;
   int32_t zero_point = 0;
 
+  friend bool operator==(const OutputValues& a, const OutputValues& b) {
+    return a.shape == b.shape && a.is_float == b.is_float &&
+           a.floats == b.floats && a.codes == b.codes && a.scale == b.scale &&
+           a.zero_point == b.zero_point;
+  }
   friend std::ostream& operator<<(std::ostream& stream, const OutputValues& y) {
     stream << (y.is_float ? "floats [" : "codes [");
     for (const int64_t size : y.shape) stream << size << ' ';
