@@ -1,4 +1,5 @@
 // The plain form of the searches' loops; it defines their results.
+#include <algorithm>
 #include <cmath>
 
 #include "quantization/kernels/range_error.h"
@@ -48,6 +49,12 @@ void KlOfRanges(const KlBins& bins, std::size_t num_bins,
     double whole_before = left;  // of counts that the next cell begins with
     double piece = 0;
     for (std::size_t k = 1; k <= levels; ++k) {
+      if (k > 1) {
+        // Over cells without counts.
+        const auto empty =
+            bins.next[s + positions.offsets[k - 1]] - static_cast<int64_t>(s);
+        k = std::max(k, LastBoundaryBefore(empty, size, levels) + 1);
+      }
       const std::size_t i = s + positions.offsets[k];
       const double f = positions.fractions[k];
       const double m = bins.counts[i];
