@@ -71,8 +71,12 @@ Given OfFlags(bool is_weight) {
 Status ToOptions(const Given& given, const std::string& precision_name,
                  ChooseOptions* options) {
   ChooseOptions result;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      DnnlowpKindFromName(given.kind, &result.method));
+  if (Lower(given.kind) == "mse") {
+    result.method = ChooseMethod::kMse;
+  } else {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        DnnlowpKindFromName(given.kind, &result.method));
+  }
   if (result.method == ChooseMethod::kL2Approx &&
       (FLAGS_caffe2_dnnlowp_preserve_weight_sparsity ||
        FLAGS_caffe2_dnnlowp_preserve_activation_sparsity)) {

@@ -127,8 +127,8 @@ caffe2::OpSchema& ChooseSchema(const char* name) {
       .NumOutputs(2, 3)
       .TensorInferenceFunction(InferShapes)
       .Arg("method",
-           "MIN_MAX (default), L2, L2_APPROX, L1, KL, MSE, or P and a "
-           "percentage, such as P99.9.")
+           "MIN_MAX (default), MSE (the least squared error), L2, L2_APPROX, "
+           "L1, KL, or P and a percentage, such as P99.9.")
       .Arg("precision", "Bits, 1 to 16. Default 8.")
       .Arg("is_signed", "1: codes of both signs. Default 0.")
       .Arg("preserve_sparsity",
