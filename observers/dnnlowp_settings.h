@@ -12,6 +12,10 @@
 //   (none)                         activation_p99_threshold
 //   (none)                         weight_p99_threshold
 //
+// A kind may also be mse, in either case: the least squared error, which
+// DNNLOWP does not have. Its own operators take that, as any name they do not
+// know, for min_max without a word.
+//
 // Codes are unsigned. (caffe2/quantization/server/dnnlowp.cc and
 // caffe2_dnnlowp_utils.cc of Caffe2. There the thresholds hold for the process
 // and not for operators; here for both.)

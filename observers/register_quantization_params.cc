@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "caffe2/utils/proto_utils.h"
+#include "observers/count_line.h"
 #include "observers/delimited_text.h"
 #include "observers/dnnlowp_settings.h"
 #include "observers/histogram_file.h"
@@ -367,12 +368,20 @@ Status ChooseAll(const Measured& measured,
       writes[name].push_back({i, &definition});
     }
   }
+  std::size_t num_outputs = 0;
+  for (const NetOperator& op : operators) {
+    if (op.is_int8 || every) num_outputs += op.definition->output_size();
+  }
+  std::size_t done = 0;
+  CountLine progress("'" + measured.path + "': choosing parameters", "tensors",
+                     num_outputs);
   for (std::size_t i = 0; i < operators.size(); ++i) {
     const NetOperator& op = operators[i];
     if (!op.is_int8 && !every) continue;
     const bool needed = NeedsParameters(op);
     for (int j = 0; j < op.definition->output_size(); ++j) {
       const std::string& name = op.definition->output(j);
+      progress.Update(done++);
       const Line* line = nullptr;
       Status found =
           FindLine(measured, name, {i, op.definition}, writes, &line);

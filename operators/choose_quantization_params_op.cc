@@ -142,9 +142,9 @@ caffe2::OpSchema& ChooseSchema(const char* name) {
       .NumOutputs(2, 3)
       .TensorInferenceFunction(InferShapes)
       .Arg("method",
-           "MIN_MAX (default), L2, L2_APPROX, L1, KL, MSE, or P and a "
-           "percentage, such as P99.9: exact of a tensor, to a bin of counts. "
-           "P99_DNNLOWP: in bins of the whole range.")
+           "MIN_MAX (default), MSE (the least squared error), L2, L2_APPROX, "
+           "L1, KL, or P and a percentage, such as P99.9: exact of a tensor, "
+           "to a bin of counts. P99_DNNLOWP: in bins of the whole range.")
       .Arg("precision", "Bits, 1 to 16. Default 8.")
       .Arg("is_signed", "1: codes of both signs. Default 0.")
       .Arg("preserve_sparsity",

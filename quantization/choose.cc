@@ -8,6 +8,7 @@
 #include "quantization/kernels/histogram.h"
 #include "quantization/kernels/min_max.h"
 #include "quantization/kl_minimization.h"
+#include "quantization/least_squares.h"
 #include "quantization/norm_minimization.h"
 #include "quantization/number_text.h"
 #include "quantization/percentile.h"
@@ -114,9 +115,6 @@ struct ChosenRange {
   float min = 0;
   float max = 0;
   double objective = 0;
-  // MinimizeMse alone.
-  float scale = 0;
-  int32_t zero_point = 0;
 };
 
 int Levels(const ChooseOptions& options) {
@@ -465,54 +463,99 @@ ChosenRange PercentileOfCounts(const BinCounts& bins, ValueRange extremes,
   return range;
 }
 
-// Scales up to the one that clips nothing, at even distances, then more closely
-// between the neighbours of the best.
-ChosenRange MinimizeMse(const Bins& bins, const ChooseOptions& options) {
+// Values by sign; bin i lies between edges[i] and edges[i + 1].
+TwoSides SidesOfBins(const std::vector<double>& edges,
+                     const std::vector<uint64_t>& counts) {
+  std::vector<double> knots[2];
+  std::vector<double> densities[2];
+  const auto add = [&](int side, double from, double to, double density) {
+    if (!(from < to)) return;
+    if (knots[side].empty()) knots[side].push_back(from);
+    knots[side].push_back(to);
+    densities[side].push_back(density);
+  };
+  const auto density = [&](std::size_t i) {
+    return static_cast<double>(counts[i]) / (edges[i + 1] - edges[i]);
+  };
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    add(0, std::max(edges[i], 0.0), edges[i + 1], density(i));
+  }
+  for (std::size_t i = counts.size(); i-- > 0;) {
+    add(1, std::max(-edges[i + 1], 0.0), -edges[i], density(i));
+  }
+  return {OneSide(std::move(knots[0]), std::move(densities[0])),
+          OneSide(std::move(knots[1]), std::move(densities[1]))};
+}
+
+TwoSides SidesOfValues(const float* values, std::size_t count) {
+  std::vector<float> sides[2];
+  for (std::size_t i = 0; i < count; ++i) {
+    if (values[i] != 0) sides[values[i] < 0].push_back(std::fabs(values[i]));
+  }
+  return {OneSide(std::move(sides[0])), OneSide(std::move(sides[1]))};
+}
+
+// kMse. Of `count` values between min and max, which are in order and finite.
+Status ChooseLeastSquares(const TwoSides& values, double count, float min,
+                          float max, const ChooseOptions& options,
+                          Choice* choice) {
+  // Its zero point is the symmetric one, and its error is not exceeded.
+  Choice whole;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      ChooseFromRange(min, max, options, &whole));
+  if (values.squares() == 0 || std::isinf(values.squares())) {
+    *choice = whole;
+    return Status::Ok();
+  }
   const QuantizedType codes = options.Codes();
-  int32_t zero = 0;
-  if (!codes.is_signed) {
-    zero = bins.min >= 0   ? codes.qmin()
-           : bins.max <= 0 ? codes.qmax()
-                           : (codes.qmax() + 1) / 2;
+  LeastSquaresOptions search;
+  search.levels = Levels(options);
+  search.least_below = search.most_below = whole.zero_point - codes.qmin();
+  if (!options.preserve_sparsity && codes.precision <= 8) {
+    search.least_below = 0;
+    search.most_below = search.levels - 1;
   }
-  const double levels = Levels(options);
-  const double low = codes.qmin() - zero;
-  const double high = codes.qmax() - zero;
-  // In bins, from bin 0.
-  const double origin = -double{bins.min} / bins.width;
-  double largest = 0;
-  if (high > 0) largest = std::max(largest, bins.max / high);
-  if (low < 0) largest = std::max(largest, bins.min / low);
-  largest /= bins.width;
-  const auto error = [&](double scale) {
-    return RangeError(bins.counts, ErrorNorm::kL2, Levels(options),
-                      origin + (low - 0.5) * scale, levels * scale);
-  };
-  double best_scale = largest;
-  double least = error(largest);
-  const auto consider = [&](double scale) {
-    const double sum = error(scale);
-    if (sum < least) {
-      least = sum;
-      best_scale = scale;
-    }
-  };
-  constexpr int kCoarse = 256;
-  constexpr int kFine = 64;
-  const double step = largest / kCoarse;
-  for (int i = kCoarse - 1; i > 0; --i) consider(i * step);
-  const double centre = best_scale;
-  for (int i = -kFine + 1; i < kFine; ++i) {
-    const double scale = centre + i * step / kFine;
-    if (scale > 0 && scale <= largest) consider(scale);
+  search.smallest_scale =
+      std::max(options.smallest_scale, std::numeric_limits<float>::min());
+  search.power_of_two = options.force_scale_power_of_two;
+  search.first_scale = whole.scale;
+  if (codes.precision > 8) {
+    search.most_evaluated = std::max(64, (1 << 22) / search.levels);
   }
-  ChosenRange range;
-  range.scale = static_cast<float>(best_scale * bins.width);
-  range.zero_point = zero;
-  range.objective = least * bins.width * bins.width;
-  range.min = ToFloat(low * range.scale);
-  range.max = ToFloat(high * range.scale);
-  return range;
+  const LeastSquares found = MinimizeSquaredError(values, search);
+  Choice result = whole;
+  result.scale = ToFloat(found.scale);
+  result.zero_point = found.below + codes.qmin();
+  const auto error = [&](const Choice& each) {
+    return SquaredErrorOf(values, search.levels, each.scale,
+                          each.zero_point - codes.qmin());
+  };
+  result.objective = error(result);
+  whole.objective = error(whole);
+  if (!(result.objective < whole.objective) ||
+      std::isinf(result.RepresentedMin(codes)) ||
+      std::isinf(result.RepresentedMax(codes))) {
+    result = whole;
+  }
+  result.min = result.RepresentedMin(codes);
+  result.max = result.RepresentedMax(codes);
+  const double half_step = result.scale / 2.0;
+  result.clipped_share = (values.above.CountBeyond(result.max + half_step) +
+                          values.below.CountBeyond(half_step - result.min)) /
+                         count;
+  WarnOfClipping(options, min, max, &result);
+  *choice = std::move(result);
+  return Status::Ok();
+}
+
+Status ChooseFromEdges(const std::vector<double>& edges,
+                       const std::vector<uint64_t>& counts,
+                       const ChooseOptions& options, Choice* choice) {
+  double total = 0;
+  for (const uint64_t count : counts) total += static_cast<double>(count);
+  return ChooseLeastSquares(SidesOfBins(edges, counts), total,
+                            ToFloat(edges.front()), ToFloat(edges.back()),
+                            options, choice);
 }
 
 }  // namespace
@@ -679,6 +722,15 @@ Status ChooseFromBins(const BinCounts& counts, ValueRange extremes,
     *choice = whole;
     return Status::Ok();
   }
+  if (options.method == ChooseMethod::kMse && counts.min < counts.max) {
+    std::vector<double> edges;
+    const auto n = static_cast<double>(counts.counts.size());
+    for (std::size_t i = 0; i <= counts.counts.size(); ++i) {
+      const double share = static_cast<double>(i) / n;
+      edges.push_back(counts.min * (1 - share) + counts.max * share);
+    }
+    return ChooseFromEdges(edges, counts.counts, options, choice);
+  }
   const Bins bins(counts);
   const bool has_bins =
       bins.total > 0 && bins.width > 0 && !std::isinf(bins.width);
@@ -717,9 +769,7 @@ Status ChooseFromBins(const BinCounts& counts, ValueRange extremes,
       PercentileOfCounts(counts, extremes, options, &coarse);
       range = PercentileInBins(bins, options.percentile);
       break;
-    case ChooseMethod::kMse:
-      range = MinimizeMse(bins, options);
-      break;
+    case ChooseMethod::kMse:  // of bins without width
     case ChooseMethod::kMinMax:
       break;
   }
@@ -730,12 +780,6 @@ Status ChooseFromBins(const BinCounts& counts, ValueRange extremes,
   Choice result;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       ChooseFromRange(range.min, range.max, final_options, &result));
-  if (options.method == ChooseMethod::kMse) {
-    // Of a symmetric range the scale follows from its larger side.
-    result.scale = static_cast<float>(
-        ScaleByOptions(InvertibleScale(range.scale, options), options));
-    result.zero_point = range.zero_point;
-  }
   result.objective = range.objective;
   const double half_step = result.scale / 2.0;
   result.clipped_share =
@@ -802,6 +846,11 @@ Status ChooseFromArray(const float* values, std::size_t count,
     return ChoosePercentileOfArray(values, count, {extremes.min, extremes.max},
                                    options, choice);
   }
+  if (options.method == ChooseMethod::kMse) {
+    return ChooseLeastSquares(SidesOfValues(values, count),
+                              static_cast<double>(count), extremes.min,
+                              extremes.max, options, choice);
+  }
   BinCounts bins;
   bins.min = extremes.min;
   bins.max = extremes.max;
@@ -816,6 +865,23 @@ Status ChooseFromHistogram(const Histogram& histogram, float min, float max,
                            const ChooseOptions& options, Choice* choice) {
   if (histogram.empty() || options.method == ChooseMethod::kMinMax) {
     return ChooseFromRange(min, max, options, choice);
+  }
+  if (options.method == ChooseMethod::kMse) {
+    if (!(min < max)) return ChooseFromRange(min, max, options, choice);
+    // The extremes cut the outermost bins, which keep a width.
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
+    const double width = histogram.bin_width();
+    std::vector<double> edges;
+    for (std::size_t i = 0; i <= histogram.counts().size(); ++i) {
+      edges.push_back(histogram.lower_edge() + width * static_cast<double>(i));
+    }
+    constexpr double kLeastPart = 0x1p-20;
+    edges.front() =
+        std::clamp<double>(min, edges.front(), edges[1] - kLeastPart * width);
+    const double before_last = edges[edges.size() - 2];
+    edges.back() =
+        std::clamp<double>(max, before_last + kLeastPart * width, edges.back());
+    return ChooseFromEdges(edges, histogram.counts(), options, choice);
   }
   Choice whole;  // checks the range
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(

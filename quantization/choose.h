@@ -5,8 +5,10 @@
 // range into scale and zero point. Values outside are clipped to its ends.
 //
 //   kMinMax      all of it, nothing is clipped
-//   kL2          the range with the smallest sum of squared errors
-//   kL1          the range with the smallest sum of absolute errors
+//   kMse         the scale and zero point with the smallest sum of squared
+//                errors
+//   kL2          DNNLOWP's search for it, among ranges of whole bins
+//   kL1          the same for the sum of absolute errors
 //   kL2Approx    a descent towards kL2's range from both ends, by quantiles
 //   kKl          the range with the smallest Kullback-Leibler divergence of the
 //                values' distribution from the quantized values'
@@ -14,19 +16,28 @@
 //                either end: exact of an array, to a bin of counts
 //                (percentile.h)
 //   kPercentileInBins  the same as DNNLOWP takes it: in bins of the whole
-//   range,
-//                of an array too
-//   kMse         symmetric: of the scales, the one with the smallest sum of
-//                squared errors (weights)
+//                range, of an array too
+//
+// kMse takes the errors that quantization makes: values are rounded to the
+// nearest code and saturated. Of an array they are those of its values; of bins
+// those of values spread evenly within each (of a Histogram the extremes cut
+// the outermost bins). Up to 8 bits no scale and zero point that the options
+// allow leave less than 1 - 1e-6 of its error, or of rounding 2^-46 of the sum
+// of squares; above, that holds of the zero point of kMinMax, for as many
+// scales as 2^22 / levels show. It never leaves more than kMinMax.
+// least_squares.h has the equations.
 //
 // All but kMse and kPercentile are DNNLOWP's
 // (caffe2/quantization/server/dnnlowp.h of Caffe2): the same bins, the same
 // candidates, the same objective, the same zero points. What differs: kL2 and
 // kL1 add up without float's rounding and so find the least of near-equal sums;
 // all methods represent everything where every value is the same.
-// norm_minimization.h and kl_minimization.h have the equations.
+// norm_minimization.h and kl_minimization.h have the equations. The ranges of
+// kL2 are of whole bins and its cells not those that rounding the zero point
+// leaves, so that it is no least squared error: at 8 bits it often leaves more
+// than kMinMax.
 //
-// With preserve_sparsity a method that searches looks at ranges around 0 alone;
+// With preserve_sparsity a method that searches ranges looks at those around 0;
 // from 0 on, where all values lie on one side of it. DNNLOWP's are no wider
 // than the values' own range, so that what lies far off on one side is always
 // clipped; kL2 and kL1 here take a wider one that has less than 99 % of the
@@ -125,7 +136,7 @@ struct Choice {
   float scale = 1;
   int32_t zero_point = 0;
   // The range the method chose, before it was widened to hold 0 and
-  // the zero point was rounded.
+  // the zero point was rounded. Of kMse what the codes represent.
   float min = 0;
   float max = 0;
   // Share of the counted values, 0 to 1, that lie more than half a scale beyond

@@ -106,8 +106,7 @@ Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
     }
   }
 
-  bool symmetric =
-      options.preserve_sparsity || options.method == ChooseMethod::kMse;
+  bool symmetric = options.preserve_sparsity;
   params.scales.clear();
   params.zero_points.clear();
   for (int64_t i = 0; i < num_sets; ++i) {

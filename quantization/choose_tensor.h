@@ -30,7 +30,7 @@ struct SetsOptions {
 struct TensorChoice {
   // type is options.Codes(): in a reduced range a bit less than options.type,
   // so that what saturates stays in that range. Symmetric when the options
-  // asked for it (preserve_sparsity, kMse) and every zero point is one that
+  // asked for it (preserve_sparsity) and every zero point is one that
   // QuantizationParams allows then. min and max are those of the values; of no
   // values, not set.
   QuantizationParams params;

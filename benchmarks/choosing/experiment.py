@@ -41,10 +41,10 @@ from caffe2_quantization import choose  # noqa: E402
 import nets as real_nets  # noqa: E402
 
 NETS = ["digits", "separable", "lstm", "tabular", "pnet", "rnet", "onet"]
-ACTIVATION_METHODS = ["MIN_MAX", "L2", "L2_APPROX", "L1", "KL", "P99.99", "P99.9", "P99"]
-BIN_METHODS = ["L2", "L1", "KL", "P99.9"]
+ACTIVATION_METHODS = ["MIN_MAX", "MSE", "L2", "L2_APPROX", "L1", "KL", "P99.99", "P99.9", "P99"]
+BIN_METHODS = ["MSE", "L2", "L1", "KL", "P99.9"]
 BINS = [64, 128, 256, 512, 1024, 2048, 4096]
-IMAGE_METHODS = ["MIN_MAX", "L2", "P99.9"]
+IMAGE_METHODS = ["MIN_MAX", "MSE", "L2", "P99.9"]
 IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, None]  # None: all
 
 # Operators that pass values on: their outputs keep the parameters of their inputs.
@@ -307,8 +307,8 @@ def compare_weights(report, bits):
     settings = []
     for by_channel in (False, True):
         granularity = "channel" if by_channel else "tensor"
-        for method, symmetric in (("MIN_MAX", False), ("MIN_MAX", True), ("L2", True),
-                                  ("L1", True), ("KL", True), ("MSE", True)):
+        for method, symmetric in (("MIN_MAX", False), ("MSE", False), ("MIN_MAX", True),
+                                  ("MSE", True), ("L2", True), ("L1", True), ("KL", True)):
             settings.append(("%s, %s, %s" % (granularity, method,
                                              "symmetric" if symmetric else "asymmetric"),
                              (method, by_channel, symmetric, False)))
@@ -343,8 +343,9 @@ def compare_both(report, bits):
          (activation, weight, by_channel))
         for activation, weight, by_channel in (
             ("MIN_MAX", "MIN_MAX", False), ("MIN_MAX", "MIN_MAX", True),
-            ("L2", "MIN_MAX", True), ("L2", "MSE", True), ("L2_APPROX", "MSE", True),
-            ("MIN_MAX", "MSE", True), ("L1", "MSE", True), ("KL", "MSE", True),
+            ("MSE", "MIN_MAX", True), ("MSE", "MSE", True), ("L2", "MIN_MAX", True),
+            ("L2", "MSE", True), ("L2_APPROX", "MSE", True), ("MIN_MAX", "MSE", True),
+            ("L1", "MSE", True), ("KL", "MSE", True),
             ("P99.99", "MSE", True), ("P99", "MSE", True))]
     report.table("Both in %d bits (activations; symmetric weights)" % bits, settings,
                  lambda e, activation, weight, by_channel: e.result(

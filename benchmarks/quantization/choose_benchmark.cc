@@ -1,11 +1,14 @@
 // Choosing scale and zero point of an array: the host's Int8GenQuantParams and
-// ours, of one tensor, with 2048 bins.
+// ours, of one tensor, with 2048 bins. Of counts that leave many ranges nearly
+// equal, ours alone. Ours by channel too, of the weights of a ResNet-50.
+#include <cmath>
 #include <cstring>
 #include <random>
 
 #include "benchmarks/registry.h"
 #include "operators/int8_quant_blobs.h"
 #include "quantization/choose.h"
+#include "quantization/choose_tensor.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -53,9 +56,86 @@ std::unique_ptr<BenchmarkRun> MakeOurs(const std::string& method,
   });
 }
 
+// 10^8 values and more, in 2048 bins.
+BinCounts Counts(const std::string& kind) {
+  BinCounts bins;
+  bins.min = 0;
+  bins.max = 1;
+  std::mt19937_64 generator(1);
+  std::uniform_real_distribution<double> exponent(0, std::log(1e8));
+  for (int b = 0; b < 2048; ++b) {
+    const double x = std::abs(b - 1024.0) / 34;
+    bins.counts.push_back(static_cast<uint64_t>(
+        kind == "tails" ? 1e12 * std::exp(-x)
+        : kind == "any" ? std::exp(exponent(generator))
+                        // Even, with nothing around it.
+                        : (b >= 682 && b < 1365 ? 6e9 + 1 : 0)));
+  }
+  bins.counts.front() += 1;
+  return bins;
+}
+
+std::unique_ptr<BenchmarkRun> MakeOursOfCounts(const std::string& kind) {
+  ChooseOptions options;
+  options.method = ChooseMethod::kKl;
+  return MakeRun([counts = Counts(kind), options] {
+    Choice choice;
+    const Status chosen = ChooseFromCounts(counts, options, &choice);
+    CAFFE_ENFORCE(chosen.ok(), chosen.message());
+  });
+}
+
+// Symmetric int8, an output channel at a time.
+std::unique_ptr<BenchmarkRun> MakeOursByChannel(ChooseMethod method) {
+  ChooseOptions options;
+  options.method = method;
+  options.preserve_sparsity = true;
+  options.type = QuantizedType::Int8();
+  struct Layer {
+    int64_t channels;
+    int64_t inner;
+    int repeated;
+  };
+  // Convolutions of the first to the last stage, and the FC layer.
+  const std::vector<Layer> layers = {
+      {64, 147, 1},   {64, 64, 1},    {64, 256, 2},   {64, 576, 3},
+      {256, 64, 4},   {128, 256, 1},  {128, 512, 3},  {128, 1152, 4},
+      {512, 128, 4},  {512, 256, 1},  {256, 512, 1},  {256, 1024, 5},
+      {256, 2304, 6}, {1024, 256, 6}, {1024, 512, 1}, {512, 1024, 1},
+      {512, 2048, 2}, {512, 4608, 3}, {2048, 512, 3}, {2048, 1024, 1},
+      {1000, 2048, 1}};
+  std::vector<std::pair<Layer, std::vector<float>>> weights;
+  for (const Layer& layer : layers) {
+    weights.push_back({layer, Normal(layer.channels * layer.inner)});
+  }
+  return MakeRun([weights = std::move(weights), options] {
+    for (const auto& [layer, values] : weights) {
+      for (int i = 0; i < layer.repeated; ++i) {
+        TensorChoice choice;
+        const Status chosen =
+            ChooseForTensor(values.data(), {layer.channels, layer.inner},
+                            {Granularity::kChannel, 0, 0}, options, &choice);
+        CAFFE_ENFORCE(chosen.ok(), chosen.message());
+      }
+    }
+  });
+}
+
 }  // namespace
 
 void AddChooseBenchmarks() {
+  for (const std::string kind : {"any", "tails", "even"}) {
+    AddBenchmark("Choose KL of counts, " + kind, "ours", 0,
+                 [=] { return MakeOursOfCounts(kind); });
+  }
+  AddBenchmark(
+      "Choose MSE by channel, ResNet-50", "ours", 25502912 * sizeof(float),
+      [] { return MakeOursByChannel(ChooseMethod::kMse); }, "", 1);
+  for (const std::size_t count : {1 << 14, 1 << 20}) {
+    AddBenchmark("Choose MSE 2^" + std::to_string(count == 1 << 14 ? 14 : 20),
+                 "ours", count * sizeof(float),
+                 [=] { return MakeOurs("MSE", Normal(count)); });
+  }
   struct Size {
     std::size_t count;
     const char* name;

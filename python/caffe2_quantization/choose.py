@@ -1,14 +1,15 @@
 """Chooses scale and zero point for the values of a tensor.
 
-    choice = choose.from_array(x, method="L2")
+    choice = choose.from_array(x, method="MSE")
     q = np.clip(np.rint(x / choice.scale) + choice.zero_point, 0, 255)
 
 A method chooses the range to represent; values outside are clipped to its ends:
 
     MIN_MAX    all of it
-    L2         the smallest sum of squared errors
-    L2_APPROX  nearly that, quickly
-    L1         the smallest sum of absolute errors
+    MSE        the least squared error, of all scales and zero points
+    L2         DNNLOWP's search for it, among ranges of whole bins
+    L2_APPROX  DNNLOWP's quick form of that
+    L1         as L2, for the absolute error
     KL         the smallest Kullback-Leibler divergence
     P99        that percentage of the values, the same share left out at either end:
                "P99.99" too. Exact of an array: numpy.percentile(x, 0.005,
@@ -16,7 +17,10 @@ A method chooses the range to represent; values outside are clipped to its ends:
                interpolation="higher"). Of counts the edges of the bins that hold
                these; the choice's warning says where bins are too wide to tell
     P99_DNNLOWP  the same as DNNLOWP takes it: in bins of the whole range
-    MSE        symmetric: of the scales, the smallest sum of squared errors (weights)
+
+MSE is exact, under the rounding and saturation of quantization, and never worse than
+MIN_MAX; L2 often is. Both are asymmetric unless ``preserve_sparsity`` is set. Of counts
+it takes values to be spread evenly within each bin.
 
 These are the plugin's operators ChooseQuantizationParams and
 ChooseStaticQuantizationParams, run in a workspace of their own. Errors are

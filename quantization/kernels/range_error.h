@@ -32,22 +32,37 @@ void SumAtOffsets(const double* value, const double* slope,
                   std::size_t count, double* sums);
 
 // Of bin b: its count, the counts before it, 1 if it counted anything, and how
-// many before it did; c * log(c) of all before it. Each array has one element
-// more than there are bins (counts and nonzero end with a 0).
+// many before it did; c * log(c) of all before it; the first bin from b on that
+// counted anything. Each array has one element more than there are bins (counts
+// and nonzero end with a 0, next with the number of bins).
 struct KlBins {
   const double* counts;
   const double* counts_before;
   const double* nonzero;
   const double* nonzero_before;
   const double* entropy_before;
+  const int32_t* next;
 };
+
+// The last boundary but `levels` of a range of size bins that lies in a bin
+// before the range's bin `bin`; 0 if none does.
+inline std::size_t LastBoundaryBefore(int64_t bin, std::size_t size,
+                                      std::size_t levels) {
+  if (bin <= 0) return 0;
+  // floor(k * size / levels) < bin
+  const std::size_t after =
+      (static_cast<std::size_t>(bin) * levels + size - 1) / size;
+  return (after < levels ? after : levels) - 1;
+}
 
 // Divergence, times the number of values, of ranges of `size` bins cut into
 // levels cells, levels <= size, which start at bins 0 to count - 1; see
 // kl_minimization.h. Cell k begins at positions k and ends at positions k + 1:
-// levels + 1 positions. cut[k][b] is what bin b adds when boundary k cuts it.
+// levels + 1 positions. cut[k][b] is what bin b adds when boundary k cuts it; 0
+// of a bin without counts.
 // Of a range that is found to exceed limit, a lower bound above limit may be
-// returned instead.
+// returned instead. Time: O(the smaller of levels and the bins with counts), a
+// range.
 void KlOfRanges(const KlBins& bins, std::size_t num_bins,
                 const Positions& positions, const double* const* cut,
                 std::size_t size, std::size_t first, std::size_t count,

@@ -1,4 +1,5 @@
 // The plain form of the searches' loops; it defines their results.
+#include <algorithm>
 #include <cmath>
 
 #include "quantization/kernels/range_error.h"
@@ -40,39 +41,74 @@ void KlOfRanges(const KlBins& bins, std::size_t num_bins,
     const double right = bins.counts_before[num_bins] - bins.counts_before[e];
     const double m_first = bins.counts[s];
     const double m_last = bins.counts[e - 1];
-    double sum = bins.entropy_before[e] - bins.entropy_before[s] +
-                 XLogX(m_first + left) - XLogX(m_first) +
-                 XLogX(m_last + right) - XLogX(m_last);
-    double before = left;
-    double nonzero_before = bins.nonzero_before[s];
-    double whole_before = left;  // of counts that the next cell begins with
-    double piece = 0;
-    for (std::size_t k = 1; k <= levels; ++k) {
+
+    struct Boundary {
+      double before;          // counts before it
+      double nonzero_before;  // and bins
+      double whole_before;    // counts before the first whole bin after it
+      double piece;           // whole counts of the piece after it
+    };
+    const auto boundary = [&](std::size_t k) {
       const std::size_t i = s + positions.offsets[k];
       const double f = positions.fractions[k];
       const double m = bins.counts[i];
-      const double until = bins.counts_before[i] + m * f;
-      const double nonzero_until = bins.nonzero_before[i] + bins.nonzero[i] * f;
-      double mass =
-          bins.counts_before[i] - whole_before + piece + std::floor(m * f);
-      double nonzero = nonzero_until - nonzero_before;
-      if (k == 1) {
-        mass += left;
-        if (m_first == 0 && left > 0) nonzero += 1;
+      return Boundary{bins.counts_before[i] + m * f,
+                      bins.nonzero_before[i] + bins.nonzero[i] * f,
+                      bins.counts_before[i] + m, std::floor(m * (1 - f))};
+    };
+    // Between boundary `from` and boundary k.
+    const auto cell = [&](const Boundary& from, std::size_t k, double added,
+                          double added_bin) {
+      const std::size_t i = s + positions.offsets[k];
+      const Boundary to = boundary(k);
+      const double mass =
+          bins.counts_before[i] - from.whole_before + from.piece +
+          std::floor(bins.counts[i] * positions.fractions[k]) + added;
+      const double nonzero =
+          to.nonzero_before - from.nonzero_before + added_bin;
+      return mass > 0 ? mass * std::log(nonzero / (to.before - from.before))
+                      : 0;
+    };
+    // The first cell and the last one, which hold what lies outside, alone tell
+    // most ranges that are too small.
+    double terms = XLogX(m_first + left) - XLogX(m_first) +
+                   XLogX(m_last + right) - XLogX(m_last) +
+                   cell({left, bins.nonzero_before[s], left, 0}, 1, left,
+                        m_first == 0 && left > 0 ? 1 : 0) +
+                   cell(boundary(levels - 1), levels, right,
+                        m_last == 0 && right > 0 ? 1 : 0);
+    const double entropy_last =
+        bins.entropy_before[e] -
+        bins.entropy_before[s + positions.offsets[levels - 1] + 1];
+    bool is_known = false;
+    for (std::size_t k = 1; k < levels; ++k) {
+      // Over cells without counts.
+      k = std::max(k, LastBoundaryBefore(bins.next[s + positions.offsets[k]] -
+                                             static_cast<int64_t>(s),
+                                         size, levels));
+      const std::size_t i = s + positions.offsets[k];
+      const Boundary from = boundary(k);
+      terms += cut[k][i];
+      if (k % 32 == 1) {
+        // All cells up to boundary k and the last one. The piece after the
+        // boundary is missing and would add; a cut loses a count at most, and a
+        // lost count a nat.
+        const double density = from.piece / (1 - positions.fractions[k]);
+        const double bound = terms + entropy_last + bins.entropy_before[i + 1] -
+                             bins.entropy_before[s] -
+                             from.piece * std::log(std::max(1.0, density)) -
+                             static_cast<double>(levels - k);
+        if (bound > limit) {
+          divergences[j] = bound;
+          is_known = true;
+          break;
+        }
       }
-      if (k == levels) {
-        mass += right;
-        if (m_last == 0 && right > 0) nonzero += 1;
-      } else {
-        sum += cut[k][i];
-      }
-      if (mass > 0) sum += mass * std::log(nonzero / (until - before));
-      before = until;
-      nonzero_before = nonzero_until;
-      whole_before = bins.counts_before[i] + m;
-      piece = std::floor(m * (1 - f));
+      if (k + 1 < levels) terms += cell(from, k + 1, 0, 0);
     }
-    divergences[j] = sum;
+    if (!is_known) {
+      divergences[j] = terms + bins.entropy_before[e] - bins.entropy_before[s];
+    }
   }
 }
 

@@ -160,6 +160,18 @@ TEST(DnnlowpSettings, ArgumentsComeBeforeFlags) {
   EXPECT_EQ(options.method, ChooseMethod::kL2);
 }
 
+TEST(DnnlowpSettings, TheLeastSquaredErrorIsAKindOfArgumentsAndFlags) {
+  const FlagGuard kind(&FLAGS_caffe2_dnnlowp_activation_quantization_kind,
+                       std::string("MSE"));
+  ChooseOptions options;
+  ASSERT_TRUE(DnnlowpOptions(false, &options).ok());
+  EXPECT_EQ(options.method, ChooseMethod::kMse);
+  caffe2::OperatorDef op;
+  OpBuilder(&op, "FC", {}, {}).String("weight_quantization_kind", "mse");
+  ASSERT_TRUE(DnnlowpOptions(op, true, &options).ok());
+  EXPECT_EQ(options.method, ChooseMethod::kMse);
+}
+
 TEST(DnnlowpSettings, L2ApproxIsL2WhileAFlagAsksForSparsity) {
   const FlagGuard kind(&FLAGS_caffe2_dnnlowp_activation_quantization_kind,
                        std::string("l2_approx"));

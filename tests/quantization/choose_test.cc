@@ -271,8 +271,7 @@ TEST(ChooseFromArrayTest, TakesEveryKindOfArray) {
   };
   for (const auto& values : arrays) {
     for (const ChooseMethod method : kMethods) {
-      // The search for the divergence takes its time where nearly all ranges
-      // are equally good, as with few values.
+      // What the other options change comes after that search, the longest.
       const int combinations = method == ChooseMethod::kKl ? 2 : 8;
       for (int bits = 0; bits < combinations; ++bits) {
         ChooseOptions options;
@@ -372,7 +371,7 @@ TEST(ChooseFromArrayTest, ObjectiveIsTheExpectedError) {
   }
 }
 
-TEST(ChooseFromArrayTest, MseOfSignedTypesIsSymmetric) {
+TEST(ChooseFromArrayTest, MseIsSymmetricWhereThatIsAskedFor) {
   TestRandom random;
   std::normal_distribution<float> normal;
   for (int i = 0; i < 20; ++i) {
@@ -380,6 +379,7 @@ TEST(ChooseFromArrayTest, MseOfSignedTypesIsSymmetric) {
     for (float& x : values) x = normal(random.generator()) + (i % 3 - 1);
     ChooseOptions options;
     options.method = ChooseMethod::kMse;
+    options.preserve_sparsity = true;
     options.type = {static_cast<int>(random.Integer(2, 8)), true};
     const Choice choice = Choose(values, options);
     EXPECT_EQ(choice.zero_point, 0);
@@ -388,7 +388,7 @@ TEST(ChooseFromArrayTest, MseOfSignedTypesIsSymmetric) {
     for (double factor = 0.3; factor < 2; factor += 0.01) {
       Choice other = choice;
       other.scale *= static_cast<float>(factor);
-      EXPECT_GT(SquaredError(values, other, options.type), error * 0.97)
+      EXPECT_GE(SquaredError(values, other, options.type), error * (1 - 1e-5))
           << factor;
     }
   }

@@ -7,6 +7,7 @@
 #include "tests/quantization/choose_reference.h"
 #include "tests/support/every_target.h"
 #include "tests/support/random.h"
+#include "tests/support/test_size.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -60,6 +61,67 @@ TEST_P(KlMinimizationTest, EqualsBruteForce) {
         [least](const auto& each) { return each.second <= least + 1e-12; });
     if (as_good > 1) continue;
     EXPECT_EQ(found, least);
+  }
+}
+
+// Counts of which many ranges are as good, or nearly: few values, even ones
+// between empty bins, small differences of large counts, comb and steps.
+std::vector<uint64_t> NearlyTiedCounts(TestRandom* random) {
+  std::vector<uint64_t> counts(random->Integer(2, 56));
+  const auto n = static_cast<int64_t>(counts.size());
+  const uint64_t height = uint64_t{1} << random->Integer(0, 45);
+  const int kind = static_cast<int>(random->Integer(0, 5));
+  const int64_t begin = random->Integer(0, n - 1);
+  const int64_t end = random->Integer(begin + 1, n);
+  for (int64_t b = 0; b < n; ++b) {
+    switch (kind) {
+      case 0:  // even, nothing around it
+      case 1:  // nearly even
+        if (begin <= b && b < end) {
+          counts[b] = height + (kind == 1 ? random->Integer(0, 2) : 0);
+        }
+        break;
+      case 2:  // few values
+        counts[b] = random->OneIn(12) ? height : 0;
+        break;
+      case 3:  // a comb
+        counts[b] = b % 4 == 0 ? height : 0;
+        break;
+      case 4:  // single values around a peak
+        counts[b] = begin <= b && b < end ? height : 1;
+        break;
+      default:  // halves
+        counts[b] = height >> std::min<int64_t>(b, 46);
+    }
+  }
+  counts[begin] += 1;
+  return counts;
+}
+
+// Also in what rounding decides.
+TEST_P(KlMinimizationTest, IsTheFirstOfTheLeastToTheBit) {
+  TestRandom random;
+  const int64_t cases = CaseCount(300, 20000);
+  for (int64_t i = 0; i < cases; ++i) {
+    const auto counts = random.OneIn(3) ? RandomCounts(&random, 1, 48)
+                                        : NearlyTiedCounts(&random);
+    const int levels = 1 << random.Integer(1, 6);
+    BinRange first{0, levels};
+    double least = std::numeric_limits<double>::infinity();
+    ForEachRange(
+        counts.size(),
+        [&](int64_t start, int64_t size) {
+          return RangeDivergence(counts, levels, {start, size});
+        },
+        [&](BinRange range, double divergence) {
+          if (!(divergence < least)) return;
+          least = divergence;
+          first = range;
+        });
+    const BinRange best = MinimizeDivergence(counts, levels);
+    EXPECT_EQ(best.size, first.size)
+        << "levels " << levels << ", bins " << counts.size();
+    EXPECT_EQ(best.start, first.start);
   }
 }
 

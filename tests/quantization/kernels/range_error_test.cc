@@ -53,9 +53,9 @@ TEST_P(RangeErrorKernelTest, KlOfRangesAgreesWithTheReference) {
     std::vector<double> counts(num_bins + 1), counts_before(num_bins + 1),
         nonzero(num_bins + 1), nonzero_before(num_bins + 1),
         entropy_before(num_bins + 1);
-    const bool sparse = random.OneIn(2);
+    const int one_in = random.OneIn(2) ? 1 : random.OneIn(2) ? 4 : 25;
     for (std::size_t b = 0; b < num_bins; ++b) {
-      counts[b] = sparse && !random.OneIn(4)
+      counts[b] = !random.OneIn(one_in)
                       ? 0
                       : static_cast<double>(random.Integer(0, 200));
       nonzero[b] = counts[b] > 0;
@@ -65,6 +65,10 @@ TEST_P(RangeErrorKernelTest, KlOfRangesAgreesWithTheReference) {
           entropy_before[b] +
           (counts[b] > 0 ? counts[b] * std::log(counts[b]) : 0);
     }
+    std::vector<int32_t> next(num_bins + 1, static_cast<int32_t>(num_bins));
+    for (std::size_t b = num_bins; b-- > 0;) {
+      next[b] = counts[b] > 0 ? static_cast<int32_t>(b) : next[b + 1];
+    }
     std::vector<int32_t> offsets(levels + 1);
     std::vector<double> fractions(levels + 1);
     std::vector<std::vector<double>> tables(levels + 1);
@@ -73,11 +77,14 @@ TEST_P(RangeErrorKernelTest, KlOfRangesAgreesWithTheReference) {
       offsets[k] = static_cast<int32_t>(k * size / levels);
       fractions[k] = static_cast<double>(k * size % levels) / levels;
       tables[k].resize(num_bins + 1);
-      for (double& each : tables[k]) each = random.Float(0, 3);
+      for (std::size_t b = 0; b < num_bins; ++b) {
+        if (counts[b] > 0) tables[k][b] = random.Float(0, 3);
+      }
       cut[k] = tables[k].data();
     }
-    const KlBins bins{counts.data(), counts_before.data(), nonzero.data(),
-                      nonzero_before.data(), entropy_before.data()};
+    const KlBins bins{counts.data(),         counts_before.data(),
+                      nonzero.data(),        nonzero_before.data(),
+                      entropy_before.data(), next.data()};
     const Positions at{offsets.data(), fractions.data(), offsets.size()};
     const std::size_t count = num_bins - size + 1;
     std::vector<double> expected(count), found(count);
