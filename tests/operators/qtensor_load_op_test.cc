@@ -376,7 +376,9 @@ TEST_F(QTensorLoadOpTest, AFileThatIsShortenedMeanwhileIsAnError) {
         const std::string path = Write("shortened", bytes);
         reads = 0;
         before_pread = [&] {
-          if (reads++ == at) EXPECT_EQ(truncate(path.c_str(), left), 0);
+          if (reads++ == at) {
+            EXPECT_EQ(truncate(path.c_str(), left), 0);
+          }
         };
         Op(path, {"q"});
         const std::string error = ErrorOf([&] { Run(); });

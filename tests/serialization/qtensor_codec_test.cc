@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "caffe2/core/blob_serialization.h"
+#include "quantization/read_file.h"
 #include "serialization/qtensor_serializer.h"
 #include "serialization/qtensor_validation.h"
 #include "tests/serialization/qtensor_testing.h"
