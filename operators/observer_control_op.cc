@@ -90,8 +90,28 @@ class DumpOp final : public ObserverControlOp {
     if (HasArgument("samples")) {
       measurement->set_samples(static_cast<uint64_t>(samples));
     }
+    if (HasArgument("checkpoint_batches")) {
+      measurement->set_checkpoint(ReadCheckpoint());
+    }
     Enforce(type(), measurement->dump_as(options));
     return true;
+  }
+
+ private:
+  Checkpoint ReadCheckpoint() const {
+    Checkpoint checkpoint;
+    checkpoint.batches = GetSingleArgument<int64_t>("checkpoint_batches", 0);
+    CAFFE_ENFORCE(checkpoint.batches >= 0, type(), ": checkpoint_batches is ",
+                  checkpoint.batches, ", expected 0 or more");
+    const auto settings =
+        GetRepeatedArgument<std::string>("checkpoint_settings");
+    CAFFE_ENFORCE(settings.size() % 2 == 0, type(),
+                  ": checkpoint_settings has ", settings.size(),
+                  " texts, expected pairs of name and value");
+    for (std::size_t i = 0; i < settings.size(); i += 2) {
+      checkpoint.settings[settings[i]] = settings[i + 1];
+    }
+    return checkpoint;
   }
 };
 
@@ -305,6 +325,12 @@ void RegisterOutputMinMaxObserverDump() {
       .Arg("format", kFormatDoc)
       .Arg("delimiter", kDelimiterDoc)
       .Arg("samples", "Samples fed so far, for the header of a profile.")
+      .Arg("checkpoint_settings",
+           "Names and values in turn: what an unfinished calibration was "
+           "started with. Without any the profile is a finished one.")
+      .Arg("checkpoint_batches",
+           "Makes profiles from now on the checkpoint of that calibration, "
+           "which has done this many batches. Default: as it was.")
       .Arg("path", "File to write. Default: the path given at attach.")
       .Arg("reset", "1: write what was seen since the last reset, and reset.");
 }

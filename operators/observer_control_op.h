@@ -10,7 +10,9 @@
 //                                          histograms (0)
 //                                          -> JSON, one string
 //   OutputMinMaxObserverDump               net, observer, path, reset (0),
-//                                          format, delimiter, samples
+//                                          format, delimiter, samples,
+//                                          checkpoint_settings,
+//                                          checkpoint_batches
 //   OutputMinMaxObserverReset              net, observer
 //   OutputMinMaxObserverStop               net, observer
 //   OutputMinMaxObserverResume             net, observer

@@ -51,34 +51,18 @@ class QTensorLoadOp::Loading {
   explicit Loading(QTensorLoadOp* op) : op_(*op) {}
 
   void ReadFile(const std::string& path) {
-    MappedFile file;
+    InputFile file;
     const Status opened = file.Open(path);
     if (!opened.ok()) Fail(opened.message());
     std::string type = op_.db_type_;
-    if (type.empty()) {
-      type = IsMinidb(file.data(), file.size()) ? kMinidb : kFile;
-    }
+    if (type.empty()) type = IsMinidb(MinidbReader(&file)) ? kMinidb : kFile;
     where_ = "'" + path + "' (read as " + type + ")";
-    const std::string_view bytes(reinterpret_cast<const char*>(file.data()),
-                                 file.size());
     std::set<std::string> names;
     if (type == kFile) {
-      BlobHeader header;
-      const Status status = ReadBlobHeader(bytes, &header);
-      if (!status.ok()) Fail(where_ + ": BlobProto, " + status.message());
-      if (header.name.empty() && header.type.empty()) {
-        Fail(where_ + ": a BlobProto without name and type, expected a blob");
-      }
-      ReadBlob(std::string(header.name), bytes, &names);
+      names.insert(ReadFileOfOneBlob(&file));
     } else {
-      MinidbReader reader(bytes.data(), bytes.size());
-      MinidbRecord record;
-      while (!reader.AtEnd()) {
-        const Status status = reader.Next(&record);
-        if (!status.ok()) Fail(where_ + ": " + status.message());
-        where_record_ = ", record at offset " + std::to_string(record.offset);
-        ReadBlob(std::string(record.key), record.value, &names);
-      }
+      MinidbReader reader(&file);
+      while (!reader.AtEnd()) names.insert(ReadRecord(&reader, &file));
     }
     where_record_.clear();
     seen_.insert(names.begin(), names.end());
@@ -104,30 +88,89 @@ class QTensorLoadOp::Loading {
     CAFFE_THROW(op_.type(), ": ", what);
   }
 
-  // `names` collects the blobs of the file, in which chunks share one.
-  void ReadBlob(const std::string& key, std::string_view bytes,
-                std::set<std::string>* names) {
-    const std::string name = caffe2::load_save_op_util::buildBlobNameFromDbKey(
+  std::string NameOf(const std::string& key) const {
+    return caffe2::load_save_op_util::buildBlobNameFromDbKey(
         key, op_.strip_prefix_, op_.add_prefix_);
-    names->insert(name);
-    if (!op_.load_all_ && op_.output_of_.count(name) == 0) return;
+  }
+  bool IsWanted(const std::string& name) const {
+    return op_.load_all_ || op_.output_of_.count(name) != 0;
+  }
+
+  // Both return the blob's name; chunks of a blob share one.
+  std::string ReadFileOfOneBlob(InputFile* file) {
+    std::unique_ptr<QTensorCPU> tensor;
+    std::string key;
+    Check(StreamQTensor(file, 0, file->size(), &tensor, &key));
+    std::string_view bytes;
+    if (tensor == nullptr) {
+      bytes = Bytes(file, 0, file->size());
+      BlobHeader header;
+      const Status status = ReadBlobHeader(bytes, &header);
+      if (!status.ok()) Fail(where_ + ": BlobProto, " + status.message());
+      if (header.name.empty() && header.type.empty()) {
+        Fail(where_ + ": a BlobProto without name and type, expected a blob");
+      }
+      key = std::string(header.name);
+    }
+    const std::string name = NameOf(key);
+    if (IsWanted(name)) ReadBlob(name, bytes, std::move(tensor));
+    return name;
+  }
+
+  // Of a blob that is not wanted the name alone is read.
+  std::string ReadRecord(MinidbReader* reader, InputFile* file) {
+    MinidbRecord record;
+    Check(reader->Peek(&record));
+    const std::string name = NameOf(std::string(record.key));
+    Check(reader->Skip());
+    if (!IsWanted(name)) return name;
+    where_record_ = ", record at offset " + std::to_string(record.offset);
+    std::unique_ptr<QTensorCPU> tensor;
+    Check(StreamQTensor(file, record.value_offset, record.value_size, &tensor,
+                        nullptr));
+    std::string_view bytes;
+    if (tensor == nullptr) {
+      bytes = Bytes(file, record.value_offset, record.value_size);
+    }
+    ReadBlob(name, bytes, std::move(tensor));
+    return name;
+  }
+
+  void Check(const Status& status) const {
+    if (!status.ok()) Fail(where_ + ": " + status.message());
+  }
+
+  std::string_view Bytes(InputFile* file, std::size_t offset,
+                         std::size_t size) const {
+    const uint8_t* bytes = nullptr;
+    Check(file->Read(offset, size, &bytes));
+    return {reinterpret_cast<const char*>(bytes), size};
+  }
+
+  // `tensor` is there already, or made of the bytes.
+  void ReadBlob(const std::string& name, std::string_view bytes,
+                std::unique_ptr<QTensorCPU> tensor) {
     const std::string where = where_ + where_record_ + ", blob '" + name + "'";
     if (seen_.count(name) != 0) {
       Fail(where + " is in an earlier file too, expected in one");
     }
-    BlobHeader header;
-    Status status = ReadBlobHeader(bytes, &header);
-    if (!status.ok()) Fail(where + ": BlobProto, " + status.message());
-    if (header.type != kQTensorBlobType) {
-      ReadByTheHost(name, bytes, where);
-      return;
+    if (tensor == nullptr) {
+      BlobHeader header;
+      const Status status = ReadBlobHeader(bytes, &header);
+      if (!status.ok()) Fail(where + ": BlobProto, " + status.message());
+      if (header.type != kQTensorBlobType) {
+        ReadByTheHost(name, bytes, where);
+        return;
+      }
     }
     if (blobs_.count(name) != 0) {
       Fail(where + " is there twice, expected once");
     }
-    std::unique_ptr<QTensorCPU> tensor;
-    status = QTensorFromBytes(bytes.data(), bytes.size(), &tensor, nullptr);
-    if (!status.ok()) Fail(where + ": " + status.message());
+    if (tensor == nullptr) {
+      const Status status =
+          QTensorFromBytes(bytes.data(), bytes.size(), &tensor, nullptr);
+      if (!status.ok()) Fail(where + ": " + status.message());
+    }
     blobs_[name].Reset(tensor.release());
     qtensors_.insert(name);
   }

@@ -12,8 +12,8 @@
 namespace caffe2_quantization {
 
 // No inputs. The files are minidbs, or hold one BlobProto each
-// (QTensorToFile()); they are mapped, not copied, and must not be shortened
-// meanwhile.
+// (QTensorToFile()). Of a QTensor nothing is held but itself, of another
+// blob its bytes; a file that becomes shorter meanwhile is an error.
 //
 // Outputs: the blobs of those names, or with load_all every blob of the files,
 // put into the operator's workspace (outputs must then be among them). Blobs

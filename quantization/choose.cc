@@ -543,7 +543,7 @@ Status ChooseLeastSquares(const TwoSides& values, double count, float min,
   result.clipped_share = (values.above.CountBeyond(result.max + half_step) +
                           values.below.CountBeyond(half_step - result.min)) /
                          count;
-  WarnOfClipping(options, min, max, &result);
+  WarnOfClipping(options, {min, max}, &result);
   *choice = std::move(result);
   return Status::Ok();
 }

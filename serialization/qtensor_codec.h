@@ -22,6 +22,7 @@
 namespace caffe2_quantization {
 
 using QTensorCPU = caffe2::QTensor<caffe2::CPUContext>;
+class InputFile;  // quantization/read_file.h, which is not installed
 
 // Writes `tensor` as a BlobProto named `name`. *out is replaced; on error it is
 // left as it was.
@@ -52,6 +53,14 @@ Status QTensorFromProtoBytes(const void* bytes, std::size_t size,
                              std::size_t base_offset,
                              std::unique_ptr<QTensorCPU>* tensor,
                              std::string* name);
+
+// Reads the BlobProto at [offset, offset + size) of an opened file as
+// QTensorFromBytes does, with its planes straight from the file: beside the
+// tensor it takes 256 KiB. It does so for messages as QTensorToBytes and the
+// host write them; for another one, also for what is no QTensor or is broken,
+// *tensor is left null, and the caller reads the bytes. An error is the file's.
+Status StreamQTensor(InputFile* file, std::size_t offset, std::size_t size,
+                     std::unique_ptr<QTensorCPU>* tensor, std::string* name);
 
 // The same on a file that holds one BlobProto. The file is written beside and
 // renamed, so a reader sees the old one or the new one whole.

@@ -1,6 +1,7 @@
 // caffe2-quantize: measures and converts Caffe2 nets from the command line.
 //
-// Exit status: 0 done, 1 it could not be done, 2 the arguments make no sense.
+// Exit status: 0 done, 1 it could not be done, 2 the arguments make no sense;
+// 128 and the signal's number when a signal stopped it.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include "quantization/kernels/isa.h"
 #include "quantization/onednn/description.h"
 #include "tools/command.h"
+#include "tools/stop_signal.h"
 #include "workflow/host_error.h"
 
 namespace caffe2_quantization {
@@ -98,6 +100,11 @@ int Main(int argc, char** argv) {
 
   InitializeHost();
   const Status status = chosen();
+  if (status.ok() && !Stopped().empty()) {
+    // To begin anew again would throw away what was done.
+    Fail(Stopped() + ", run: " + ShellLine({argv, argv + argc}, "--restart"));
+    return ExitStatusOf(StopSignal());
+  }
   return status.ok() ? 0 : Fail(status.message());
 }
 

@@ -13,6 +13,7 @@
 #include "tools/output.h"
 #include "tools/progress_bar.h"
 #include "tools/range_table.h"
+#include "tools/stop_signal.h"
 #include "tools/text_table.h"
 #include "workflow/calibrate.h"
 
@@ -66,6 +67,8 @@ Status CalibrateAndReport(const CalibrateArguments& arguments) {
   if (!options.recording.column_max_blobs.empty()) {
     options.recording.column_max_bins = arguments.column_max_bins;
   }
+  CatchStopSignals();
+  options.stop = [] { return StopSignal() != 0; };
   CalibrateReport report;
   {
     ProgressBar bar(&std::cerr,
@@ -85,6 +88,10 @@ Status CalibrateAndReport(const CalibrateArguments& arguments) {
         &report));
   }
 
+  if (!report.stopped.empty()) {
+    SetStopped(report.stopped);
+    return Status::Ok();
+  }
   if (arguments.json_path != "-" && !arguments.quiet) PrintReport(report);
   return FinishOutput(arguments.json_path, [&] { return ToJson(report); });
 }
@@ -148,8 +155,13 @@ Command DeclareCalibrateCommand(CLI::App* app) {
       ->type_name("PATTERN");
   app->add_option("--checkpoint-every", options.checkpoint_every,
                   "Batches between checkpoints, from which a run that was "
-                  "killed goes on; 0: none")
+                  "killed goes on; 0: only when it is stopped")
       ->check(CLI::Range(int64_t{0}, kLargestCount))
+      ->capture_default_str();
+  app->add_option("--checkpoint-seconds", options.checkpoint_seconds,
+                  "A checkpoint also when this much time has passed since the "
+                  "last one; 0: not by time")
+      ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
   app->add_flag("--restart", options.restart,
                 "Begin anew though there is a checkpoint");

@@ -31,6 +31,45 @@ bool ParseNumbers(const std::string& text, char separator,
   throw CLI::ValidationError(option, "'" + text + "', expected " + expected);
 }
 
+// Appends the numbers of "1,2,3" of each text.
+void ParseReals(const std::string& option,
+                const std::vector<std::string>& given,
+                std::vector<double>* numbers) {
+  for (const std::string& text : given) {
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    for (;; ++at) {
+      double number = 0;
+      const auto result = std::from_chars(at, end, number);
+      at = result.ptr;
+      const bool ends = at == end || *at == ',';
+      if (result.ec != std::errc() || !ends) {
+        Refuse(option, text,
+               "a number, or one for each channel as in 104,117,123");
+      }
+      numbers->push_back(number);
+      if (at == end) break;
+    }
+  }
+}
+
+// An option with one number, or one for each channel: with commas between them,
+// or given several times.
+void AddPerChannelOption(CLI::App* app, const std::string& option,
+                         const std::string& description,
+                         const std::string& type_name,
+                         std::vector<double>* numbers) {
+  app->add_option_function<std::vector<std::string>>(
+         option,
+         [option, numbers](const std::vector<std::string>& given) {
+           numbers->clear();
+           ParseReals(option, given, numbers);
+         },
+         description)
+      ->allow_extra_args(false)  // or it would take what follows it
+      ->type_name(type_name);
+}
+
 }  // namespace
 
 void DeclareDataOptions(CLI::App* app, DataOptions* options) {
@@ -99,17 +138,13 @@ void DeclareDataOptions(CLI::App* app, DataOptions* options) {
                   "Images: a value is (S * pixel - mean) / std, with pixels "
                   "from 0 to 255 (default: 1)")
       ->type_name("S");
-  app->add_option("--mean", images->mean,
-                  "Images: the mean, or one a channel (default: 0)")
-      ->delimiter(',')
-      ->expected(1, 3)
-      ->type_name("M[,M,M]");
-  app->add_option("--std", images->std,
-                  "Images: the standard deviation, or one a channel "
-                  "(default: 1)")
-      ->delimiter(',')
-      ->expected(1, 3)
-      ->type_name("D[,D,D]");
+  AddPerChannelOption(app, "--mean",
+                      "Images: the mean, or one for each channel (default: 0)",
+                      "M[,M,M]", &images->mean);
+  AddPerChannelOption(app, "--std",
+                      "Images: the standard deviation, or one for each channel "
+                      "(default: 1)",
+                      "D[,D,D]", &images->std);
 }
 
 }  // namespace caffe2_quantization

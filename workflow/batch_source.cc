@@ -11,6 +11,7 @@
 
 #include "caffe2/core/tensor.h"
 #include "quantization/nearest_name.h"
+#include "quantization/read_file.h"
 #include "serialization/minidb_reader.h"
 #include "workflow/host_error.h"
 #include "workflow/load_net.h"
@@ -71,7 +72,17 @@ Status ListFolder(const std::string& path, std::vector<std::string>* files) {
   return Status::Ok();
 }
 
+Status DescribeFiles(const std::vector<std::string>& paths,
+                     std::vector<DataFile>* files) {
+  files->resize(paths.size());
+  for (size_t i = 0; i < paths.size(); ++i) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(DescribeFile(paths[i], &(*files)[i]));
+  }
+  return Status::Ok();
+}
+
 Status OpenFolder(const DataOptions& options, const WantedBlobs& wanted,
+                  std::vector<DataFile>* data_files,
                   std::unique_ptr<BatchSource>* source) {
   std::vector<std::string> files, images, tables;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ListFolder(options.path, &files));
@@ -86,6 +97,8 @@ Status OpenFolder(const DataOptions& options, const WantedBlobs& wanted,
         " CSV files, expected one sort of them (.png .jpg .jpeg .bmp .ppm "
         ".pgm, or .csv)");
   }
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      DescribeFiles(images.empty() ? tables : images, data_files));
   return images.empty() ? OpenCsvSource(options, tables, wanted, source)
                         : OpenImageSource(options, images, wanted, source);
 }
@@ -116,36 +129,65 @@ Status ReadHead(const std::string& path, std::string* head) {
 // Whether the first records of the file have sizes that fit. A TensorProtos
 // begins with a tag that would make a key of 16 MiB and more.
 bool BeginsAsMinidb(const std::string& path) {
-  MappedFile file;
+  InputFile file;
   if (!file.Open(path).ok()) return false;
-  MinidbReader reader(file.data(), file.size());
-  MinidbRecord record;
+  MinidbReader reader(&file);
   for (int i = 0; i < 16 && !reader.AtEnd(); ++i) {
-    if (!reader.Next(&record).ok()) return false;
+    if (!reader.Skip().ok()) return false;
   }
   return true;
 }
 
 }  // namespace
 
+Status DescribeFile(const std::string& path, DataFile* file) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return SystemError(path);
+  file->path = path;
+  file->size = info.st_size;
+  file->modified_ns =
+      int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+  file->inode = info.st_ino;
+  return Status::Ok();
+}
+
+Status BatchSource::CheckFiles() const {
+  for (const DataFile& file : files_) {
+    DataFile now;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(DescribeFile(file.path, &now));
+    if (now == file) continue;
+    return Status::IoError(
+        file.path + ": " + std::to_string(now.size) + " bytes, expected " +
+        std::to_string(file.size) + " as when it was opened" +
+        (now.size != file.size ? "" : ", and unchanged since") +
+        ": another process has changed it");
+  }
+  return Status::Ok();
+}
+
+Status BatchSource::Try(const std::function<Status()>& read) const {
+  const Status status = CatchHostErrors(path_, read);
+  if (status.ok()) return status;
+  const Status files = CheckFiles();
+  return files.ok() ? status : files;
+}
+
 Status BatchSource::Next(int64_t count, caffe2::Workspace* workspace) {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CatchHostErrors(path_, [&] { return ReadSamples(count, workspace); }));
+      Try([&] { return ReadSamples(count, workspace); }));
   position_ += count;
   return Status::Ok();
 }
 
 Status BatchSource::Skip(int64_t count) {
   if (count == 0) return Status::Ok();
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CatchHostErrors(path_, [&] { return SkipSamples(count); }));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Try([&] { return SkipSamples(count); }));
   position_ += count;
   return Status::Ok();
 }
 
 Status BatchSource::Rewind() {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CatchHostErrors(path_, [&] { return GoToStart(); }));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Try([&] { return GoToStart(); }));
   position_ = 0;
   return Status::Ok();
 }
@@ -173,11 +215,14 @@ Status OpenBatchSource(const DataOptions& options, const WantedBlobs& wanted,
   if (options.path.empty()) {
     return Status::InvalidArgument("no path of the data");
   }
-  return CatchHostErrors(options.path, [&] {
+  // Before the data is read: what changes from now on is noticed.
+  std::vector<DataFile> files;
+  const auto open = [&] {
     struct stat info;
     if (stat(options.path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
-      return OpenFolder(options, wanted, source);
+      return OpenFolder(options, wanted, &files, source);
     }
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(DescribeFiles({options.path}, &files));
     std::string head;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadHead(options.path, &head));
     if (head.compare(0, 4, "PK\x03\x04") == 0 ||
@@ -200,7 +245,10 @@ Status OpenBatchSource(const DataOptions& options, const WantedBlobs& wanted,
       return OpenMinidbSource(options.path, wanted, source);
     }
     return OpenTensorsSource(options.path, wanted, source);
-  });
+  };
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(options.path, open));
+  (*source)->files_ = std::move(files);
+  return Status::Ok();
 }
 
 std::string DimsText(const std::vector<int64_t>& shape) {

@@ -17,6 +17,7 @@
 #define CAFFE2_QUANTIZATION_WORKFLOW_BATCH_SOURCE_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -71,6 +72,23 @@ struct WantedBlobs {
   std::vector<std::string> labels = {"label"};
 };
 
+// A file of the data, as it was when the data was opened. Its bytes are not
+// looked at: one that was written anew differs in one of the others.
+struct DataFile {
+  std::string path;
+  int64_t size = 0;
+  int64_t modified_ns = 0;  // since the epoch
+  uint64_t inode = 0;
+
+  friend bool operator==(const DataFile& a, const DataFile& b) {
+    return a.path == b.path && a.size == b.size &&
+           a.modified_ns == b.modified_ns && a.inode == b.inode;
+  }
+};
+
+// What the system says of a file now.
+Status DescribeFile(const std::string& path, DataFile* file);
+
 // Thread rule: one thread at a time.
 class BatchSource {
  public:
@@ -85,8 +103,8 @@ class BatchSource {
   int64_t samples() const { return samples_; }
   // How many of them were read or skipped.
   int64_t position() const { return position_; }
-  // The size of the data on disk.
-  int64_t bytes() const { return bytes_; }
+  // In the order in which they are read.
+  const std::vector<DataFile>& files() const { return files_; }
   // What the data holds, and what of that is wanted: Next fills these blobs.
   const std::vector<std::string>& names() const { return names_; }
   const std::vector<std::string>& blobs() const { return blobs_; }
@@ -95,12 +113,15 @@ class BatchSource {
 
   // Puts the next `count` samples into blobs of `workspace`.
   // Precondition: position() + count <= samples(). After an error the source is
-  // of no further use.
+  // of no further use; one that comes of a file which another process has
+  // changed says so, with the size found and the size expected.
   Status Next(int64_t count, caffe2::Workspace* workspace);
   // Passes over samples, without decoding them where the form allows it.
   Status Skip(int64_t count);
   // Goes back to the first sample.
   Status Rewind();
+  // OK when the files are what they were when the data was opened.
+  Status CheckFiles() const;
 
  protected:
   BatchSource(std::string form, std::string path)
@@ -117,12 +138,18 @@ class BatchSource {
   const std::string form_;
   const std::string path_;
   int64_t samples_ = 0;
-  int64_t bytes_ = 0;
   std::vector<std::string> names_;
   std::vector<std::string> blobs_;
   std::vector<std::string> notes_;
 
  private:
+  friend Status OpenBatchSource(const DataOptions& options,
+                                const WantedBlobs& wanted,
+                                std::unique_ptr<BatchSource>* source);
+
+  Status Try(const std::function<Status()>& read) const;
+
+  std::vector<DataFile> files_;
   int64_t position_ = 0;
 };
 

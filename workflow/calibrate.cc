@@ -11,13 +11,11 @@
 #include <memory>
 #include <utility>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "caffe2/core/net.h"
 #include "caffe2/core/workspace.h"
 #include "observers/attachment.h"
 #include "quantization/path_lock.h"
+#include "serialization/content_hash.h"
 #include "workflow/host_error.h"
 #include "workflow/load_model.h"
 #include "workflow/load_net.h"
@@ -52,30 +50,89 @@ std::string NumbersText(const std::vector<double>& numbers) {
   return text;
 }
 
-// Of the weights, whose net is not in a net's hash.
-std::string HashOf(const caffe2::NetDef& net) {
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    net.SerializeToCodedStream(&coded);
+// The form of the settings below. One of before has no form, and kept less.
+constexpr char kForm[] = "form of the checkpoint";
+constexpr char kFormNow[] = "caffe2-quantize calibrate, 2";
+// Of the samples that were used, the first and the last: those that a run which
+// goes on can read again without reading all.
+constexpr char kFirstBatch[] = "samples of the first batch";
+constexpr char kLastBatch[] = "samples of the last batch that was done";
+// Files and weights that have a setting each; of more, neighbours share one.
+constexpr size_t kMostListed = 1024;
+constexpr size_t kMostToldDifferences = 8;
+// A checkpoint by time costs at most this share of it.
+constexpr double kSecondsPerSecondOfWriting = 50;
+
+double SteadySeconds() {
+  return std::chrono::duration<double>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// Names and values go into a profile, whose texts are UTF-8: other bytes than
+// ASCII's printable ones become \\xNN.
+std::string Escaped(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c >= 0x20 && c < 0x7f && c != '\\') {
+      escaped += c;
+      continue;
+    }
+    char digits[8];
+    std::snprintf(digits, sizeof(digits), "\\x%02x",
+                  static_cast<unsigned>(static_cast<unsigned char>(c)));
+    escaped += digits;
   }
-  char digits[17];
-  std::snprintf(
-      digits, sizeof(digits), "%016llx",
-      static_cast<unsigned long long>(XXH3_64bits(bytes.data(), bytes.size())));
-  return digits;
+  return escaped;
+}
+
+std::string DescriptionOf(const DataFile& file) {
+  char time[40];
+  std::snprintf(time, sizeof(time), "%lld.%09lld",
+                static_cast<long long>(file.modified_ns / 1'000'000'000),
+                static_cast<long long>(file.modified_ns % 1'000'000'000));
+  return std::to_string(file.size) + " bytes, modified " + time + ", inode " +
+         std::to_string(file.inode);
+}
+
+struct Item {
+  std::string name;
+  std::string value;
+};
+
+// Enters what the run depends on, one setting for each item, or for so many
+// neighbours that there are kMostListed settings at most.
+void AddItems(const std::string& what, const std::vector<Item>& items,
+              Settings* settings) {
+  (*settings)["number of " + what + "s"] = std::to_string(items.size());
+  const size_t group = (items.size() + kMostListed - 1) / kMostListed;
+  for (size_t i = 0; i < items.size(); i += group) {
+    const size_t end = std::min(i + group, items.size());
+    if (group == 1) {
+      (*settings)[what + " '" + Escaped(items[i].name) + "'"] = items[i].value;
+      continue;
+    }
+    ContentHash hash;
+    for (size_t j = i; j < end; ++j) {
+      hash.Add(items[j].name);
+      hash.Add(items[j].value);
+    }
+    (*settings)[what + "s '" + Escaped(items[i].name) + "' to '" +
+                Escaped(items[end - 1].name) + "'"] =
+        std::to_string(end - i) + " with hash " + hash.Hex();
+  }
 }
 
 Status CheckOptions(const CalibrateOptions& options) {
   if (options.batch_size < 1 || options.limit < 0 ||
-      options.checkpoint_every < 0) {
+      options.checkpoint_every < 0 || !(options.checkpoint_seconds >= 0)) {
     return Status::InvalidArgument(
         "batch size " + std::to_string(options.batch_size) + ", limit " +
         std::to_string(options.limit) + ", checkpoint every " +
-        std::to_string(options.checkpoint_every) +
-        ", expected 1 or more of the first and 0 or more of the others");
+        std::to_string(options.checkpoint_every) + " batches or " +
+        std::to_string(options.checkpoint_seconds) +
+        " seconds, expected 1 or more of the first and 0 or more of the "
+        "others");
   }
   if (options.shards < 1 || options.shard < 0 ||
       options.shard >= options.shards) {
@@ -98,6 +155,7 @@ class Calibration {
       : options_(options),
         on_note_(on_note),
         progress_(progress),
+        clock_(options.clock ? options.clock : SteadySeconds),
         report_(*report),
         checkpoint_path_(options.profile_path + kCheckpointSuffix) {}
   Calibration(const Calibration&) = delete;
@@ -115,7 +173,7 @@ class Calibration {
     int64_t first = 0;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Attach(&first));
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(RunBatches(first));
-    return Finish();
+    return report_.stopped.empty() ? Finish() : Status::Ok();
   }
 
  private:
@@ -130,13 +188,16 @@ class Calibration {
     if (!options_.net_type.empty()) predict_.set_type(options_.net_type);
     caffe2::NetDef init;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadNetDef(options_.init_path, &init));
-    weights_ = HashOf(init);
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
         OpenBatchSource(options_.data, WantedOf(predict_, init), &data_));
     for (const std::string& note : data_->notes()) Note(note);
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
         LoadModel(options_.init_path, init, options_.predict_path, predict_,
                   *data_, &workspace_, &net_));
+    // Whoever made them: the init net's own values, or a file that it loads.
+    for (auto& each : HashesOfInputs(predict_, workspace_, data_->blobs())) {
+      weights_.push_back({std::move(each.name), std::move(each.hash)});
+    }
     report_.init_path = options_.init_path;
     report_.predict_path = options_.predict_path;
     report_.data_path = options_.data.path;
@@ -176,24 +237,66 @@ class Calibration {
     return Status::Ok();
   }
 
+  std::vector<Item> DescribedFiles() const {
+    const std::string& root = options_.data.path;
+    std::vector<Item> items;
+    for (const DataFile& file : data_->files()) {
+      const bool is_inside = file.path.size() > root.size();
+      items.push_back({is_inside ? file.path.substr(root.size()) : file.path,
+                       DescriptionOf(file)});
+    }
+    return items;
+  }
+
+  // A net's own hash leaves engines out, but their results differ.
+  std::string HashOfEngines() const {
+    ContentHash hash;
+    for (const caffe2::OperatorDef& op : predict_.op()) hash.Add(op.engine());
+    return hash.Hex();
+  }
+
+  // Of operators of the net itself, such as Load, which name a file.
+  std::vector<std::string> FilesOfTheNet() const {
+    std::vector<std::string> paths;
+    for (const caffe2::OperatorDef& op : predict_.op()) {
+      const caffe2::ArgumentHelper arguments(op);
+      const bool is_absolute = arguments.GetSingleArgument("absolute_path", 0);
+      auto given = arguments.GetRepeatedArgument<std::string>("dbs");
+      given.push_back(arguments.GetSingleArgument<std::string>("db", ""));
+      for (const std::string& path : given) {
+        if (path.empty()) continue;
+        paths.push_back(is_absolute ? path
+                                    : workspace_.RootFolder() + '/' + path);
+      }
+    }
+    return paths;
+  }
+
   // What a run that goes on must have been started with.
   Settings MakeSettings() const {
     Settings settings = {
+        {kForm, kFormNow},
         {"batch size", std::to_string(options_.batch_size)},
-        {"data", AbsolutePath(options_.data.path)},
-        {"data bytes", std::to_string(data_->bytes())},
+        {"data", Escaped(AbsolutePath(options_.data.path))},
         {"data form", data_->form()},
+        {"engines of the net", HashOfEngines()},
         {"data samples", std::to_string(data_->samples())},
         {"limit", std::to_string(options_.limit)},
         {"shard", std::to_string(options_.shard) + "/" +
                       std::to_string(options_.shards)},
-        {"weights", weights_},
     };
     std::string inputs;
     for (const std::string& name : data_->blobs()) inputs += name + " ";
-    settings["inputs"] = inputs;
+    settings["inputs"] = Escaped(inputs);
     for (const auto& [name, shape] : options_.data.shapes) {
-      settings["shape of " + name] = DimsText(shape);
+      settings["shape of " + Escaped(name)] = DimsText(shape);
+    }
+    AddItems("weight", weights_, &settings);
+    AddItems("data file", DescribedFiles(), &settings);
+    for (const std::string& path : FilesOfTheNet()) {
+      DataFile file;
+      settings["file '" + Escaped(path) + "' that the net reads"] =
+          DescribeFile(path, &file).ok() ? DescriptionOf(file) : "none";
     }
     if (data_->form() != "images") return settings;
     const ImageOptions& images = options_.data.images;
@@ -213,6 +316,8 @@ class Calibration {
     checkpoint_.settings = MakeSettings();
     OutputMinMaxOptions observer;
     observer.recording = options_.recording;
+    // Or the next run would go on from the one that is not wanted.
+    if (options_.restart) unlink(checkpoint_path_.c_str());
     const bool resumes = !options_.restart && Exists(checkpoint_path_);
     if (resumes) observer.resume_path = checkpoint_path_;
     const Status attached =
@@ -223,49 +328,107 @@ class Calibration {
     if (!resumes) return Status::Ok();
 
     const NetInfo info = measurement_->get_info();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        CompareSettings(info.checkpoint.settings));
-    *first = info.checkpoint.batches;
-    if (*first > batches_) {
-      return CannotGoOn("it has " + std::to_string(*first) +
-                        " batches, expected at most " +
-                        std::to_string(batches_));
+    const Settings& found = info.checkpoint.settings;
+    const int64_t done = info.checkpoint.batches;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckForm(found));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CompareSettings(found));
+    if (done < 1 || done > batches_ || !IsOurs(done - 1)) {
+      return CannotGoOn("it has " + std::to_string(done) +
+                        " batches, expected one of this shard, and at most " +
+                        std::to_string(batches_) + " in all");
     }
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CompareBatches(found, done - 1));
+    *first = done;
+    checkpoint_.batches = done;
+    is_kept_ = true;
     report_.resumed_samples = static_cast<int64_t>(info.samples);
     Note("goes on from '" + checkpoint_path_ +
          "': " + std::to_string(info.samples) + " of " +
          std::to_string(report_.samples) + " samples are done");
-    return data_->Skip(std::min(*first * options_.batch_size, samples_));
+    return Status::Ok();
+  }
+
+  // Reads the first batch and the last one that was done, which leaves the data
+  // behind that, and compares them with those that the checkpoint is of.
+  Status CompareBatches(const Settings& found, int64_t last) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        data_->Skip(options_.shard * options_.batch_size));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadBatch(SizeOfBatch(options_.shard)));
+    if (last != options_.shard) {
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+          data_->Skip(last * options_.batch_size - data_->position()));
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadBatch(SizeOfBatch(last)));
+    }
+    return CompareSettings(found);
+  }
+
+  // Fills the net's inputs, and hashes them before the net may change them.
+  Status ReadBatch(int64_t count) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(data_->Next(count, &workspace_));
+    ContentHash hash;
+    for (const std::string& name : data_->blobs()) {
+      hash.Add(HashOfBlob(*workspace_.GetBlob(name)));
+    }
+    checkpoint_.settings[kLastBatch] = hash.Hex();
+    checkpoint_.settings.emplace(kFirstBatch, hash.Hex());
+    return Status::Ok();
   }
 
   Status CannotGoOn(const std::string& reason) const {
     return Status::InvalidArgument(
-        "cannot go on from the checkpoint '" + checkpoint_path_ + "': " +
-        reason + "; run it with the same settings, or start anew (restart)");
+        "cannot go on from the checkpoint '" + checkpoint_path_ +
+        "': " + reason +
+        "; run it with the same net, weights, data and settings, or start anew "
+        "(--restart, or without that file)");
   }
 
-  Status CompareSettings(const Settings& found) const {
+  Status CheckForm(const Settings& found) const {
     if (found.empty()) return CannotGoOn("it is a finished profile");
+    const auto form = found.find(kForm);
+    if (form == found.end()) {
+      return CannotGoOn(
+          "it is of an earlier version, which did not keep enough to tell "
+          "whether data and weights are still the same");
+    }
+    return form->second == kFormNow
+               ? Status::Ok()
+               : CannotGoOn("it is one of '" + form->second + "', expected '" +
+                            kFormNow + "'");
+  }
+
+  // Compares the settings that are known by now.
+  Status CompareSettings(const Settings& found) const {
     const Settings& expected = checkpoint_.settings;
-    std::string differences;
+    std::string told;
+    size_t differences = 0;
     const auto compare = [&](const std::string& name) {
       const auto had = found.find(name), has = expected.find(name);
       const std::string old = had == found.end() ? "none" : had->second;
       const std::string now = has == expected.end() ? "none" : has->second;
-      if (old == now) return;
-      differences += (differences.empty() ? "" : ", ") + name + " was '" + old +
-                     "' and is '" + now + "'";
+      if (old == now || ++differences > kMostToldDifferences) return;
+      told += (told.empty() ? "" : ", ") + name + " was '" + old +
+              "' and is '" + now + "'";
     };
     for (const auto& setting : expected) compare(setting.first);
     for (const auto& setting : found) {
-      if (expected.count(setting.first) == 0) compare(setting.first);
+      const bool comes_later =
+          setting.first == kFirstBatch || setting.first == kLastBatch;
+      if (expected.count(setting.first) == 0 && !comes_later) {
+        compare(setting.first);
+      }
     }
-    return differences.empty() ? Status::Ok() : CannotGoOn(differences);
+    if (differences == 0) return Status::Ok();
+    if (differences > kMostToldDifferences) {
+      told += " and " + std::to_string(differences - kMostToldDifferences) +
+              " more";
+    }
+    return CannotGoOn(told);
   }
 
   Status RunBatches(int64_t first) {
     int64_t done = report_.resumed_samples;
     int64_t since_checkpoint = 0;
+    last_checkpoint_ = clock_();
     if (progress_) progress_({done, report_.samples});
     for (int64_t batch = first; batch < batches_; ++batch) {
       const int64_t count = SizeOfBatch(batch);
@@ -273,20 +436,42 @@ class Calibration {
         CAFFE2_QUANTIZATION_RETURN_IF_ERROR(data_->Skip(count));
         continue;
       }
+      if (options_.stop && options_.stop()) {
+        Stop(done, since_checkpoint > 0);
+        return Status::Ok();
+      }
       CAFFE2_QUANTIZATION_RETURN_IF_ERROR(RunBatch(count));
       done += count;
+      checkpoint_.batches = batch + 1;
       measurement_->set_samples(static_cast<uint64_t>(done));
       if (progress_) progress_({done, report_.samples});
-      if (++since_checkpoint == options_.checkpoint_every) {
+      if (++since_checkpoint == options_.checkpoint_every || IsTime()) {
         since_checkpoint = 0;
-        WriteCheckpoint(batch + 1);
+        WriteCheckpoint();
       }
     }
     return Status::Ok();
   }
 
+  // Whether a checkpoint is due by the clock.
+  bool IsTime() const {
+    return options_.checkpoint_every > 0 && options_.checkpoint_seconds > 0 &&
+           clock_() - last_checkpoint_ >=
+               std::max(options_.checkpoint_seconds,
+                        kSecondsPerSecondOfWriting * checkpoint_cost_);
+  }
+
+  void Stop(int64_t done, bool has_unsaved) {
+    if (has_unsaved) WriteCheckpoint();
+    report_.stopped =
+        "stopped after " + std::to_string(done) + " of " +
+        std::to_string(report_.samples) + " samples, " +
+        (is_kept_ ? "which '" + checkpoint_path_ + "' holds; to go on"
+                  : "of which no checkpoint was kept; to begin anew");
+  }
+
   Status RunBatch(int64_t count) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(data_->Next(count, &workspace_));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadBatch(count));
     const std::string subject =
         options_.predict_path + " with weights of " + options_.init_path;
     return CatchHostErrors(subject, [&] {
@@ -301,19 +486,24 @@ class Calibration {
   }
 
   // A failure costs the checkpoint, not the run; it is told once.
-  void WriteCheckpoint(int64_t batches) {
-    checkpoint_.batches = batches;
+  void WriteCheckpoint() {
+    const double begin = clock_();
     measurement_->set_checkpoint(checkpoint_);
     DumpOptions dump;
     dump.path = checkpoint_path_;
     dump.format = OutputMinMaxOptions::Format::kProfile;
     const Status status = measurement_->dump_as(dump);
+    last_checkpoint_ = clock_();
+    checkpoint_cost_ = last_checkpoint_ - begin;
+    is_kept_ = status.ok();
     if (status.ok() || checkpoint_failed_) return;
     checkpoint_failed_ = true;
     Note("no checkpoint: " + status.message());
   }
 
   Status Finish() {
+    const Status files = data_->CheckFiles();
+    if (!files.ok()) Note(files.message() + " while it was read");
     measurement_->set_checkpoint({});
     DumpOptions dump;
     dump.path = options_.profile_path;
@@ -332,20 +522,24 @@ class Calibration {
   const CalibrateOptions& options_;
   const std::function<void(const std::string&)>& on_note_;
   const std::function<void(const CalibrateProgress&)>& progress_;
+  const std::function<double()> clock_;
   CalibrateReport& report_;
   const std::string checkpoint_path_;
 
   PathLock lock_;
   caffe2::NetDef predict_;
-  std::string weights_;  // a hash of the net that makes them
   std::unique_ptr<BatchSource> data_;
   int64_t samples_ = 0;  // of all shards, and so are the batches
   int64_t batches_ = 0;
-  caffe2::Workspace workspace_;
+  mutable caffe2::Workspace workspace_;  // RootFolder() is not const
   caffe2::NetBase* net_ = nullptr;  // of the workspace
   std::shared_ptr<NetMeasurement> measurement_;
+  std::vector<Item> weights_;  // each with its hash
   Checkpoint checkpoint_;
+  bool is_kept_ = false;  // checkpoint_ is on disk
   bool checkpoint_failed_ = false;
+  double last_checkpoint_ = 0;  // by clock_
+  double checkpoint_cost_ = 0;  // seconds that writing it took
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Calibrating: a net run over data with an observer attached, and what it saw
 // written as a profile. A run that was killed goes on from its last checkpoint
-// and ends with the same profile as one that was not.
+// and ends with the same profile as one that was not: over other data, weights
+// or settings it refuses to go on (docs/formats.md, "Checkpoints").
 //
 //   PROFILE             the result; written when all is done
 //   PROFILE.checkpoint  a profile of what is done so far, and what the run was
@@ -38,10 +39,18 @@ struct CalibrateOptions {
   // profiles of all shards, merged, are that of one run.
   int64_t shard = 0;
   int64_t shards = 1;
-  // In batches of this shard; 0: none.
+  // In batches of this shard; 0: none but when it is stopped.
   int64_t checkpoint_every = 50;
+  // A checkpoint also when this many seconds have passed since the last one, or
+  // 50 times what that one took to write, if that is more. 0: not by time.
+  double checkpoint_seconds = 10;
   // Begins anew though there is a checkpoint.
   bool restart = false;
+  // Asked before each batch whether to stop: a checkpoint is written, no
+  // profile, and the report says so in `stopped`. Empty: never.
+  std::function<bool()> stop;
+  // Of checkpoint_seconds. Empty: the system's steady clock.
+  std::function<double()> clock;
 };
 
 struct CalibrateProgress {
@@ -61,6 +70,10 @@ struct CalibrateReport {
   int64_t shards = 1;
   int64_t resumed_samples = 0;  // of them: done before this run
   double seconds = 0;           // inside the net, in this run
+  // Empty unless options.stop said so: how many samples were done and whether a
+  // checkpoint holds them; ends with what running it again is good for, "to go
+  // on" or "to begin anew".
+  std::string stopped;
   // What the user should know and is no error.
   std::vector<std::string> notes;
   NetInfo info;  // what the profile holds

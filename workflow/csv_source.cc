@@ -39,14 +39,14 @@ class LineReader {
     if (!S_ISREG(info.st_mode)) {
       return Status::IoError(path_ + ": not a regular file");
     }
-    bytes_ = info.st_size;
+    size_ = info.st_size;
+    done_ = 0;
     line_ = 0;
     buffer_.clear();
     begin_ = 0;
     return Status::Ok();
   }
 
-  int64_t bytes() const { return bytes_; }
   int64_t line() const { return line_; }  // from 1
 
   // Sets *text to the next line that holds more than blanks, until the next
@@ -108,12 +108,21 @@ class LineReader {
       count = read(file_, &buffer_[size], kPieceBytes);
     } while (count < 0 && errno == EINTR);
     buffer_.resize(size + static_cast<size_t>(std::max<ssize_t>(count, 0)));
-    return count < 0 ? SystemError() : Status::Ok();
+    if (count < 0) return SystemError();
+    done_ += count;
+    // Cut within its last number, it would read as another number.
+    if (count == 0 && done_ < size_) {
+      return Status::IoError(path_ + ": it ended after " +
+                             std::to_string(done_) + " bytes, expected " +
+                             std::to_string(size_) + " as when it was opened");
+    }
+    return Status::Ok();
   }
 
   std::string path_;
   int file_ = -1;
-  int64_t bytes_ = 0;
+  int64_t size_ = 0;  // when it was opened
+  int64_t done_ = 0;  // bytes that were read
   int64_t line_ = 0;
   std::string buffer_;
   size_t begin_ = 0;  // of the next line
@@ -209,7 +218,6 @@ class Table {
 
   const std::string& name() const { return name_; }
   int64_t rows() const { return rows_; }
-  int64_t bytes() const { return bytes_; }
 
   // Counts the rows, and takes the number of columns from the first one.
   Status Open(std::vector<std::string>* notes) {
@@ -231,7 +239,6 @@ class Table {
 
   Status GoToStart() {
     file_ = 0;
-    bytes_ = 0;
     return OpenFile();
   }
 
@@ -269,7 +276,6 @@ class Table {
 
   Status OpenFile() {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader_.Open(files_[file_]));
-    bytes_ += reader_.bytes();
     first_line_ = true;
     return Status::Ok();
   }
@@ -435,7 +441,6 @@ class Table {
   std::vector<bool> has_header_;  // of each file
   int64_t columns_ = 0;
   int64_t rows_ = 0;
-  int64_t bytes_ = 0;
   LineReader reader_;
   size_t file_ = 0;  // of the reader
   bool first_line_ = true;
@@ -503,7 +508,6 @@ class CsvSource final : public BatchSource {
             std::to_string(samples_) + " as those before it");
       }
       samples_ = table->rows();
-      bytes_ += table->bytes();
     }
     return Status::Ok();
   }

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "caffe2/core/tensor.h"
-#include "serialization/minidb_reader.h"
+#include "quantization/read_file.h"
 #include "workflow/batch_source.h"
 #include "workflow/decode_image.h"
 
@@ -39,10 +39,6 @@ class ImageSource final : public BatchSource {
         ChooseInput(options, "images", wanted, &input));
     names_ = {input};
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseBlobs(wanted));
-    for (const std::string& file : files_) {
-      struct stat info;
-      if (stat(file.c_str(), &info) == 0) bytes_ += info.st_size;
-    }
     if (height_ != 0) return Status::Ok();
     Pixels first;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Load(files_[0], &first));
@@ -83,8 +79,10 @@ class ImageSource final : public BatchSource {
     if (given.size() > 1 && static_cast<int64_t>(given.size()) != channels_) {
       return Status::InvalidArgument(
           std::string(what) + " has " + std::to_string(given.size()) +
-          " numbers, expected 1 or " + std::to_string(channels_) +
-          ", the channels");
+          " numbers, expected 1" +
+          (channels_ == 1 ? ", as there is one channel"
+                          : " or " + std::to_string(channels_) +
+                                ", one for each channel"));
     }
     for (const double each : given) {
       if (!std::isfinite(each)) {
@@ -102,10 +100,16 @@ class ImageSource final : public BatchSource {
   }
 
   Status Load(const std::string& path, Pixels* pixels) const {
-    MappedFile file;
+    InputFile file;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(path));
-    const Status status = DecodeImage(file.data(), file.size(),
-                                      static_cast<int>(channels_), pixels);
+    if (file.size() > (1u << 30)) {
+      return Status::OutOfRange(path + ": " + std::to_string(file.size()) +
+                                " bytes, expected at most 1 GiB");
+    }
+    const uint8_t* bytes = nullptr;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Read(0, file.size(), &bytes));
+    const Status status =
+        DecodeImage(bytes, file.size(), static_cast<int>(channels_), pixels);
     return status.ok() ? status
                        : Status::Corruption(path + ": " + status.message());
   }
@@ -171,7 +175,12 @@ class ImageSource final : public BatchSource {
         MakeBatch(path_, blobs_[0], count, shape,
                   caffe2::TypeMeta::Make<float>(), workspace, &data));
     for (int64_t row = 0; row < count; ++row) {
-      const std::string& file = files_[static_cast<size_t>(position() + row)];
+      const auto index = static_cast<size_t>(position() + row);
+      const std::string& file = files_[index];
+      // A decoder may take a file that was cut for a whole one.
+      DataFile now;
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(DescribeFile(file, &now));
+      if (now.size != files()[index].size) return CheckFiles();
       Pixels pixels;
       CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Load(file, &pixels));
       CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Fit(file, &pixels));

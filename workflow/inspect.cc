@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "quantization/read_file.h"
 #include "serialization/minidb_reader.h"
 #include "serialization/qtensor_validation.h"
 #include "serialization/wire_reader.h"
@@ -912,9 +913,11 @@ void InspectBytes(const void* bytes, std::size_t size, InspectReport* report) {
 
 Status InspectFile(const std::string& path, InspectReport* report) {
   report->path = path;
-  MappedFile file;
+  InputFile file;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(path));
-  InspectBytes(file.data(), file.size(), report);
+  const uint8_t* bytes = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Read(0, file.size(), &bytes));
+  InspectBytes(bytes, file.size(), report);
   return Status::Ok();
 }
 

@@ -58,9 +58,9 @@ Status LoadBlob(const std::string& name, std::string_view bytes,
 }
 
 Status LoadMinidb(const std::string& path, caffe2::Workspace* workspace) {
-  MappedFile file;
+  InputFile file;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(path));
-  MinidbReader reader(file.data(), file.size());
+  MinidbReader reader(&file);
   MinidbRecord record;
   while (!reader.AtEnd()) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader.Next(&record));
@@ -71,10 +71,11 @@ Status LoadMinidb(const std::string& path, caffe2::Workspace* workspace) {
 }
 
 Status LoadBlobFile(const InspectReport& report, caffe2::Workspace* workspace) {
-  MappedFile file;
+  InputFile file;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(report.path));
-  std::string_view bytes(reinterpret_cast<const char*>(file.data()),
-                         file.size());
+  const uint8_t* read = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Read(0, file.size(), &read));
+  std::string_view bytes(reinterpret_cast<const char*>(read), file.size());
   std::string wire;
   if (report.is_text) {
     ModelFault fault;
@@ -88,10 +89,11 @@ Status LoadBlobFile(const InspectReport& report, caffe2::Workspace* workspace) {
                   workspace);
 }
 
-// A refusal that does not name its file yet.
+// A refusal that does not name its file yet, as the system's do.
 Status InFile(const std::string& path, const Status& status) {
-  return status.ok() ? status
-                     : Status::Corruption(path + ": " + status.message());
+  return status.ok() || status.kind() == Status::Kind::kIoError
+             ? status
+             : Status::Corruption(path + ": " + status.message());
 }
 
 // Loads what the report is of. *net is of a NetDef; else it stays empty.

@@ -46,10 +46,14 @@ Status ReadOpenFile(const std::string& path, int file, std::string* contents) {
         read(file, &(*contents)[done], contents->size() - done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return SystemError(path);
-    if (count == 0) break;
+    if (count == 0) {
+      return Status::IoError(path + ": it ended after " + std::to_string(done) +
+                             " bytes, expected " +
+                             std::to_string(contents->size()) +
+                             " as when it was opened");
+    }
     done += static_cast<size_t>(count);
   }
-  contents->resize(done);
   return Status::Ok();
 }
 
@@ -235,23 +239,6 @@ Status ReadTensors(const std::string& path, caffe2::Workspace* workspace,
     names->push_back(name);
   }
   return Status::Ok();
-}
-
-std::vector<std::string> InputsOf(const caffe2::NetDef& net) {
-  std::vector<std::string> inputs;
-  std::set<std::string> known;
-  const auto need = [&](const std::string& name) {
-    if (known.insert(name).second) inputs.push_back(name);
-  };
-  for (int i = 0; i < net.external_input_size(); ++i) {
-    need(net.external_input(i));
-  }
-  for (int i = 0; i < net.op_size(); ++i) {
-    const caffe2::OperatorDef& op = net.op(i);
-    for (int j = 0; j < op.input_size(); ++j) need(op.input(j));
-    for (int j = 0; j < op.output_size(); ++j) known.insert(op.output(j));
-  }
-  return inputs;
 }
 
 }  // namespace caffe2_quantization

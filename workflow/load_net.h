@@ -12,6 +12,7 @@
 #include "caffe2/core/workspace.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "quantization/status.h"
+#include "serialization/net_inputs.h"
 
 namespace caffe2_quantization {
 
@@ -35,10 +36,6 @@ bool IsText(const std::string& contents);
 // Whether the first thing of a text that is no comment is a field of a message:
 // "name:" or "op {".
 bool BeginsWithField(const std::string& text);
-
-// What a net needs from outside, in order, each once: its external inputs, and
-// every input that no operator before has made.
-std::vector<std::string> InputsOf(const caffe2::NetDef& net);
 
 }  // namespace caffe2_quantization
 

@@ -13,9 +13,6 @@ namespace {
 
 using caffe2::Tensor;
 
-// Mapped pages stay in memory until they are let go.
-constexpr int64_t kRecordsBetweenForgets = 1 << 14;
-
 // Keys are any bytes; this is for a message.
 std::string Shown(std::string_view key) {
   std::string text;
@@ -32,7 +29,6 @@ class MinidbSource final : public BatchSource {
 
   Status Open(const WantedBlobs& wanted) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file_.Open(path_));
-    bytes_ = static_cast<int64_t>(file_.size());
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GoToStart());
     MinidbRecord record;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextRecord(&record));
@@ -41,7 +37,7 @@ class MinidbSource final : public BatchSource {
     // Counts the records, whose sizes are all checked then.
     samples_ = 1;
     while (!reader_->AtEnd()) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextRecord(&record));
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(InFile(reader_->Skip()));
       ++samples_;
     }
     return GoToStart();
@@ -55,12 +51,14 @@ class MinidbSource final : public BatchSource {
   }
 
   Status NextRecord(MinidbRecord* record) {
-    const Status status = reader_->Next(record);
-    if (!status.ok()) {
-      return Status::Corruption(path_ + ": " + status.message());
-    }
-    if (++records_ % kRecordsBetweenForgets == 0) file_.Forget();
-    return Status::Ok();
+    return InFile(reader_->Next(record));
+  }
+
+  // What the system says of the file names it already.
+  Status InFile(const Status& status) const {
+    return status.ok() || status.kind() == Status::Kind::kIoError
+               ? status
+               : Status::Corruption(path_ + ": " + status.message());
   }
 
   // The names and the number of tensors are those of the first record.
@@ -123,7 +121,6 @@ class MinidbSource final : public BatchSource {
         if (!placed.ok()) return Broken(record, subject + placed.message());
       }
     }
-    file_.Forget();
     return Status::Ok();
   }
 
@@ -160,21 +157,18 @@ class MinidbSource final : public BatchSource {
   }
 
   Status SkipSamples(int64_t count) override {
-    MinidbRecord record;
     for (int64_t i = 0; i < count; ++i) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextRecord(&record));
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(InFile(reader_->Skip()));
     }
     return Status::Ok();
   }
   Status GoToStart() override {
-    file_.Forget();
-    reader_ = std::make_unique<MinidbReader>(file_.data(), file_.size());
+    reader_ = std::make_unique<MinidbReader>(&file_);
     return Status::Ok();
   }
 
-  MappedFile file_;
+  InputFile file_;
   std::unique_ptr<MinidbReader> reader_;
-  int64_t records_ = 0;
   caffe2::TensorProtos message_;
 };
 

@@ -254,7 +254,7 @@ ModelForm DetectMessage(const void* bytes, std::size_t size,
 }
 
 bool LooksLikeMinidb(const void* bytes, std::size_t size) {
-  if (IsMinidb(bytes, size)) return true;
+  if (IsMinidb(MinidbReader(bytes, size))) return true;
   constexpr std::size_t kSizesBytes = 2 * sizeof(int32_t);
   constexpr uint32_t kLongestKey = 4096;
   if (size <= kSizesBytes) return false;

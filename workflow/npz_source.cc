@@ -248,7 +248,6 @@ class NpzSource final : public BatchSource {
                                   "' is there twice");
       }
       names_.push_back(name);
-      bytes_ += static_cast<int64_t>(info.size);
     }
     return Status::Ok();
   }

@@ -1,6 +1,4 @@
 // A TensorProtos: one message with the whole data.
-#include <sys/stat.h>
-
 #include "caffe2/core/context.h"
 #include "caffe2/core/tensor.h"
 #include "workflow/batch_source.h"
@@ -22,8 +20,6 @@ class TensorsSource final : public BatchSource {
     for (const std::string& name : blobs_) {
       CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckRows(name));
     }
-    struct stat info;
-    if (stat(path_.c_str(), &info) == 0) bytes_ = info.st_size;
     return Status::Ok();
   }
 

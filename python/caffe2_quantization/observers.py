@@ -139,7 +139,8 @@ def info(net=None, observer=None, histograms=False):
         _operators.remove_blob(blob)
 
 
-def dump(net, path=None, observer=None, format=None, delimiter=None, samples=None):
+def dump(net, path=None, observer=None, format=None, delimiter=None, samples=None,
+         checkpoint=None):
     """Writes what was seen since attach.
 
     Args:
@@ -149,9 +150,17 @@ def dump(net, path=None, observer=None, format=None, delimiter=None, samples=Non
         format: as of ``attach``; by default the one given there.
         delimiter: likewise.
         samples: how many samples the net was fed, for the header of a profile.
+        checkpoint: makes profiles from now on the checkpoint of an unfinished
+            calibration: a pair of the batches done and a dict of the settings that
+            it was started with. Without settings they are finished ones.
     """
+    batches = settings = None
+    if checkpoint is not None:
+        batches, named = checkpoint
+        settings = [text for pair in sorted(named.items()) for text in pair] or None
     _run("Dump", net, path=_path(path), observer=observer, format=format,
-         delimiter=delimiter, samples=samples)
+         delimiter=delimiter, samples=samples, checkpoint_batches=batches,
+         checkpoint_settings=settings)
 
 
 def dump_and_reset(net, path=None, observer=None, format=None, delimiter=None):

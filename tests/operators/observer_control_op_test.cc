@@ -109,6 +109,37 @@ TEST_F(ObserverControlOpTest, Dumps) {
             std::string::npos);
 }
 
+TEST_F(ObserverControlOpTest, DumpsACheckpointUntilItIsToldThatAllIsDone) {
+  RunOn("Attach");
+  ASSERT_TRUE(workspace_.RunNet("n"));
+  const auto dump = [&](int64_t batches, std::vector<std::string> settings) {
+    const std::string path = folder_ / "n.profile";
+    Run("Dump", [&](OpBuilder& b) {
+      b.String("net", "n").String("path", path).String("format", "profile");
+      if (batches >= 0) b.Int("checkpoint_batches", batches);
+      if (!settings.empty()) b.Strings("checkpoint_settings", settings);
+    });
+    NetInfo info;
+    EXPECT_TRUE(ReadProfile(path, &info).ok());
+    return info.checkpoint;
+  };
+  EXPECT_TRUE(dump(-1, {}).settings.empty());
+  const std::map<std::string, std::string> settings = {{"a", "1"}, {"b", ""}};
+  EXPECT_EQ(dump(3, {"b", "", "a", "1"}).settings, settings);
+  EXPECT_EQ(dump(-1, {}).batches, 3);  // as it was
+  EXPECT_TRUE(dump(0, {}).settings.empty());
+  EXPECT_NE(ErrorOf([&] {
+              dump(3, {"a"});
+            }).find("checkpoint_settings has 1 texts, expected pairs"),
+            std::string::npos);
+  EXPECT_NE(ErrorOf([&] {
+              Run("Dump", [](OpBuilder& b) {
+                b.String("net", "n").Int("checkpoint_batches", -1);
+              });
+            }).find("checkpoint_batches is -1, expected 0 or more"),
+            std::string::npos);
+}
+
 TEST_F(ObserverControlOpTest, LaterNets) {
   Run("AttachToLaterNets",
       [](OpBuilder& b) { b.Strings("op_types", {"Negative"}); });

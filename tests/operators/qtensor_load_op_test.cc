@@ -1,10 +1,15 @@
 #include "operators/qtensor_load_op.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <fstream>
+#include <functional>
+#include <limits>
 #include <sstream>
 
 #include "serialization/minidb_reader.h"
@@ -13,8 +18,26 @@
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
 
+namespace {
+
+// What happens before each read of a part of a file in this program.
+std::function<void()> before_pread;
+
+}  // namespace
+
+extern "C" ssize_t pread(int file, void* bytes, size_t count, off_t offset) {
+  if (before_pread) before_pread();
+  return syscall(SYS_pread64, file, bytes, count, offset);
+}
+
 namespace caffe2_quantization {
 namespace {
+
+long PeakKilobytes() {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
 
 // A record of a minidb with any sizes, right or wrong.
 std::string Record(const std::string& key, const std::string& value,
@@ -334,12 +357,112 @@ TEST_F(QTensorLoadOpTest, TwoFilesMustNotHoldTheSameBlob) {
   EXPECT_EQ(workspace_.GetBlob("q")->GetRaw(), nullptr);
 }
 
+// The file becomes shorter before each of the reads in turn, as by another
+// process: an error names it, and the process lives.
+TEST_F(QTensorLoadOpTest, AFileThatIsShortenedMeanwhileIsAnError) {
+  auto tensor =
+      std::make_unique<QTensorCPU>(std::vector<int>{1 << 20}, 8, false);
+  tensor->SetScale(1);
+  tensor->SetBias(0);
+  std::memset(tensor->mutable_data(), 'x', tensor->nbytes());
+  const std::string file = OurBytes(*tensor, "q");
+  for (const std::string& bytes : {file, Record("q", file)}) {
+    const std::string size = std::to_string(bytes.size());
+    for (const off_t left : {0, 1, 4096, 500'000}) {
+      int reads = 0;
+      bool loaded = false;
+      for (int at = 0; !loaded; ++at) {
+        ASSERT_LT(at, 10);
+        const std::string path = Write("shortened", bytes);
+        reads = 0;
+        before_pread = [&] {
+          if (reads++ == at) {
+            EXPECT_EQ(truncate(path.c_str(), left), 0);
+          }
+        };
+        Op(path, {"q"});
+        const std::string error = ErrorOf([&] { Run(); });
+        before_pread = nullptr;
+        loaded = error.empty();
+        if (loaded) break;
+        EXPECT_NE(error.find("'" + path + "' has " + std::to_string(left) +
+                             " bytes, expected " + size),
+                  std::string::npos)
+            << error;
+      }
+      EXPECT_GT(reads, 0);
+      ExpectSameTensor(QTensorOf("q"), *tensor);
+    }
+  }
+}
+
+// Blobs that nobody asked for are passed over by their sizes alone.
+TEST_F(QTensorLoadOpTest, ReadsNoMoreThanIsAskedFor) {
+  const std::string q = OurBytes(*PerChannel(), "q");
+  const std::string path =
+      Write("sparse", Record("q", q) + Record("other", "x"));
+  // The other blob's 2 GiB are a hole that takes no space.
+  std::string bytes = Read(path);
+  const int32_t sizes[] = {5, std::numeric_limits<int32_t>::max()};
+  std::memcpy(&bytes[8 + 1 + q.size()], sizes, sizeof(sizes));
+  Write("sparse", bytes);
+  ASSERT_EQ(truncate(path.c_str(), static_cast<off_t>(bytes.size() - 1) +
+                                       std::numeric_limits<int32_t>::max()),
+            0);
+  const long before = PeakKilobytes();
+  Op(path, {"q"});
+  ASSERT_TRUE(Run());
+  ExpectSameTensor(QTensorOf("q"), *PerChannel());
+  EXPECT_LT(PeakKilobytes() - before, 64 << 10);
+}
+
+TEST(MinidbReader, ReadsAFileAsItReadsMemory) {
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) {
+    bytes += Record("key " + std::to_string(i), std::string(i * 37, char(i)));
+  }
+  const std::string path =
+      testing::TempDir() + "minidb_reader_test." + std::to_string(getpid());
+  std::ofstream(path, std::ios::binary) << bytes;
+  InputFile file;
+  ASSERT_TRUE(file.Open(path).ok());
+  EXPECT_TRUE(IsMinidb(MinidbReader(&file)));
+  MinidbReader of_file(&file), of_memory(bytes.data(), bytes.size());
+  for (int i = 0; !of_memory.AtEnd(); ++i) {
+    ASSERT_FALSE(of_file.AtEnd());
+    MinidbRecord found, expected;
+    ASSERT_TRUE(of_file.Peek(&found).ok());
+    EXPECT_EQ(found.key, "key " + std::to_string(i));
+    EXPECT_EQ(found.value_size, static_cast<std::size_t>(i) * 37);
+    if (i % 3 == 2) {
+      ASSERT_TRUE(of_file.Skip().ok() && of_memory.Skip().ok());
+      continue;
+    }
+    ASSERT_TRUE(of_file.Next(&found).ok() && of_memory.Next(&expected).ok());
+    EXPECT_EQ(found.offset, expected.offset);
+    EXPECT_EQ(found.value_offset, expected.value_offset);
+    EXPECT_EQ(found.key, expected.key);
+    EXPECT_EQ(found.value, expected.value);
+  }
+  EXPECT_TRUE(of_file.AtEnd());
+  ASSERT_EQ(truncate(path.c_str(), 100'000), 0);
+  MinidbReader shortened(&file);
+  MinidbRecord record;
+  Status status;
+  while (status.ok() && !shortened.AtEnd()) status = shortened.Next(&record);
+  EXPECT_EQ(status.message(), "'" + path + "' has 100000 bytes, " +
+                                  "expected " + std::to_string(bytes.size()) +
+                                  " as when it was opened: it was shortened "
+                                  "meanwhile");
+  unlink(path.c_str());
+}
+
 TEST(MinidbReader, TellsAMinidbByItsSizes) {
   const std::string two = Record("a", "xyz") + Record("", "");
-  EXPECT_TRUE(IsMinidb(two.data(), two.size()));
-  EXPECT_FALSE(IsMinidb(two.data(), two.size() - 1));
-  EXPECT_FALSE(IsMinidb(two.data(), 0));
-  EXPECT_FALSE(IsMinidb(nullptr, 0));
+  EXPECT_TRUE(IsMinidb(MinidbReader(two.data(), two.size())));
+  EXPECT_FALSE(IsMinidb(MinidbReader(two.data(), two.size() - 1)));
+  EXPECT_FALSE(IsMinidb(MinidbReader(two.data(), 0)));
+  EXPECT_FALSE(IsMinidb(MinidbReader(nullptr, 0)));
   MinidbReader reader(two.data(), two.size());
   MinidbRecord record;
   ASSERT_TRUE(reader.Next(&record).ok());

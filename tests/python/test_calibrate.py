@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -388,10 +389,10 @@ import caffe2_quantization
 workspace.GlobalInit(["calibrate", "--caffe2_log_level=3"])
 net = test_calibrate.make_net()
 def slowly():
+    print("begins", flush=True)
     for batch in test_calibrate.make_batches(60):
         time.sleep(float(sys.argv[2]))
         yield batch
-print("begins", flush=True)
 caffe2_quantization.calibrate(net, slowly(), sys.argv[1], checkpoint_every=2)
 print("done")
 """
@@ -406,26 +407,298 @@ def start(output, delay):
         env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get(
-    "CAFFE2_QUANTIZATION_TEST_KILLED_RUNS", 2))))
-def test_killed_at_any_moment(output, seed):
-    rng = random.Random(SEED + seed)
+def test_killed_at_any_moment(output):
+    seed = int(os.environ.get("CAFFE2_QUANTIZATION_TEST_SEED", SEED))
+    print("CAFFE2_QUANTIZATION_TEST_SEED=%d" % seed)
+    rng = random.Random(seed)
     caffe2_quantization.calibrate(make_net(), make_batches(60), output + ".whole")
     kills = 0
-    while True:
+    attempt = 0  # at this calibration: each lasts longer than the one before
+    while kills < conftest.case_count(20, 300) or attempt > 0:
         process = start(output, 0.005)
         assert process.stdout.readline() == b"begins\n", process.stderr.read()
-        time.sleep(rng.uniform(0, 0.1 * (kills + 2)))
-        process.kill()
-        out, _ = process.communicate()
+        time.sleep(rng.uniform(0, 0.1 * (attempt + 2)))
+        number = rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGINT,
+                             signal.SIGTERM])
+        process.send_signal(number)
+        out, error = process.communicate()
         for path in (output, output + ".checkpoint"):
             if os.path.exists(path):
                 profiles.read_profile(path)  # is whole
-        if b"done" in out:
-            break
-        kills += 1
+        attempt += 1
+        if b"done" not in out:
+            kills += 1
+            if os.path.exists(output):  # all was done but the last word
+                continue
+            if number == signal.SIGTERM:
+                assert process.returncode == 143, error
+                assert b"calibrate: stopped after " in error
+            elif number == signal.SIGINT:
+                assert b"KeyboardInterrupt: stopped after " in error, error
+            continue
+        assert stripped(output) == stripped(output + ".whole")
+        assert sorted(glob.glob(output + "*")) == [output, output + ".whole"]
+        os.unlink(output)
+        attempt = 0
+
+
+# --- Other data, parameters or options after a kill ------------------------------------
+
+
+def stop_after(count, net, batches, output, **options):
+    """Calibrates the first batches and is stopped."""
+    with pytest.raises(KeyboardInterrupt):
+        caffe2_quantization.calibrate(
+            net, itertools.chain(batches[:count], raising(KeyboardInterrupt)), output,
+            **options)
+
+
+def raising(error):
+    raise error
+    yield
+
+
+def change_value(batches, index):
+    batches[index] = {"data": batches[index]["data"].copy()}
+    batches[index]["data"][0, 0] += 1
+    return batches
+
+
+def swap(batches):
+    batches[0], batches[6] = batches[6], batches[0]
+    return batches
+
+
+def halve(batches):
+    return [{"data": part} for batch in batches
+            for part in np.array_split(batch["data"], 2) if len(part)]
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda batches: change_value(batches, 0), "values of the first batch was 'data "),
+    (lambda batches: change_value(batches, 3),
+     "values of the last batch that was done was 'data "),
+    (swap, "values of the first batch was 'data "),
+    (lambda batches: batches[1:] + batches[:1], "values of the first batch was 'data "),
+    (halve, "batch size was '"),
+    (lambda batches: [{"data": batch["data"].astype(np.float64)} for batch in batches],
+     "values of the first batch was 'data "),
+])
+def test_other_batches_do_not_go_on(output, change, message):
+    batches = make_batches(9)
+    stop_after(4, make_net(), batches, output)
+    held = read(output + ".checkpoint")
+    for _ in range(2):  # the refusal leaves the checkpoint as it is
+        workspace.ResetWorkspace()
+        with pytest.raises(RuntimeError) as error:
+            caffe2_quantization.calibrate(make_net(), change(list(batches)), output)
+        assert "cannot go on from the checkpoint '%s.checkpoint': " % output in str(
+            error.value)
+        assert message in str(error.value)
+        assert "pass resume=False to start anew" in str(error.value)
+        assert read(output + ".checkpoint") == held
+        assert observers.info() == []
+    workspace.ResetWorkspace()
+    caffe2_quantization.calibrate(make_net(), batches, output)
+    assert glob.glob(output + "*") == [output]
+
+
+def test_other_parameters_do_not_go_on(output):
+    batches = make_batches(9)
+    stop_after(4, make_net(), batches, output)
+    workspace.ResetWorkspace()
+    net = make_net()
+    bias = workspace.FetchBlob("b")
+    bias[2] += 1
+    workspace.FeedBlob("b", bias)
+    with pytest.raises(RuntimeError, match="parameter 'b' was '[0-9a-f]{32}' and is '"):
+        caffe2_quantization.calibrate(net, batches, output)
+    workspace.FeedBlob("b", bias.astype(np.float64))
+    with pytest.raises(RuntimeError, match="parameter 'b' was '"):
+        caffe2_quantization.calibrate("net", batches, output)
+    bias[2] -= 1
+    workspace.ResetWorkspace()
+    net = make_net()
+    caffe2_quantization.calibrate(net, batches, output)
+    assert glob.glob(output + "*") == [output]
+
+
+def test_another_net_does_not_go_on(output):
+    batches = make_batches(9)
+    stop_after(4, make_net(), batches, output)
+    workspace.ResetWorkspace()
+    net = make_net()
+    net.Proto().op[1].type = "Tanh"
+    with pytest.raises(RuntimeError, match="the profile is of a net with hash '"):
+        caffe2_quantization.calibrate(net, batches, output)
+    for options, message in [({"histogram_bins": 64}, "histogram_bins"),
+                             ({"op_types": ["FC"]}, "op_types"),
+                             ({"every": 2}, "every")]:
+        workspace.ResetWorkspace()
+        with pytest.raises(RuntimeError, match=message):
+            caffe2_quantization.calibrate(make_net(), batches, output, **options)
+
+
+def test_many_parameters_are_told_by_groups(output):
+    def calibrate(changed=None, stop=True):
+        net = core.Net("many")
+        net.Proto().name = "many"
+        names = ["w%d" % index for index in range(3000)]
+        for index, name in enumerate(names):
+            workspace.FeedBlob(name, np.full(2, index == changed, np.float32))
+        net.Sum(names + ["x"], ["y"])
+        batches = [{"x": np.full(2, value, np.float32)} for value in range(3)]
+        run = stop_after if stop else lambda _, *arguments: (
+            caffe2_quantization.calibrate(*arguments))
+        return run(2, net, batches, output)
+
+    calibrate()
+    assert len(profiles.read_profile(output + ".checkpoint")["checkpoint"]["settings"]
+               ) < 1100
+    workspace.ResetWorkspace()
+    with pytest.raises(RuntimeError, match="parameters 'w999' to 'w1001' was '"):
+        calibrate(changed=1001, stop=False)
+    workspace.ResetWorkspace()
+    assert calibrate(stop=False)["runs"] == 3
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused(output):
+    profile = caffe2_quantization.calibrate(make_net(), make_batches(2), output)
+    os.rename(output, output + ".checkpoint")
+    assert profile["checkpoint"] is None
+    with pytest.raises(RuntimeError, match="it is a finished profile, or of an earlier "
+                                           "version, which did not keep enough"):
+        caffe2_quantization.calibrate("net", make_batches(2), output, inputs=["data"])
+
+
+def test_no_blob_is_left_behind(output):
+    net = make_net()
+    before = set(workspace.Blobs())
+    stop_after(4, net, make_batches(9), output)
+    assert set(workspace.Blobs()) - before == {"data", "fc", "relu", "softmax"}
+
+
+# --- Signals, and checkpoints by the clock ---------------------------------------------
+
+
+def test_checkpoints_by_the_clock(output, monkeypatch):
+    from caffe2_quantization import _calibrate
+
+    now = [1000.0]
+    monkeypatch.setattr(_calibrate, "_clock", lambda: now[0])
+    held = []
+
+    def batches():
+        for batch in make_batches(9):
+            yield batch
+            path = output + ".checkpoint"
+            held.append(profiles.read_profile(path)["runs"]
+                        if os.path.exists(path) else 0)
+            now[0] += 4
+
+    caffe2_quantization.calibrate(make_net(), batches(), output)
+    assert held == [0, 0, 0, 4, 4, 4, 7, 7, 7]
+    del held[:]
+    caffe2_quantization.calibrate("net", batches(), output, inputs=["data"],
+                                  checkpoint_seconds=0)
+    assert held == [0] * 9
+
+
+def test_checkpoints_take_a_small_share_of_the_time(output, monkeypatch):
+    from caffe2_quantization import _calibrate
+
+    now, written = [0.0], []
+    monkeypatch.setattr(_calibrate, "_clock", lambda: now[0])
+    dump = observers.dump
+
+    def slowly(*arguments, **options):
+        dump(*arguments, **options)
+        now[0] += 1.0
+        written.append(now[0])
+
+    monkeypatch.setattr(observers, "dump", slowly)
+
+    def batches():
+        for batch in make_batches(300):
+            yield batch
+            now[0] += 1
+
+    caffe2_quantization.calibrate(make_net(), batches(), output, checkpoint_every=10 ** 6)
+    # After 10 seconds, and then every 50: 2 % of the time.
+    assert len(written) == 1 + 1 + 290 // 51
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["in the net", "between two batches"])
+def test_a_signal_leaves_a_checkpoint_of_whole_batches(output, number, moment,
+                                                       monkeypatch, capfd):
+    batches = make_batches(20)
+    caffe2_quantization.calibrate(make_net(), batches, output + ".whole")
+    workspace.ResetWorkspace()
+    run_net, runs = workspace.RunNet, []
+
+    def run(name):
+        result = run_net(name)
+        runs.append(name)
+        if moment == "in the net" and len(runs) == 7:
+            os.kill(os.getpid(), number)  # told when the net is back
+        return result
+
+    def signalled():
+        for index, batch in enumerate(batches):
+            if moment != "in the net" and index == 7:
+                os.kill(os.getpid(), number)
+            yield batch
+
+    monkeypatch.setattr(workspace, "RunNet", run)
+    handler = signal.getsignal(number)
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as stopped:
+        caffe2_quantization.calibrate(make_net(), signalled(), output)
+    assert signal.getsignal(number) is handler
+    sentence = ("stopped after 7 batches, which '%s.checkpoint' holds; to go on, call "
+                "calibrate as before" % output)
+    if number == signal.SIGINT:
+        assert stopped.type is KeyboardInterrupt and str(stopped.value) == sentence
+    else:
+        assert stopped.value.code == 143
+        assert capfd.readouterr().err == "calibrate: %s\n" % sentence
+    assert profiles.read_profile(output + ".checkpoint")["runs"] == 7
+    monkeypatch.undo()
+    workspace.ResetWorkspace()
+    caffe2_quantization.calibrate(make_net(), batches, output)
     assert stripped(output) == stripped(output + ".whole")
-    assert sorted(glob.glob(output + "*")) == [output, output + ".whole"]
+
+
+def test_the_programs_own_handler_is_called(output):
+    calls = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: calls.append(number))
+    try:
+        def signalled():
+            for index, batch in enumerate(make_batches(9)):
+                if index == 4:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                yield batch
+
+        profile = caffe2_quantization.calibrate(make_net(), signalled(), output)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert calls == [signal.SIGTERM] and profile["runs"] == 9
+
+
+def test_another_thread_leaves_signals_alone(output):
+    handler, seen, profile = signal.getsignal(signal.SIGINT), [], []
+
+    def batches():
+        for batch in make_batches(3):
+            seen.append(signal.getsignal(signal.SIGINT))
+            yield batch
+
+    net = make_net()
+    thread = threading.Thread(target=lambda: profile.append(
+        caffe2_quantization.calibrate(net, batches(), output)))
+    thread.start()
+    thread.join()
+    assert seen == [handler] * 3 and profile[0]["runs"] == 3
 
 
 def test_two_processes_on_one_path(output):

@@ -9,13 +9,16 @@
 #include <climits>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
 #include "caffe2/core/blob_serialization.h"
+#include "quantization/read_file.h"
 #include "serialization/qtensor_serializer.h"
 #include "serialization/qtensor_validation.h"
 #include "tests/serialization/qtensor_testing.h"
+#include "tests/support/test_size.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -831,6 +834,118 @@ TEST_F(QTensorFileTest, ReadingTakesMemoryForFileAndResultOnly) {
   ASSERT_TRUE(status.ok()) << status.message();
   const std::size_t result = tensor->nbytes() + channels * size_t{16};
   EXPECT_LE(growth, static_cast<long>((bytes.size() + result) / 1024) + 1024);
+}
+
+// Long data is streamed: the tensor, or the error, is that of the bytes in
+// whole.
+TEST_F(QTensorFileTest, GivesWhatTheBytesGive) {
+  TestRandom random;
+  int streamed = 0, refused = 0;
+  for (int64_t round = 0; round < CaseCount(60, 2000); ++round) {
+    const int elements = static_cast<int>(random.Integer(1, 3'000'000));
+    const int precision = static_cast<int>(random.Integer(1, 4));
+    auto tensor = std::make_unique<PerChannelQTensor>(
+        std::vector<int>{elements}, precision, random.Integer(0, 1) == 1);
+    tensor->SetScale(0.5);
+    tensor->SetBias(1);
+    if (random.Integer(0, 1) == 1) {
+      QTensorExtras extras;
+      extras.scales = {0.25};
+      extras.biases = {2};
+      extras.axis = 0;
+      tensor->SetExtras(extras);
+    }
+    // Bytes of the wire: one, two, or either.
+    const int64_t low = random.Integer(0, 255);
+    const int64_t high = random.Integer(low, 255);
+    for (std::size_t i = 0; i < tensor->nbytes(); ++i) {
+      tensor->mutable_data()[i] =
+          static_cast<uint8_t>(random.Integer(low, high));
+    }
+    std::string bytes = random.Integer(0, 1) == 1 ? HostBytes(*tensor, "w")
+                                                  : OurBytes(*tensor, "w");
+    switch (random.Integer(0, 5)) {
+      case 0:  // cut
+        bytes.resize(static_cast<std::size_t>(
+            random.Integer(0, static_cast<int64_t>(bytes.size()) - 1)));
+        break;
+      case 1: {  // another byte, often one that ends or begins a piece
+        const int64_t pieces = static_cast<int64_t>(bytes.size() >> 18);
+        const int64_t at =
+            (random.Integer(0, pieces) << 18) + random.Integer(0, 80);
+        if (at < static_cast<int64_t>(bytes.size())) {
+          bytes[static_cast<std::size_t>(at)] =
+              static_cast<char>(random.Integer(0, 255));
+        }
+        break;
+      }
+      case 2:  // a field more
+        bytes += Message().Bytes(99, "unknown").str();
+        break;
+      default:
+        break;
+    }
+    std::ofstream(path_, std::ios::binary) << bytes;
+    std::unique_ptr<QTensorCPU> expected, found, straight;
+    std::string expected_name, name;
+    const Status of_bytes =
+        QTensorFromBytes(bytes.data(), bytes.size(), &expected, &expected_name);
+    const Status of_file = QTensorFromFile(path_, &found, &name);
+    ASSERT_EQ(of_file.ok(), of_bytes.ok()) << of_file.message();
+    EXPECT_EQ(name, expected_name);
+    InputFile file;
+    ASSERT_TRUE(file.Open(path_).ok());
+    ASSERT_TRUE(StreamQTensor(&file, 0, file.size(), &straight, nullptr).ok());
+    streamed += straight != nullptr;
+    if (!of_bytes.ok()) {
+      ++refused;
+      EXPECT_EQ(of_file.message(), "'" + path_ + "': " + of_bytes.message());
+      EXPECT_EQ(straight, nullptr);
+      continue;
+    }
+    ExpectSameTensor(*found, *expected);
+    if (straight != nullptr) ExpectSameTensor(*straight, *expected);
+  }
+  EXPECT_GT(streamed, 0);
+  EXPECT_GT(refused, 0);
+}
+
+// What the host and we write is streamed, and takes no memory beside the
+// tensor.
+TEST_F(QTensorFileTest, StreamingTakesMemoryForTheResultOnly) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer keeps memory of its own";
+#endif
+  QTensorCPU tensor(std::vector<int>{32 << 20}, 8, false);
+  tensor.SetScale(1);
+  tensor.SetBias(0);
+  std::memset(tensor.mutable_data(), 0xee, tensor.nbytes());
+  ASSERT_TRUE(QTensorToFile(tensor, "w", path_).ok());
+  std::unique_ptr<QTensorCPU> found;
+  Status status;
+  const long growth =
+      GrowthKiB([&] { status = QTensorFromFile(path_, &found, nullptr); });
+  if (growth < 0) GTEST_SKIP() << "no clear_refs here";
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_LE(growth, static_cast<long>(found->nbytes() / 1024) + 1024);
+}
+
+TEST_F(QTensorFileTest, AFileThatIsShortenedIsAnError) {
+  QTensorCPU tensor(std::vector<int>{1 << 20}, 8, false);
+  tensor.SetScale(1);
+  tensor.SetBias(0);
+  std::memset(tensor.mutable_data(), 1, tensor.nbytes());
+  ASSERT_TRUE(QTensorToFile(tensor, "w", path_).ok());
+  InputFile file;
+  ASSERT_TRUE(file.Open(path_).ok());
+  ASSERT_EQ(truncate(path_.c_str(), 600'000), 0);
+  std::unique_ptr<QTensorCPU> found;
+  const Status status = StreamQTensor(&file, 0, file.size(), &found, nullptr);
+  EXPECT_EQ(status.message(),
+            "'" + path_ + "' has 600000 bytes, expected " +
+                std::to_string(file.size()) +
+                " as when it was opened: it was shortened meanwhile");
+  EXPECT_EQ(found, nullptr);
 }
 
 TEST_F(QTensorFileTest, ErrorsNameThePath) {

@@ -2,11 +2,14 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -14,6 +17,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace caffe2_quantization {
@@ -48,7 +52,7 @@ class Caffe2QuantizeTest : public testing::Test {
     for (const char* name :
          {"out", "err", "o.minmax", "o.json", "cut.pb", "net.pbtxt", "a.json",
           "b.json", "c.json", "o.profile", "p.json", "p.profile", "d.csv",
-          "data.csv", "label.csv"}) {
+          "data.csv", "label.csv", "p.json.checkpoint"}) {
       unlink(Path(name).c_str());
     }
     rmdir(folder_.c_str());
@@ -67,6 +71,44 @@ class Caffe2QuantizeTest : public testing::Test {
     out_ = ReadText(Path("out"));
     err_ = ReadText(Path("err"));
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  // Starts the program and sends it a signal when it has written its first
+  // note, just before its first batch; gives what waitpid does.
+  int Stop(const std::string& arguments, int signal,
+           const std::string& prefix = "exec") {
+    int error[2];
+    EXPECT_EQ(pipe(error), 0);
+    const std::string command = prefix + " '" + program_ + "' " + arguments;
+    const pid_t child = fork();
+    if (child == 0) {
+      dup2(error[1], STDERR_FILENO);
+      close(error[0]);
+      close(error[1]);
+      if (std::freopen(Path("out").c_str(), "w", stdout) == nullptr) _exit(99);
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(98);
+    }
+    close(error[1]);
+    err_.clear();
+    bool sent = false;
+    char piece[4096];
+    ssize_t got = 0;
+    while ((got = read(error[0], piece, sizeof(piece))) > 0) {
+      err_.append(piece, static_cast<size_t>(got));
+      if (sent || err_.find("note: ") == std::string::npos) continue;
+      // Let it do some of its batches.
+      while (access(Path("p.json.checkpoint").c_str(), F_OK) != 0 &&
+             waitpid(child, nullptr, WNOHANG | WNOWAIT) == 0) {
+        usleep(200);
+      }
+      kill(child, signal);
+      sent = true;
+    }
+    close(error[0]);
+    int status = -1;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    return status;
   }
 
   std::string Predict() const {
@@ -361,6 +403,209 @@ TEST_F(Caffe2QuantizeTest, CalibrateTakesTablesAndTheirShape) {
   std::ofstream(Path("d.csv"), std::ios::app) << "1,2,x\n";
   EXPECT_EQ(Run(command + " --shape data=1,8,8"), 1);
   ExpectOneLineOfError("d.csv:6:5: 'x' is no number");
+}
+
+// Images of 8 x 8 pixels, as test_images.pb has them, and a net that wants
+// them.
+class CommandOnImagesTest : public Caffe2QuantizeTest {
+ protected:
+  void SetUp() override {
+    Caffe2QuantizeTest::SetUp();
+    if (IsSkipped()) return;
+    images_ = Path("images");
+    mkdir(images_.c_str(), 0777);
+    for (int i = 0; i < 5; ++i) {
+      std::string pixels;
+      for (int j = 0; j < 3 * 64; ++j) {
+        pixels += static_cast<char>((37 * i + 11 * j) % 256);
+      }
+      std::ofstream(images_ + '/' + std::to_string(i) + ".ppm",
+                    std::ios::binary)
+          << "P6 8 8 255\n"
+          << pixels;
+    }
+  }
+  void TearDown() override {
+    for (int i = 0; i < 5; ++i) {
+      unlink((images_ + '/' + std::to_string(i) + ".ppm").c_str());
+    }
+    rmdir(images_.c_str());
+    Caffe2QuantizeTest::TearDown();
+  }
+
+  // A net y = x over three channels.
+  std::string ColorNet() {
+    std::ofstream(Path("net.pbtxt"))
+        << "name: 'color' external_input: 'x' external_output: 'y' op { type: "
+           "'Scale' input: 'x' output: 'y' arg { name: 'scale' f: 1 } }";
+    std::ofstream(Path("cut.pb"))
+        << "name: 'none' op { type: 'GivenTensorFill' output: 'unused' arg { "
+           "name: 'shape' ints: 1 } arg { name: 'values' floats: 0 } }";
+    return " --predict " + Path("net.pbtxt") + " --init " + Path("cut.pb") +
+           " --data " + images_;
+  }
+  // The range of y, by a calibration with these options.
+  std::pair<double, double> RangeWith(const std::string& options) {
+    EXPECT_EQ(Run("calibrate --quiet" + ColorNet() + " -o " + Path("p.json") +
+                  options),
+              0)
+        << err_;
+    const auto profile = nlohmann::json::parse(ReadText(Path("p.json")));
+    const auto& range = profile["operators"][0]["outputs"][0]["range"];
+    return {range["min"], range["max"]};
+  }
+  // The same of the pixels themselves.
+  static std::pair<double, double> Expected(const double (&mean)[3],
+                                            const double (&std)[3],
+                                            double scale) {
+    double low = 1e9, high = -1e9;
+    for (int i = 0; i < 5; ++i) {
+      for (int j = 0; j < 3 * 64; ++j) {
+        const double value =
+            (scale * ((37 * i + 11 * j) % 256) - mean[j % 3]) / std[j % 3];
+        low = std::min(low, value);
+        high = std::max(high, value);
+      }
+    }
+    return {low, high};
+  }
+  void ExpectRange(const std::string& options, const double (&mean)[3],
+                   const double (&std)[3], double scale = 1) {
+    SCOPED_TRACE(options);
+    const auto found = RangeWith(options);
+    const auto expected = Expected(mean, std, scale);
+    EXPECT_NEAR(found.first, expected.first, 1e-5 * std::abs(expected.first));
+    EXPECT_NEAR(found.second, expected.second,
+                1e-5 * std::abs(expected.second));
+  }
+
+  std::string images_;
+};
+
+TEST_F(CommandOnImagesTest, MeanAndStdAreOneNumberOrOneForEachChannel) {
+  ExpectRange("", {0, 0, 0}, {1, 1, 1});
+  ExpectRange(" --mean 10 --std 2", {10, 10, 10}, {2, 2, 2});
+  ExpectRange(" --mean 104,117,123 --std 58.5,57.25,57.5", {104, 117, 123},
+              {58.5, 57.25, 57.5});
+  ExpectRange(" --mean=104,117,123", {104, 117, 123}, {1, 1, 1});
+  ExpectRange(" --mean 104 --mean 117 --mean 123", {104, 117, 123}, {1, 1, 1});
+  ExpectRange(" --mean -1,-2,-3 --scale 0.5", {-1, -2, -3}, {1, 1, 1}, 0.5);
+  // Options that follow are options.
+  ExpectRange(" --std 1,2,4 --color rgb --mean 1,2,3", {1, 2, 3}, {1, 2, 4});
+}
+
+TEST_F(CommandOnImagesTest, MeanAndStdThatCannotBeAreRefused) {
+  const struct {
+    const char* options;
+    const char* error;
+    int status = 1;
+  } kCases[] = {
+      {"--mean 1,2",
+       "mean has 2 numbers, expected 1 or 3, one for each channel"},
+      {"--std 1,2,3,4",
+       "std has 4 numbers, expected 1 or 3, one for each channel"},
+      {"--color gray --mean 1,2,3",
+       "mean has 3 numbers, expected 1, as there is one channel"},
+      {"--std 1,0,1", "std is 0, expected another number"},
+      {"--std 0", "std is 0, expected another number"},
+      {"--mean nan,1,1", "mean is nan, expected a finite number"},
+      {"--std 1,inf,1", "std is inf, expected a finite number"},
+      {"--mean 1,two,3", "--mean: '1,two,3', expected a number, or one", 2},
+      {"--mean 1,,3", "--mean: '1,,3', expected a number, or one for", 2},
+      {"--mean 1,", "--mean: '1,', expected a number, or one for each", 2},
+      {"--std ''", "--std: '', expected a number, or one for each", 2},
+      {"--mean 1 2 3", "2", 2},  // no list
+  };
+  for (const auto& each : kCases) {
+    for (const std::string& command :
+         {std::string("run"), "calibrate -o " + Path("p.json")}) {
+      SCOPED_TRACE(command + " " + each.options);
+      EXPECT_EQ(Run(command + ColorNet() + " " + each.options), each.status);
+      EXPECT_THAT(err_, HasSubstr(each.error));
+    }
+  }
+  EXPECT_NE(access(Path("p.json").c_str(), F_OK), 0);
+}
+
+// As the tutorial has them, with small images and tables.
+TEST_F(CommandOnImagesTest, TheTutorialsOptionsAreTaken) {
+  EXPECT_EQ(RangeWith(" --image-size 224x224 --color bgr --mean 104,117,123"),
+            RangeWith(" --image-size=224x224 --color=bgr --mean=104,117,123"));
+  for (const std::string& command :
+       {std::string("run"), "calibrate -o " + Path("p.json")}) {
+    SCOPED_TRACE(command);
+    EXPECT_EQ(Run(command + ColorNet() +
+                  " --image-size 16x16 --layout nchw --scale 1 --color bgr "
+                  "--mean 104,117,123 --std 1,1,1 --input x --batch-size 2"),
+              0)
+        << err_;
+  }
+  const std::string lists =
+      "calibrate --quiet" + Predict() + Init() + Data() + " -o " +
+      Path("p.json") +
+      " --op-type Conv --op-type 'Re*' --output 'relu*' --output conv1 "
+      "--column-max relu1 --column-max relu2 --column-max-bins 4";
+  ASSERT_EQ(Run(lists), 0) << err_;
+  const auto profile = nlohmann::json::parse(ReadText(Path("p.json")));
+  EXPECT_EQ(profile["operators"].size(), 4u);  // conv1 and the three relu
+}
+
+TEST_F(Caffe2QuantizeTest, ACommandThatIsStoppedSaysHowToGoOn) {
+  const std::string command = "calibrate" + Predict() + Init() + Data() +
+                              " --batch-size 1 -o " + Path("p.json");
+  ASSERT_EQ(Run(command), 0) << err_;
+  auto whole = nlohmann::json::parse(ReadText(Path("p.json")));
+  whole.erase("provenance");
+  const struct {
+    int signal;
+    const char* restart;
+  } kCases[] = {{SIGINT, ""}, {SIGTERM, " --restart"}, {SIGHUP, ""}};
+  for (const auto& each : kCases) {
+    SCOPED_TRACE(each.signal);
+    unlink(Path("p.json").c_str());
+    unlink(Path("p.json.checkpoint").c_str());
+    int status = Stop(command + each.restart, each.signal);
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 0) continue;  // it was done before
+    EXPECT_EQ(WEXITSTATUS(status), 128 + each.signal) << err_;
+    EXPECT_NE(access(Path("p.json").c_str(), F_OK), 0);
+    EXPECT_THAT(err_, HasSubstr("\ncaffe2-quantize: stops after this batch; "
+                                "once more to end at once\n"));
+    const auto begin = err_.rfind("caffe2-quantize: stopped after ");
+    ASSERT_NE(begin, std::string::npos) << err_;
+    const std::string kept =
+        "which '" + Path("p.json.checkpoint") + "' holds; to go on, run: ";
+    const auto run = err_.find(kept, begin);
+    if (run == std::string::npos) {  // before the first batch
+      EXPECT_THAT(err_, HasSubstr("of which no checkpoint was kept; to begin "
+                                  "anew, run: "));
+      continue;
+    }
+    // The very line, as it stands, does it.
+    std::string line = err_.substr(run + kept.size());
+    EXPECT_EQ(line.find('\n'), line.size() - 1);
+    EXPECT_THAT(line, Not(HasSubstr("--restart")));
+    line.pop_back();
+    const std::string shell =
+        line + " >'" + Path("out") + "' 2>'" + Path("err") + "' </dev/null";
+    ASSERT_EQ(std::system(shell.c_str()), 0) << line;
+    EXPECT_THAT(ReadText(Path("err")), HasSubstr("goes on from '"));
+    auto profile = nlohmann::json::parse(ReadText(Path("p.json")));
+    profile.erase("provenance");
+    EXPECT_EQ(profile, whole);
+    EXPECT_NE(access(Path("p.json.checkpoint").c_str(), F_OK), 0);
+  }
+}
+
+TEST_F(Caffe2QuantizeTest, WhatIsIgnoredStaysIgnored) {
+  ASSERT_EQ(Run("calibrate --quiet" + Predict() + Init() + Data() + " -o " +
+                    Path("p.json"),
+                "trap '' INT;"),
+            0);
+  const int status = Stop("calibrate" + Predict() + Init() + Data() +
+                              " --batch-size 1 -o " + Path("p.json"),
+                          SIGINT, "trap '' INT; exec");
+  EXPECT_EQ(status, 0) << err_;
 }
 
 TEST_F(Caffe2QuantizeTest, WatchNeedsATerminal) {

@@ -1,0 +1,48 @@
+// Hashes of what nets and blobs hold: 128 bits of XXH3, told as 32 hexadecimal
+// digits. They tell whether two contents are the same, on any machine and in
+// any version; they are no protection against who wants two to look alike.
+#ifndef CAFFE2_QUANTIZATION_SERIALIZATION_CONTENT_HASH_H_
+#define CAFFE2_QUANTIZATION_SERIALIZATION_CONTENT_HASH_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace caffe2 {
+class Blob;
+}  // namespace caffe2
+
+namespace caffe2_quantization {
+
+// Thread rule: one thread at a time.
+class ContentHash {
+ public:
+  ContentHash();
+  ~ContentHash();
+  ContentHash(const ContentHash&) = delete;
+  ContentHash& operator=(const ContentHash&) = delete;
+
+  void Add(uint64_t number);
+  // The size goes before the contents: no two lists of texts look alike.
+  void Add(const std::string& text);
+  // Without a size.
+  void AddBytes(const void* bytes, std::size_t size);
+  // Of what was added so far.
+  std::string Hex() const;
+
+ private:
+  struct State;
+  const std::unique_ptr<State> state_;
+};
+
+// Of a blob's type and contents: of a tensor also element type and shape. The
+// name does not count. A type that the host cannot serialize counts by its name
+// alone.
+//
+// Thread rule: any thread, while nobody writes to the blob.
+std::string HashOfBlob(const caffe2::Blob& blob);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_SERIALIZATION_CONTENT_HASH_H_
