@@ -1,6 +1,7 @@
 #include "observers/attachment.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include "observers/profile.h"
 #include "observers/selection.h"
 #include "observers/unshared.h"
+#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -18,19 +20,21 @@ using MeasurementPtr = std::shared_ptr<NetMeasurement>;
 
 class Table {
  public:
-  // Never destroyed: nets that end while the process exits still find it.
+  // Of this process: what was attached before a fork is the parent's.
   static Table& Get() {
-    static Table* table = new Table;
-    return *table;
+    static PerProcess<Table> table;
+    return table.Get();
   }
 
   void Add(MeasurementPtr measurement) {
     std::lock_guard<std::mutex> lock(mutex_);
-    // A process that ends in order without ending its nets writes them too.
-    static const int registered = std::atexit([] { Get().SaveAll(); });
-    (void)registered;
+    // A process that ends in order without ending its nets writes them too. A
+    // child inherits the call, and finds its own table.
+    static std::atomic<bool> registered{false};
+    if (!registered.exchange(true)) std::atexit([] { Get().SaveAll(); });
     // A finished measurement makes way for a new one of its name.
     MakeWay(measurement->net_name(), measurement->label());
+    LetGoBeyondTheCap();
     measurements_.push_back(std::move(measurement));
   }
 
@@ -120,6 +124,34 @@ class Table {
     });
   }
 
+  // Of what nets that are gone left: first what is in a file, then the rest.
+  void LetGoBeyondTheCap() {
+    std::size_t count = 0, bytes = 0;
+    for (const MeasurementPtr& each : measurements_) {
+      if (each->net() != nullptr) continue;
+      ++count;
+      bytes += each->bytes();
+    }
+    for (const bool saved : {true, false}) {
+      Erase([&](const MeasurementPtr& each) {
+        if (count <= kMostGone && bytes <= kMostGoneBytes) return false;
+        if (each->net() != nullptr || each->saved() != saved) return false;
+        --count;
+        bytes -= std::min(bytes, each->bytes());
+        if (!saved && !std::exchange(warned_, true)) {
+          LOG(WARNING) << "Observers: of nets that are gone, more than "
+                       << kMostGone << " measurements or "
+                       << (kMostGoneBytes >> 20)
+                       << " MiB are kept; the oldest are forgotten from now "
+                          "on, first that of net '"
+                       << each->net_name()
+                       << "'; attach with a path, or detach in time";
+        }
+        return true;
+      });
+    }
+  }
+
   template <typename Predicate>
   bool Erase(const Predicate& predicate) {
     const auto first =
@@ -131,6 +163,7 @@ class Table {
 
   std::mutex mutex_;
   std::vector<MeasurementPtr> measurements_;
+  bool warned_ = false;
 };
 
 std::unique_ptr<OutputMinMaxNetObserver> MakeObserver(
@@ -145,8 +178,8 @@ std::unique_ptr<OutputMinMaxNetObserver> MakeObserver(
 class LaterNets {
  public:
   static LaterNets& Get() {
-    static LaterNets* later_nets = new LaterNets;
-    return *later_nets;
+    static PerProcess<LaterNets> later_nets;
+    return later_nets.Get();
   }
 
   void Enable(OutputMinMaxOptions options, LaterNetsPaths paths) {
@@ -159,7 +192,10 @@ class LaterNets {
     const auto alive = std::make_shared<bool>(true);
     creator_alive_ = alive;
     caffe2::AddGlobalNetObserverCreator(
-        [alive](caffe2::NetBase* net) { return Get().Observe(net); });
+        [this, alive, forks = ForkCount()](caffe2::NetBase* net) {
+          // A child inherits the creator; the nets to observe are the parent's.
+          return forks == ForkCount() ? Observe(net) : NoObserver(net);
+        });
   }
 
   void Disable(const std::string* label) {
@@ -174,6 +210,12 @@ class LaterNets {
     uint64_t nets = 0;
   };
 
+  // The host attaches the one that it gets, whatever it is. This one observes
+  // nothing.
+  static std::unique_ptr<caffe2::NetObserver> NoObserver(caffe2::NetBase* net) {
+    return std::make_unique<caffe2::NetObserver>(net);
+  }
+
   std::unique_ptr<caffe2::NetObserver> Observe(caffe2::NetBase* net) {
     std::vector<OutputMinMaxOptions> all;
     {
@@ -184,10 +226,7 @@ class LaterNets {
         all.back().path = NextPath(net->Name(), &plan);
       }
     }
-    // The host attaches the one that it gets, whatever it is. This one observes
-    // nothing.
-    std::unique_ptr<caffe2::NetObserver> last =
-        std::make_unique<caffe2::NetObserver>(net);
+    std::unique_ptr<caffe2::NetObserver> last = NoObserver(net);
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (i > 0) net->AttachObserver(std::move(last));
       last = MakeObserver(net, std::move(all[i]));
@@ -223,8 +262,8 @@ class LaterNets {
 // Held while a net's observer comes or goes, so that two threads do not both
 // find it there, or not there.
 std::mutex& AttachMutex() {
-  static std::mutex* mutex = new std::mutex;
-  return *mutex;
+  static PerProcess<std::mutex> mutex;
+  return mutex.Get();
 }
 
 Status NoNet(const char* function) {
@@ -254,6 +293,8 @@ Status AttachOutputMinMaxObserver(
         (normal.label.empty() ? "" : ", labelled '" + normal.label + "'") +
         "; detach it first, or give this one another label");
   }
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckIsNotRunning(*net, "attach an observer"));
   auto observer = std::make_unique<OutputMinMaxNetObserver>(net, normal);
   if (!normal.resume_path.empty()) {
     const Status status = observer->measurement()->go_on_from(profile);
@@ -280,6 +321,8 @@ Status DetachOutputMinMaxObserver(caffe2::NetBase* net,
         "net '" + net->Name() + "' has no OutputMinMaxNetObserver" +
         (label.empty() ? "" : " labelled '" + label + "'"));
   }
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckIsNotRunning(*net, "detach an observer"));
   if (measurement->unsaved()) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(measurement->dump());
   }
@@ -335,6 +378,16 @@ std::vector<std::shared_ptr<NetMeasurement>> FindNetMeasurements(
     return a->label() < b->label();
   });
   return found;
+}
+
+Status CheckIsNotRunning(const caffe2::NetBase& net, const char* what) {
+  for (const MeasurementPtr& each : Table::Get().FindNet(&net)) {
+    if (!each->running()) continue;
+    return Status::InvalidArgument(
+        std::string("cannot ") + what + ": net '" + net.Name() +
+        "' is running, expected one that is not; wait for its run to end");
+  }
+  return Status::Ok();
 }
 
 std::vector<std::shared_ptr<NetMeasurement>> AllNetMeasurements() {

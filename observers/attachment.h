@@ -6,11 +6,22 @@
 // same name and label takes its place, so that nothing is lost because a
 // workspace was reset first.
 //
+// Of nets that are gone it keeps up to kMostGone measurements and about
+// kMostGoneBytes. What goes beyond is let go when the next observer is
+// attached: the oldest whose file holds all that they recorded, or that
+// recorded nothing; then the oldest of the others, with a warning, once.
+//
+// A process that was forked begins with an empty table and no observers of
+// later nets: what the parent attached records nothing there and is never
+// written there.
+//
 // Thread rule: any thread; but attach and detach while the net is not running.
-// Other nets may run, come and go meanwhile.
+// Other nets may run, come and go meanwhile. That a net with an observer is
+// running is an error; of one without, nobody knows.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_ATTACHMENT_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_ATTACHMENT_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,17 +33,21 @@
 
 namespace caffe2_quantization {
 
+inline constexpr std::size_t kMostGone = 1000;
+inline constexpr std::size_t kMostGoneBytes = std::size_t{256} << 20;
+
 // Attaches to a net. The net owns the observer. An error when the net has one
-// of the same label already, when an option is out of range, and when the
-// profile to go on from does not fit. *measurement, if given, receives what it
-// fills.
+// of the same label already, when an observer of the net sees that it is
+// running, when an option is out of range, and when the profile to go on from
+// does not fit. *measurement, if given, receives what it fills.
 CAFFE2_QUANTIZATION_API Status AttachOutputMinMaxObserver(
     caffe2::NetBase* net, OutputMinMaxOptions options,
     std::shared_ptr<NetMeasurement>* measurement = nullptr);
 
 // Takes the observer of that label off the net and the measurement out of the
 // table; with a path and something unsaved, the totals are written first and a
-// failure to do so is returned (the observer is then still there).
+// failure to do so is returned (the observer is then still there). An error
+// while the net is running.
 CAFFE2_QUANTIZATION_API Status
 DetachOutputMinMaxObserver(caffe2::NetBase* net, const std::string& label = "");
 
@@ -69,6 +84,10 @@ CAFFE2_QUANTIZATION_API std::shared_ptr<NetMeasurement> FindNetMeasurement(
 // any, else of those that are gone the latest of each label.
 std::vector<std::shared_ptr<NetMeasurement>> FindNetMeasurements(
     const std::string& net_name, caffe2::Workspace* workspace);
+
+// An error that says what it is about to be when an observer of the net sees
+// that it is running: "attach an observer", say.
+Status CheckIsNotRunning(const caffe2::NetBase& net, const char* what);
 
 // Every measurement of the table, oldest first.
 CAFFE2_QUANTIZATION_API std::vector<std::shared_ptr<NetMeasurement>>

@@ -35,6 +35,10 @@ bool MatchesAny(const std::vector<std::string>& patterns,
                      });
 }
 
+std::string NameOf(const caffe2::OperatorBase& op) {
+  return op.has_debug_def() ? Unshared(op.debug_def().name()) : "";
+}
+
 OutputCounts CountsOf(const OutputInfo& info) {
   OutputCounts counts{};
   for (std::size_t i = 0; i < counts.size(); ++i) {
@@ -126,6 +130,7 @@ OperatorRecord::OperatorRecord(std::shared_ptr<RecordContext> context,
       step_index_(step_index),
       own_(own),
       op_type_(Unshared(op.type())),
+      op_name_(NameOf(op)),
       outputs_(static_cast<std::size_t>(op.OutputSize())) {
   const auto& blobs = context_->options.recording.column_max_blobs;
   for (int i = 0; i < op.OutputSize(); ++i) {
@@ -194,6 +199,8 @@ void OperatorRecord::Record(caffe2::OperatorBase* op) {
   const TimePoint now = context_->Now();
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    // Of a step that a profile brought, only now.
+    if (op_name_.empty()) op_name_ = NameOf(*op);
     const uint64_t run = ++records_;
     if (first_record_ == TimePoint{}) first_record_ = now;
     last_record_ = now;
@@ -270,6 +277,7 @@ OutputRecord OperatorRecord::Heard(const Output& output, const TensorScan& scan,
   record.op_index = op_index_;
   record.step_index = step_index_;
   record.op_type = Unshared(op_type_);
+  record.op_name = Unshared(op_name_);
   record.output_index = output.info.output_index;
   record.tensor_name = Unshared(output.info.tensor_name);
   if (scan.kind != TensorScan::Kind::kMissing) {
@@ -311,12 +319,15 @@ OperatorInfo OperatorRecord::Header() const {
   info.op_index = op_index_;
   info.step_index = step_index_;
   info.op_type = Unshared(op_type_);
+  if (!context_->is_ours()) return info;
+  info.op_name = Unshared(op_name_);
   info.first_record = first_record_;
   info.last_record = last_record_;
   return info;
 }
 
 OperatorInfo OperatorRecord::get_info() const {
+  if (!context_->is_ours()) return Header();
   std::lock_guard<std::mutex> lock(mutex_);
   OperatorInfo info = Header();
   for (const Output& output : outputs_) {
@@ -389,6 +400,7 @@ void OperatorRecord::Rollback() {
 }
 
 void OperatorRecord::reset() {
+  if (!context_->is_ours()) return;
   Take();
   Commit();
 }
@@ -397,6 +409,30 @@ uint64_t OperatorRecord::records() const {
   uint64_t sum = records_;
   for (const auto& step : Steps()) sum += step->records();
   return sum;
+}
+
+std::size_t OperatorRecord::bytes() const {
+  const auto of_values = [](const OutputValues& values) {
+    std::size_t bytes = values.histogram.counts().capacity() * sizeof(uint64_t);
+    for (const Histogram& histogram : values.column_max) {
+      bytes +=
+          sizeof(histogram) + histogram.counts().capacity() * sizeof(uint64_t);
+    }
+    return bytes;
+  };
+  std::size_t bytes = sizeof(*this);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (const Output& output : outputs_) {
+      bytes += sizeof(output) + output.info.tensor_name.capacity();
+      for (const OutputValues* values :
+           {&output.info.values, &output.taken, &output.before}) {
+        bytes += of_values(*values);
+      }
+    }
+  }
+  for (const auto& step : Steps()) bytes += step->bytes();
+  return bytes;
 }
 
 // ---- Steps ------------------------------------------------------------------

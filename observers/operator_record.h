@@ -19,6 +19,7 @@
 #include "observers/output_info.h"
 #include "observers/output_min_max_observer.h"
 #include "observers/tensor_scan.h"
+#include "quantization/process.h"
 #include "quantization/status.h"
 
 namespace caffe2_quantization {
@@ -62,6 +63,31 @@ class RunGate {
   std::atomic<uint64_t> recorded_runs_{0};
 };
 
+// Whether a net is being run. The host tells observers when a run begins, but
+// not when it ends with an operator that failed; the operators' observers, of
+// which there must be one on each, see that. What nobody sees is the moment
+// between the last call to an observer and the host's return.
+class RunState {
+ public:
+  void NetStarts() {
+    failed_ = false;
+    in_run_ = true;
+  }
+  void NetStopped() { in_run_ = false; }
+  void OperatorStarts() { ++operators_; }
+  void OperatorStopped(bool failed) {
+    if (failed) failed_ = true;
+    --operators_;
+  }
+
+  bool running() const { return operators_ > 0 || (in_run_ && !failed_); }
+
+ private:
+  std::atomic<bool> in_run_{false};
+  std::atomic<bool> failed_{false};  // in this run
+  std::atomic<int> operators_{0};    // that run now
+};
+
 // What the records of one observer have in common.
 struct RecordContext {
   // `options` are normal ones (NormalizeOptions).
@@ -87,10 +113,17 @@ struct RecordContext {
   // does not always see.)
   void AwaitScans() const { scans.load(std::memory_order_acquire); }
 
+  // False in a process that was forked after the observer was attached. What is
+  // measured is the other process's there, and its locks may be held for ever
+  // by threads that are not there: nothing is recorded, locked or written.
+  bool is_ours() const { return forks == ForkCount(); }
+
   const OutputMinMaxOptions options;
   const std::string net_name;
   const bool is_of_net;  // else of one operator, whose runs the gate counts
+  const uint64_t forks = ForkCount();
   RunGate gate;
+  RunState state;
   std::atomic<uint64_t> scans{0};
   std::atomic<bool> callback_logged{false};
   std::atomic<bool> column_max_logged{false};
@@ -136,7 +169,8 @@ class OperatorRecord final : public OperatorMeasurement {
   int op_index() const { return op_index_; }
   bool own() const { return own_; }
   bool open() const {
-    return active_.load(std::memory_order_relaxed) && context_->gate.open();
+    return active_.load(std::memory_order_relaxed) && context_->gate.open() &&
+           context_->is_ours();
   }
 
   // Adds a run that has succeeded and whose outputs nobody writes meanwhile.
@@ -167,6 +201,8 @@ class OperatorRecord final : public OperatorMeasurement {
 
   // Recorded runs, of the steps too.
   uint64_t records() const;
+  // About how much memory it takes, with the steps.
+  std::size_t bytes() const;
 
   // Totals and counts of a profile. Call it before anything is recorded.
   // The check is of operator and names; GoOnFrom() relies on it.
@@ -202,6 +238,7 @@ class OperatorRecord final : public OperatorMeasurement {
   const int step_index_;
   const bool own_;
   std::string op_type_;
+  std::string op_name_;  // set once more, under mutex_, for a profile's step
   std::atomic<bool> active_{true};
   std::atomic<uint64_t> records_{0};
 

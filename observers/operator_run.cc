@@ -33,26 +33,26 @@ OperatorRun::~OperatorRun() { order_.load(std::memory_order_acquire); }
 void OperatorRun::Start(bool armed) {
   order_.load(std::memory_order_acquire);
   armed_ = armed;
-  if (!armed) return;
   before_ = std::current_exception();
   // That this very operator failed once is history: it runs again.
   if (std::atomic<int>* last_failed = LastFailedPosition(op_)) {
     int position = op_->net_position();
-    last_failed->compare_exchange_strong(
-        position, caffe2::OperatorBase::kNoNetPositionSet);
+    if (last_failed->load(std::memory_order_relaxed) == position) {
+      last_failed->compare_exchange_strong(
+          position, caffe2::OperatorBase::kNoNetPositionSet);
+    }
   }
 }
 
-bool OperatorRun::Succeeded() {
-  if (!armed_) return false;
+bool OperatorRun::Failed() {
   // before_ is not null where the net itself is run from a handler.
-  if (std::current_exception() != before_) return false;
+  if (std::current_exception() != before_) return true;
   if (!op_->IsEventDisabled() &&
       op_->event().Query() == caffe2::EventStatus::EVENT_FAILED) {
-    return false;
+    return true;
   }
   const std::atomic<int>* last_failed = LastFailedPosition(op_);
-  return last_failed == nullptr || *last_failed != op_->net_position();
+  return last_failed != nullptr && *last_failed == op_->net_position();
 }
 
 void OperatorRun::Stop() {

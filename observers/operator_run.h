@@ -20,13 +20,15 @@ class OperatorRun {
   explicit OperatorRun(caffe2::OperatorBase* op) : op_(op) {}
   ~OperatorRun();
 
-  // `armed`: whether the run is to be recorded. If not, this costs next to
-  // nothing.
+  // `armed`: whether the run is to be recorded.
   void Start(bool armed);
-  // True when Start() was armed and the run neither threw nor returned false.
-  // (Of an operator that is no net's and runs by Run(), false is not seen; nor
-  // is it when another operator of the workspace fails at the same moment.)
-  bool Succeeded();
+  // True when the run threw or returned false. (Of an operator that is no net's
+  // and runs by Run(), false is not seen; nor is it when another operator of
+  // the workspace fails at the same moment.)
+  bool Failed();
+  // True when Start() was armed and the run did not fail.
+  bool Succeeded() { return armed_ && !Failed(); }
+  bool armed() const { return armed_; }
   // Call it at the end, after what was read of the run's outputs.
   void Stop();
 

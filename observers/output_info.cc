@@ -115,6 +115,7 @@ nlohmann::json ToJsonValue(const NetInfo& info, bool histograms) {
         {"op_index", op.op_index},
         {"step_index", op.step_index},
         {"op_type", op.op_type},
+        {"op_name", op.op_name},
         {"first_record", ToIso8601(op.first_record)},
         {"last_record", ToIso8601(op.last_record)},
         {"outputs", std::move(outputs)},

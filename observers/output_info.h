@@ -133,6 +133,7 @@ struct OperatorInfo {
   // for an operator of the net itself.
   int step_index = -1;
   std::string op_type;
+  std::string op_name;  // of its definition; empty in what a profile tells
   std::vector<OutputInfo> outputs;
   TimePoint first_record{};  // the epoch while nothing was recorded
   TimePoint last_record{};

@@ -59,6 +59,44 @@ OutputMinMaxOptions Normalized(OutputMinMaxOptions options) {
   return options;
 }
 
+// Calls a function at the end of a scope.
+template <typename Function>
+class AtEnd {
+ public:
+  explicit AtEnd(Function function) : function_(std::move(function)) {}
+  ~AtEnd() { function_(); }
+  AtEnd(const AtEnd&) = delete;
+  AtEnd& operator=(const AtEnd&) = delete;
+
+ private:
+  const Function function_;
+};
+
+// On an operator that is not recorded: sees whether it runs, and fails.
+class RunWatcher final : public caffe2::ObserverBase<caffe2::OperatorBase> {
+ public:
+  RunWatcher(caffe2::OperatorBase* op, std::shared_ptr<RecordContext> context)
+      : ObserverBase(op), context_(std::move(context)), run_(op) {}
+
+  void Start() override {
+    context_->state.OperatorStarts();
+    started_ = true;
+    run_.Start(/*armed=*/false);
+  }
+  void Stop() override {
+    // It may have come in the middle of a run.
+    if (!std::exchange(started_, false)) return;
+    const bool failed = run_.Failed();
+    run_.Stop();
+    context_->state.OperatorStopped(failed);
+  }
+
+ private:
+  const std::shared_ptr<RecordContext> context_;
+  OperatorRun run_;
+  bool started_ = false;
+};
+
 std::string HostName() {
   char name[256] = "";
   if (gethostname(name, sizeof(name) - 1) != 0) return "";
@@ -119,19 +157,27 @@ OutputMinMaxObserver::~OutputMinMaxObserver() = default;
 void OutputMinMaxObserver::Start() {
   auto* record = static_cast<OperatorRecord*>(measurement_.get());
   RecordContext* context = record->context();
+  context->state.OperatorStarts();
+  started_ = true;
   if (!context->is_of_net) context->gate.Begin();
   // Skipped runs of one operator are counted too.
   run_.Start(record->open() || !context->is_of_net);
 }
 
 void OutputMinMaxObserver::Stop() {
+  // It may have come in the middle of a run.
+  if (!std::exchange(started_, false)) return;
   auto* record = static_cast<OperatorRecord*>(measurement_.get());
-  record->context()->AwaitScans();  // of the steps that this run was made of
-  if (run_.Succeeded()) {
-    if (record->open()) record->Record(subject_);
-    if (!record->context()->is_of_net) record->context()->gate.End();
-  }
-  run_.Stop();
+  RecordContext* context = record->context();
+  context->AwaitScans();  // of the steps that this run was made of
+  const bool failed = run_.Failed();
+  const AtEnd stopped([&] {
+    run_.Stop();
+    context->state.OperatorStopped(failed);
+  });
+  if (failed || !run_.armed()) return;
+  if (record->open()) record->Record(subject_);
+  if (!context->is_of_net) context->gate.End();
 }
 
 std::unique_ptr<caffe2::ObserverBase<caffe2::OperatorBase>>
@@ -158,7 +204,11 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     for (std::size_t i = 0; i < operators.size(); ++i) {
       caffe2::OperatorBase* op = operators[i];
       const bool own = Admits(options_.recording, *op);
-      if (!own && !IsRecurrent(op->type())) continue;
+      if (!own && !IsRecurrent(op->type())) {
+        attached_.emplace_back(
+            op, op->AttachObserver(std::make_unique<RunWatcher>(op, context_)));
+        continue;
+      }
       auto record = std::make_shared<OperatorRecord>(
           context_, *op, static_cast<int>(i), /*step_index=*/-1, own);
       attached_.emplace_back(
@@ -174,17 +224,32 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   OutputMinMaxNetObserver* observer() const override { return observer_; }
   uint64_t gone_order() const override { return gone_order_; }
   bool unsaved() const override {
-    return !options_.path.empty() && saved_records_ != Records();
+    return context_->is_ours() && !options_.path.empty() && !saved();
+  }
+  bool saved() const override {
+    return context_->is_ours() && saved_records_ == Records();
+  }
+  bool running() const override {
+    return context_->is_ours() && context_->state.running();
+  }
+  std::size_t bytes() const override {
+    if (!context_->is_ours()) return 0;
+    if (gone_order_ != 0) return bytes_at_end_;
+    std::size_t bytes = sizeof(*this) + sizeof(*context_);
+    for (const auto& record : records_) bytes += record->bytes();
+    return bytes;
   }
 
   NetInfo get_info() const override {
     NetInfo info = Header();
+    if (!context_->is_ours()) return info;
     for (const auto& record : records_) record->AppendInfos(&info.operators);
     SetTimes(&info);
     return info;
   }
 
   void reset() override {
+    if (!context_->is_ours()) return;
     std::lock_guard<std::mutex> lock(dump_mutex_);
     for (const auto& record : records_) record->reset();
     at_commit_ = Runs();
@@ -195,11 +260,13 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   void set_samples(uint64_t samples) override { samples_ = samples; }
 
   void set_checkpoint(Checkpoint checkpoint) override {
+    if (!context_->is_ours()) return;
     std::lock_guard<std::mutex> lock(checkpoint_mutex_);
     checkpoint_ = std::move(checkpoint);
   }
 
   Status go_on_from(const NetInfo& profile) override {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOurs());
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckGoOnFrom(profile));
     std::lock_guard<std::mutex> lock(dump_mutex_);
     for (const OperatorInfo& op : profile.operators) {
@@ -220,6 +287,7 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   }
 
   Status dump_as(const DumpOptions& dump) override {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOurs());
     const std::string& path = dump.path.empty() ? options_.path : dump.path;
     if (path.empty()) {
       return Status::InvalidArgument("no path to dump the observer of net '" +
@@ -237,11 +305,16 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     return dump.reset ? DumpAndReset(path, form) : DumpTotals(path, form);
   }
 
-  void RunStarts() { context_->gate.Begin(); }
+  void RunStarts() {
+    context_->state.NetStarts();
+    context_->gate.Begin();
+  }
 
   // Of a net that runs its operators asynchronously also after a failure, which
   // its events then tell; a simple net does not call.
   void RunFinished(const caffe2::NetBase& net) {
+    const AtEnd stopped([&] { context_->state.NetStopped(); });
+    if (!context_->is_ours()) return;
     context_->AwaitScans();
     for (const caffe2::Event* event : net.events()) {
       if (event->Query() == caffe2::EventStatus::EVENT_FAILED) return;
@@ -263,11 +336,14 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   void NetGone() {
     // Observers that are still on operators record nothing any more.
     context_->gate.Close();
+    records_at_end_ = context_->is_ours() ? Records() : 0;
+    bytes_at_end_ = bytes();
     static std::atomic<uint64_t> nets_gone{0};
     gone_order_ = ++nets_gone;
     net_ = nullptr;
     observer_ = nullptr;
     attached_.clear();
+    attached_.shrink_to_fit();
     if (unsaved()) Log(dump(""));
   }
 
@@ -276,6 +352,14 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     uint64_t runs = 0;
     uint64_t recorded_runs = 0;
   };
+
+  Status CheckOurs() const {
+    if (context_->is_ours()) return Status::Ok();
+    return Status::InvalidArgument(
+        "what the observer of net '" + net_name() +
+        "' measured belongs to the process that attached it; this one was "
+        "forked from that: attach an observer here");
+  }
 
   RunCounts Runs() const {
     return {context_->gate.runs(), context_->gate.recorded_runs()};
@@ -294,6 +378,7 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
     info.stopped = context_->gate.stopped();
     info.net_alive = net_ != nullptr;
     info.attached_at = attached_at_;
+    if (!context_->is_ours()) return info;
     info.hosts = before_.hosts;
     Unshare(&info.hosts);
     const std::string host = HostName();
@@ -355,6 +440,7 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   }
 
   uint64_t Records() const {
+    if (gone_order_ != 0) return records_at_end_;
     uint64_t sum = 0;
     for (const auto& record : records_) sum += record->records();
     return sum;
@@ -408,6 +494,9 @@ class OutputMinMaxNetObserver::Measurement final : public NetMeasurement {
   Checkpoint checkpoint_;
   std::atomic<uint64_t> saved_records_{0};  // that the file at path holds
   std::atomic<uint64_t> gone_order_{0};
+  // What a net that is gone leaves, which does not change any more.
+  std::atomic<uint64_t> records_at_end_{0};
+  std::atomic<std::size_t> bytes_at_end_{0};
   std::atomic<bool> logged_{false};
   std::mutex dump_mutex_;  // one dump or reset at a time
   RunCounts at_commit_;    // at the last reset

@@ -17,10 +17,13 @@
 // Thread rule: get_info, reset, stop, resume and the dumps may be called from
 // any thread while nets run. Attaching and detaching change lists of the host's
 // that have no lock: do that while the net itself is not running. Other nets
-// may.
+// may. A measurement belongs to the process that attached its observer: in one
+// that was forked later the net runs unrecorded, get_info tells no operators,
+// the dumps are errors and nothing is written.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_OUTPUT_MIN_MAX_OBSERVER_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_OUTPUT_MIN_MAX_OBSERVER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -130,6 +133,7 @@ class OutputMinMaxObserver final
  private:
   std::shared_ptr<OperatorMeasurement> measurement_;
   OperatorRun run_;
+  bool started_ = false;
 };
 
 class OutputMinMaxNetObserver;
@@ -150,6 +154,12 @@ class NetMeasurement {
   // True when there is a path and runs that the last dump of totals did not
   // hold.
   virtual bool unsaved() const = 0;
+  // True when the file at the path holds all that was recorded, or nothing was.
+  virtual bool saved() const = 0;
+  // True while the net is being run, as far as its observers are told.
+  virtual bool running() const = 0;
+  // About how much memory it takes.
+  virtual std::size_t bytes() const = 0;
 
   virtual NetInfo get_info() const = 0;
   virtual void reset() = 0;

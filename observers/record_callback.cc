@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "observers/exact_floating_point.h"
+#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -24,11 +25,14 @@ struct Entry {
 
 class RecordCallbacks {
  public:
-  // Never destroyed: nets may run while the process exits.
+  // Never destroyed: nets may run while the process exits. A child has the
+  // callbacks of its parent.
   static RecordCallbacks& Get() {
     static auto* callbacks = new RecordCallbacks;
     return *callbacks;
   }
+
+  RecordCallbacks() { HoldAcrossForks(&mutex_); }
 
   int64_t Add(RecordCallback callback, void* user_data) {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -44,12 +48,13 @@ class RecordCallbacks {
         std::find_if(entries_.begin(), entries_.end(),
                      [&](const auto& entry) { return entry->id == id; });
     if (found == entries_.end()) return false;
+    ForgetOtherThreads();
     const std::shared_ptr<Entry> entry = *found;
     entries_.erase(found);
     count_ = entries_.size();
     entry->removed = true;
     // One that waited inside a callback could wait for itself.
-    if (Depth() == 0) idle_.wait(lock, [&] { return entry->running == 0; });
+    if (Depth() == 0) idle_->wait(lock, [&] { return entry->running == 0; });
     return true;
   }
 
@@ -65,6 +70,7 @@ class RecordCallbacks {
       {
         std::lock_guard<std::mutex> lock(mutex_);
         if (entry->removed) continue;
+        ForgetOtherThreads();
         ++entry->running;
       }
       const Running running(this, entry.get());
@@ -89,7 +95,10 @@ class RecordCallbacks {
     ~Running() {
       --Depth();
       std::lock_guard<std::mutex> lock(callbacks_->mutex_);
-      if (--entry_->running == 0) callbacks_->idle_.notify_all();
+      // In a child that was forked within the callback it was forgotten.
+      if (forks_ == ForkCount() && --entry_->running == 0) {
+        callbacks_->idle_->notify_all();
+      }
     }
     Running(const Running&) = delete;
     Running& operator=(const Running&) = delete;
@@ -97,11 +106,24 @@ class RecordCallbacks {
    private:
     RecordCallbacks* const callbacks_;
     Entry* const entry_;
+    const uint64_t forks_ = ForkCount();
   };
+
+  // Under mutex_. The calls that others were in when the process was forked do
+  // not end in the child.
+  void ForgetOtherThreads() {
+    if (forks_ == ForkCount()) return;
+    forks_ = ForkCount();
+    for (const auto& entry : entries_) entry->running = 0;
+    (void)idle_.release();  // with who waited
+    idle_ = std::make_unique<std::condition_variable>();
+  }
 
   std::atomic<std::size_t> count_{0};
   std::mutex mutex_;
-  std::condition_variable idle_;
+  std::unique_ptr<std::condition_variable> idle_ =
+      std::make_unique<std::condition_variable>();
+  uint64_t forks_ = ForkCount();
   std::vector<std::shared_ptr<Entry>> entries_;
   int64_t last_id_ = 0;
 };
@@ -124,6 +146,7 @@ std::string ToJson(const OutputRecord& record) {
       {"op_index", record.op_index},
       {"step_index", record.step_index},
       {"op_type", record.op_type},
+      {"op_name", record.op_name},
       {"output_index", record.output_index},
       {"tensor_name", record.tensor_name},
       {"type", record.type_name},

@@ -17,6 +17,7 @@ struct OutputRecord {
   int op_index = 0;
   int step_index = -1;  // as of OperatorInfo
   std::string op_type;
+  std::string op_name;
   int output_index = 0;
   std::string tensor_name;
   std::string type_name;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "caffe2/utils/proto_utils.h"
+#include "observers/attachment.h"
 #include "observers/count_line.h"
 #include "observers/delimited_text.h"
 #include "observers/dnnlowp_settings.h"
@@ -22,6 +23,7 @@
 #include "observers/profile.h"
 #include "quantization/atomic_file.h"
 #include "quantization/choose.h"
+#include "quantization/process.h"
 #include "quantization/read_file.h"
 
 namespace caffe2_quantization {
@@ -507,6 +509,9 @@ class LaterNets {
     return *later_nets;
   }
 
+  // A child goes on with what its parent registered.
+  LaterNets() { HoldAcrossForks(&mutex_); }
+
   void Add(Measured measured, const RegisterOptions& options) {
     std::lock_guard<std::mutex> lock(mutex_);
     plans_.push_back(
@@ -565,6 +570,8 @@ Status RegisterQuantizationParams(caffe2::NetBase* net,
   Measured measured;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       ReadMeasured(options.path, options.histogram, &measured));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      CheckIsNotRunning(*net, "register parameters"));
   return Register(measured, options, false, net);
 }
 

@@ -10,11 +10,24 @@
 #include <vector>
 
 #include "observers/operator_run.h"
+#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace {
 
 using RecordPtr = std::shared_ptr<OperatorRecord>;
+
+// Guards the table of hubs and what is in them. A fork waits for it, so that a
+// child finds them whole: the host asks for a step's observer once, and an
+// observer that the child attaches hears of the steps by the one that is there.
+std::mutex& HubsMutex() {
+  static std::mutex* const mutex = [] {
+    auto* made = new std::mutex;
+    HoldAcrossForks(made);
+    return made;
+  }();
+  return *mutex;
+}
 
 // What the steps of one RecurrentNetwork operator share. The observers of its
 // steps own it: it lives as long as they.
@@ -23,10 +36,9 @@ class StepHub {
   // The hub of an operator, made when there is none and `make` says so.
   static std::shared_ptr<StepHub> Of(const caffe2::OperatorBase* network,
                                      bool make) {
-    static auto* mutex = new std::mutex;
     static auto* hubs =
         new std::map<const caffe2::OperatorBase*, std::weak_ptr<StepHub>>;
-    std::lock_guard<std::mutex> lock(*mutex);
+    std::lock_guard<std::mutex> lock(HubsMutex());
     // Those whose operator has gone, and perhaps another is in its place.
     for (auto at = hubs->begin(); at != hubs->end();) {
       at = at->second.expired() ? hubs->erase(at) : std::next(at);
@@ -42,9 +54,9 @@ class StepHub {
   }
 
   void Join(const RecordPtr& record) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    std::lock_guard<std::mutex> lock(HubsMutex());
     const auto gone = [](const RecordPtr& each) {
-      return each->context()->gate.closed();
+      return each->context()->gate.closed() || !each->context()->is_ours();
     };
     records_.erase(std::remove_if(records_.begin(), records_.end(), gone),
                    records_.end());
@@ -55,11 +67,11 @@ class StepHub {
 
   // True when the operator has no observer yet.
   bool Enter(const caffe2::OperatorBase* step) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    std::lock_guard<std::mutex> lock(HubsMutex());
     return steps_.insert(step).second;
   }
   void Leave(const caffe2::OperatorBase* step) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    std::lock_guard<std::mutex> lock(HubsMutex());
     steps_.erase(step);
   }
 
@@ -70,7 +82,7 @@ class StepHub {
 
   // The records that want to hear of a run now.
   std::vector<RecordPtr> Open() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    std::lock_guard<std::mutex> lock(HubsMutex());
     std::vector<RecordPtr> open;
     for (const RecordPtr& record : records_) {
       if (record->open()) open.push_back(record);
@@ -80,7 +92,6 @@ class StepHub {
 
  private:
   std::atomic<uint64_t> steps_run_{0};
-  std::mutex mutex_;
   std::vector<RecordPtr> records_;
   std::set<const caffe2::OperatorBase*> steps_;
 };

@@ -199,8 +199,8 @@ void AddInt8(const T* values, std::size_t count, const Int8Value& value_of,
   }
 }
 
-// Calls function(values, count, value_of) with the type of the stored integers;
-// false for one that is none of an Int8TensorCPU's.
+// Calls function(values, count, value_of) with the type of the stored integers,
+// which are of 8, 16 or 32 bits; false for any other.
 template <typename Function>
 bool WithIntegers(const Int8Tensor& tensor, const Function& function) {
   const Int8Value value_of{tensor.scale, tensor.zero_point};
@@ -208,8 +208,7 @@ bool WithIntegers(const Int8Tensor& tensor, const Function& function) {
   const bool any =
       WithValues(tensor.t, [&](const auto* values, std::size_t count) {
         using T = std::remove_cv_t<std::remove_reference_t<decltype(*values)>>;
-        if constexpr (std::is_same_v<T, uint8_t> || std::is_same_v<T, int8_t> ||
-                      std::is_same_v<T, int32_t>) {
+        if constexpr (std::is_integral_v<T> && sizeof(T) <= sizeof(int32_t)) {
           known = !tensor.t.dtype().Match<bool>();
           if (known) function(values, count, value_of);
         }

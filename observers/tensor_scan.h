@@ -48,8 +48,8 @@ struct TensorScan {
 TensorScan ScanTensor(const caffe2::Tensor& tensor,
                       Histogram* histogram = nullptr);
 
-// Scans whatever a blob holds: a tensor, an Int8TensorCPU of int8, uint8 or
-// int32, or a QTensor. `blob` may be null.
+// Scans whatever a blob holds: a tensor, an Int8TensorCPU of int8, uint8,
+// int16, uint16 or int32, or a QTensor. `blob` may be null.
 TensorScan ScanBlob(const caffe2::Blob* blob, Histogram* histogram = nullptr);
 
 // The type as it is reported: of a tensor's elements, or of the blob. Empty

@@ -2,6 +2,7 @@
 
 #include "operators/registration.h"
 #include "operators/string_arguments.h"
+#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -20,7 +21,13 @@ class AttachOp final : public ObserverControlOp {
     CAFFE_ENFORCE(options.dump_freq <= 0 || !options.path.empty(), type(),
                   ": dump_freq is ", options.dump_freq,
                   ", but there is no path to dump to");
-    Enforce(type(), AttachOutputMinMaxObserver(Net(), std::move(options)));
+    caffe2::NetBase* net = Net();
+    for (const caffe2::OperatorBase* op : net->GetOperators()) {
+      CAFFE_ENFORCE(op != this, type(), ": it is an operator of net '",
+                    net->Name(),
+                    "', which is running, expected one of another net");
+    }
+    Enforce(type(), AttachOutputMinMaxObserver(net, std::move(options)));
     return true;
   }
 };
@@ -228,7 +235,11 @@ std::shared_ptr<NetMeasurement> ObserverControlOp::Measurement() const {
   const auto measurements = FindNetMeasurements(name, workspace_);
   CAFFE_ENFORCE(!measurements.empty(), type(), ": net '", name,
                 "' has no OutputMinMaxNetObserver; run "
-                "OutputMinMaxObserverAttach first");
+                "OutputMinMaxObserverAttach first",
+                IsForked()
+                    ? ", in this process: an observer that was attached "
+                      "before the process was forked belongs to the other"
+                    : "");
   std::vector<std::string> labels;
   for (const auto& measurement : measurements) {
     labels.push_back("'" + measurement->label() + "'");

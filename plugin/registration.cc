@@ -4,8 +4,10 @@
 
 #include "caffe2/core/common.h"
 #include "caffe2/core/macros.h"
+#include "caffe2/core/workspace.h"
 #include "operators/registration.h"
 #include "quantization/kernels/isa.h"
+#include "quantization/process.h"
 #include "serialization/qtensor_serializer.h"
 
 namespace caffe2_quantization {
@@ -34,10 +36,27 @@ Status CheckHostVersion() {
   return Status::Ok();
 }
 
+// The host's list of workspaces has a lock, which every Workspace takes when it
+// is made and when it ends; ours makes some beside operators. A thread that
+// held it while the process forked would leave the child without. Nothing but
+// an explicit instantiation may name it.
+template <auto kFunction>
+struct WorkspaceList {
+  friend auto TheWorkspaceList() { return kFunction(); }
+};
+auto TheWorkspaceList();
+template struct WorkspaceList<&caffe2::Workspace::bookkeeper>;
+
+void KeepWorkspacesWholeAcrossForks() {
+  static const auto* const list = new auto(TheWorkspaceList());  // for good
+  HoldAcrossForks(&(*list)->wsmutex);
+}
+
 Status RegisterOnce() {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckHostVersion());
   const std::string isa_error = kernels::ConfigureIsaFromEnvironment();
   if (!isa_error.empty()) return Status::InvalidArgument(isa_error);
+  KeepWorkspacesWholeAcrossForks();
   RegisterQTensorSerializers();
   RegisterOperators();
   return Status::Ok();

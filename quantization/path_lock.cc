@@ -10,6 +10,8 @@
 #include <cstring>
 #include <memory>
 
+#include "quantization/process.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -52,6 +54,7 @@ Status PathLock::Acquire(const std::string& path) {
     }
     if (IsStillNamed(file, lock_path)) {
       file_ = file;
+      forks_ = ForkCount();
       lock_path_ = lock_path;
       return Status::Ok();
     }
@@ -61,7 +64,7 @@ Status PathLock::Acquire(const std::string& path) {
 
 void PathLock::Release() {
   if (file_ < 0) return;
-  unlink(lock_path_.c_str());  // while it is still locked
+  if (forks_ == ForkCount()) unlink(lock_path_.c_str());  // still locked
   close(file_);
   file_ = -1;
 }

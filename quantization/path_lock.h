@@ -2,6 +2,7 @@
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_PATH_LOCK_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_PATH_LOCK_H_
 
+#include <cstdint>
 #include <string>
 
 #include "quantization/status.h"
@@ -11,7 +12,8 @@ namespace caffe2_quantization {
 // Holds "path.lock" locked (flock) from Acquire to its end. The system lets go
 // of the lock when the process dies, however it does; the file that is then
 // left behind hinders nobody. An orderly end removes it. The lock is advisory:
-// it keeps out only those who ask.
+// it keeps out only those who ask. A child that is forked meanwhile does not
+// own the lock: its end leaves the file alone.
 //
 // Thread rule: an object belongs to one thread; two objects exclude each other
 // within a process as they do between two.
@@ -31,6 +33,7 @@ class PathLock {
  private:
   std::string lock_path_;
   int file_ = -1;
+  uint64_t forks_ = 0;  // of the process that acquired it
 };
 
 }  // namespace caffe2_quantization

@@ -8,7 +8,8 @@
 //                       started with; removed at the end
 //   PROFILE.lock        held while the run lasts (quantization/path_lock.h)
 //
-// Thread rule: one calibration at a time of one net in a process.
+// Thread rule: any thread. Each calibration has a workspace of its own, so that
+// several may run at once in a process; of one PROFILE one.
 #ifndef CAFFE2_QUANTIZATION_WORKFLOW_CALIBRATE_H_
 #define CAFFE2_QUANTIZATION_WORKFLOW_CALIBRATE_H_
 

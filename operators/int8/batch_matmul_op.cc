@@ -12,6 +12,7 @@
 #include "operators/registration.h"
 #include "quantization/onednn/parallel.h"
 #include "quantization/onednn/thread_share.h"
+#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -22,9 +23,8 @@ constexpr int kA = 0, kB = 1, kParams = 2;
 
 template <typename T>
 SharedWeights<BatchMatrices<T>>& TheSharedMatrices() {
-  // Never destroyed: nets may still be made while the process exits.
-  static auto* const matrices = new SharedWeights<BatchMatrices<T>>;
-  return *matrices;
+  static PerProcess<SharedWeights<BatchMatrices<T>>> matrices;
+  return matrices.Get();
 }
 
 // dst[j][i] = src[i][j], of a src of [rows, columns]; in tiles, so that what is

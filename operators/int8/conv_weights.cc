@@ -9,6 +9,7 @@
 #include "operators/int8/shared_weights.h"
 #include "quantization/kernels/min_max.h"
 #include "quantization/number_text.h"
+#include "quantization/process.h"
 
 namespace caffe2 {
 CAFFE_KNOWN_TYPE(caffe2_quantization::PackedConvWeights);
@@ -36,12 +37,10 @@ int64_t NumSets(const onednn::ConvolutionShape& shape,
   return 1;
 }
 
-// Never destroyed: nets that end while the process exits still let go of
-// theirs.
 template <typename T>
 SharedWeights<ConvWeights<T>>& AllConvWeights() {
-  static auto* const all = new SharedWeights<ConvWeights<T>>();
-  return *all;
+  static PerProcess<SharedWeights<ConvWeights<T>>> all;
+  return all.Get();
 }
 
 Status MakeFilter(std::vector<int8_t> codes,

@@ -9,6 +9,7 @@
 #include "operators/int8/shared_weights.h"
 #include "quantization/kernels/min_max.h"
 #include "quantization/number_text.h"
+#include "quantization/process.h"
 #include "quantization/quantization_params.h"
 
 namespace caffe2 {
@@ -25,9 +26,8 @@ constexpr float kLargestUnitDifference = 1e-4f;
 
 template <typename T>
 SharedWeights<FcWeights<T>>& TheSharedWeights() {
-  // Never destroyed: nets may still be made while the process exits.
-  static auto* const weights = new SharedWeights<FcWeights<T>>;
-  return *weights;
+  static PerProcess<SharedWeights<FcWeights<T>>> weights;
+  return weights.Get();
 }
 
 std::string ShapeText(const caffe2::Tensor& tensor) {

@@ -1,6 +1,7 @@
 #include "operators/int8/float_reference.h"
 
 #include "operators/int8/convert.h"
+#include "quantization/onednn/parallel.h"
 #include "quantization/quantization_params.h"
 
 namespace caffe2_quantization {
@@ -78,6 +79,8 @@ void FloatReference::SetInput(int index, const Int8TensorCPU& codes) {
 }
 
 caffe2::Tensor& FloatReference::Run() {
+  // The host computes on the same pool, of which a forked process has none.
+  const onednn::ThreadsScope threads(onednn::MaxThreads());
   CAFFE_ENFORCE(op_->Run(), type_, " of floats failed");
   return *caffe2::BlobGetMutableTensor(workspace_.GetBlob("output"),
                                        caffe2::CPU);

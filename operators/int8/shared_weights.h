@@ -41,7 +41,9 @@ class WeightsKey {
   std::unique_ptr<State> state_;
 };
 
-// Of one type of packed form. Kept as long as somebody holds it.
+// Of one type of packed form. Kept as long as somebody holds it. There is one
+// for all nets of a process (PerProcess): the nets that a child inherits keep
+// what they hold, those that it makes share what it packs itself.
 // Thread rule: any thread. Two that ask for the same at once: one makes it, the
 // other waits.
 template <typename Packed>

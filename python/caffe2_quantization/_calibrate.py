@@ -37,6 +37,10 @@ def calibrate(net, batches, output=None, histogram_bins=2048, checkpoint_every=1
     Parameters must be in the current workspace; the net is created there if it is
     not, when the first batch has been fed. Memory does not grow with the batches.
 
+    One calibration at a time in a process: the current workspace is one for all
+    threads, and nets of several names may share the blobs of their inputs. While it
+    runs nobody else may feed those blobs or switch the workspace.
+
     Args:
         net: a ``core.Net``, a NetDef, or the name of a net that CreateNet has made.
         batches: an iterable of dicts {blob: array}, or of tuples (or lists) of
@@ -69,7 +73,8 @@ def calibrate(net, batches, output=None, histogram_bins=2048, checkpoint_every=1
     Raises:
         RuntimeError: the net fails, ``output`` cannot be written or is another
             process's, or the checkpoint is of another net, other parameters, options
-            or batches, which it names. The checkpoint stays.
+            or batches, which it names. The checkpoint stays. Or another calibration
+            of the process is running.
         TypeError: an option that there is not.
         ValueError: a batch does not fit the net, has an array of another type or
             masked values, or there are fewer batches than the checkpoint holds.
@@ -84,6 +89,7 @@ def calibrate(net, batches, output=None, histogram_bins=2048, checkpoint_every=1
         "op_types", "outputs", "path", "dump_freq"))
     ensure_loaded()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_alone(observers._net_name(net)))
         if output is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             output, checkpoint = os.path.join(folder, "profile"), None
@@ -124,6 +130,28 @@ def calibrate(net, batches, output=None, histogram_bins=2048, checkpoint_every=1
     return run.profile
 
 
+_running = {}  # process: the net that a thread of it calibrates
+
+
+@contextlib.contextmanager
+def _alone(name):
+    """Sees to it that no other calibration of the process runs in a block."""
+    # In one step, whatever other threads do; a child that is forked meanwhile has
+    # an entry of its own.
+    process = os.getpid()
+    marker = [name]
+    other = _running.setdefault(process, marker)
+    if other is not marker:
+        raise RuntimeError("calibrate of net '%s': this process is calibrating net '%s', "
+                           "expected no other; both would use the blobs of the current "
+                           "workspace: calibrate one after the other, or in processes "
+                           "of their own" % (name, other[0]))
+    try:
+        yield
+    finally:
+        _running.pop(process, None)
+
+
 class _Run(object):
     """A calibration on its way.
 
@@ -157,6 +185,7 @@ class _Run(object):
         self._samples = 0
         self._observer = ""
         self._attached = False
+        self._process = os.getpid()  # a child that is forked meanwhile writes nothing
         self._warned = False
         self._whole = True  # what is measured is of whole runs
         self._done = 0  # batches that the measurement holds
@@ -286,6 +315,8 @@ class _Run(object):
 
     def finish(self):
         """Ends the measurement; one that is not complete goes to the checkpoint."""
+        if os.getpid() != self._process:
+            return  # the parent's
         with self._signals.deferred():
             if self._attached:
                 if (self.profile is None and self._checkpoint and self._whole

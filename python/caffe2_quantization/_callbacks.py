@@ -4,6 +4,7 @@ import _thread
 import atexit
 import ctypes
 import json
+import os
 import sys
 import threading
 import traceback
@@ -22,8 +23,8 @@ def add_callback(function):
     """Has a function called after each recorded output of every observed net.
 
     It gets one dict: ``net``, ``observer``, ``op_index``, ``step_index``,
-    ``op_type``, ``output_index``, ``tensor_name``, ``type``, ``shape``, ``min``
-    and ``max`` of this run (None without a finite value), ``raw_min`` and
+    ``op_type``, ``op_name``, ``output_index``, ``tensor_name``, ``type``,
+    ``shape``, ``min`` and ``max`` of this run (None without a finite value), ``raw_min`` and
     ``raw_max`` (the stored integers of quantized tensors), ``count``, ``zero``,
     ``nan``, ``positive_infinity``, ``negative_infinity`` and ``run``, the number
     of the operator's recorded run.
@@ -85,6 +86,16 @@ def remove_callback(handle):
     library().caffe2_quantization_remove_record_callback(handle)
     if getattr(_thread_state, "depth", 0):
         _retired.append(pointer)  # one that removes itself returns through it
+
+
+def _renew_lock():
+    # A thread that held it is not in the child.
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # Python 3.7
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @atexit.register

@@ -23,11 +23,13 @@ def locked(path):
         path = os.path.realpath(path)
     lock_path = path + ".lock"
     lock = _take(path, lock_path)
+    owner = os.getpid()
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            os.unlink(lock_path)  # while it is still locked
+        if os.getpid() == owner:  # and no child that was forked in the block
+            with contextlib.suppress(OSError):
+                os.unlink(lock_path)  # while it is still locked
         os.close(lock)
 
 

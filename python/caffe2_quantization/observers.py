@@ -9,8 +9,12 @@
             print(output["tensor_name"], output["min"], output["max"])
 
 A net is given as a ``core.Net``, as a NetDef or by its name, and belongs to the
-current workspace. Attach and detach while it is not running; all else may be
-called while it runs. NaN and infinities are counted, and are no part of the range.
+current workspace. Attach and detach while it is not running (an observer that is
+there already makes it an error); all else may be called while it runs. NaN and
+infinities are counted, and are no part of the range.
+
+What is measured belongs to the process that attached: a child that is forked later
+has no observer, records nothing and writes nothing until it attaches one itself.
 
 Errors are RuntimeErrors with the message of the plugin's operator.
 """
@@ -122,9 +126,9 @@ def info(net=None, observer=None, histograms=False):
     Returns:
         A dict with ``net``, ``observer``, ``runs``, ``stopped``, ``net_alive``,
         ``attached_at`` and ``operators``, a list of dicts with ``op_index``,
-        ``op_type``, ``first_record``, ``last_record`` and ``outputs``, a list of
-        dicts with ``output_index``, ``tensor_name``, ``type``, ``shape``, ``min``
-        and ``max`` (since the last reset), ``total_min`` and ``total_max`` (since
+        ``op_type``, ``op_name``, ``first_record``, ``last_record`` and ``outputs``,
+        a list of dicts with ``output_index``, ``tensor_name``, ``type``, ``shape``,
+        ``min`` and ``max`` (since the last reset), ``total_min`` and ``total_max`` (since
         attach), ``runs``, ``count``, ``nan``, ``positive_infinity``,
         ``negative_infinity`` and ``unsupported_runs``. A limit is None when
         there was no finite value. Without ``net`` a list of such dicts.

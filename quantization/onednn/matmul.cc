@@ -14,6 +14,7 @@
 #include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"
 #include "quantization/onednn/scratch.h"
+#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace onednn {
@@ -68,6 +69,7 @@ Status Choose(int64_t m, int64_t k, int64_t n,
       dnnl_primitive_attr_set_scratchpad_mode(made, dnnl_scratchpad_mode_user),
       "dnnl_primitive_attr_set_scratchpad_mode"));
   dnnl_primitive_desc_t chosen = nullptr;
+  const std::lock_guard<std::mutex> lock(MakingMutex());
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Check(
       dnnl_primitive_desc_create(&chosen, &product, made, engine, nullptr),
       "dnnl_primitive_desc_create (matmul)"));
@@ -184,9 +186,8 @@ class PlanCache {
 };
 
 PlanCache& ThePlans() {
-  // Never destroyed: nets may still run while the process exits.
-  static auto* const plans = new PlanCache;
-  return *plans;
+  static PerProcess<PlanCache> plans;
+  return plans.Get();
 }
 
 Status MakePlan(const PlanKey& key, const dnnl_memory_desc_t& weights,
@@ -195,9 +196,12 @@ Status MakePlan(const PlanKey& key, const dnnl_memory_desc_t& weights,
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       Choose(key[0], key[1], key[2], weights, &chosen));
   dnnl_primitive_t made = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Check(dnnl_primitive_create(&made, chosen.get()),
-            "dnnl_primitive_create (matmul)"));
+  {
+    const std::lock_guard<std::mutex> lock(MakingMutex());
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        Check(dnnl_primitive_create(&made, chosen.get()),
+              "dnnl_primitive_create (matmul)"));
+  }
   const auto desc = [&](dnnl_query_t what) {
     return *dnnl_primitive_desc_query_md(chosen.get(), what, 0);
   };
@@ -260,6 +264,7 @@ const int8_t* PackedMatrix::PadK(const int8_t* src,
 }
 
 Status PackedMatrix::AddPart(const int8_t* src) {
+  const ThreadsScope scope(MaxThreads());
   Packed part;
   PrimitiveDesc chosen;
   dnnl_memory_desc_t any, plain;
@@ -278,6 +283,7 @@ Status PackedMatrix::AddPart(const int8_t* src) {
   dnnl_stream_t stream;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetStream(&stream));
+  std::unique_lock<std::mutex> making(MakingMutex());
   dnnl_primitive_desc_t reorder_desc = nullptr;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       Check(dnnl_reorder_primitive_desc_create(&reorder_desc, &plain, engine,
@@ -289,6 +295,7 @@ Status PackedMatrix::AddPart(const int8_t* src) {
       Check(dnnl_primitive_create(&reorder, reorder_desc),
             "dnnl_primitive_create (reorder)"));
   const Primitive owned(reorder);
+  making.unlock();
   Memory from;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Wrap(plain, src, &from));
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(

@@ -5,6 +5,8 @@
 #include <mutex>
 #include <utility>
 
+#include "quantization/process.h"
+
 // libgomp's, all of them in its first versions.
 extern "C" {
 void GOMP_parallel(void (*function)(void*), void* data, unsigned threads,
@@ -17,7 +19,9 @@ void omp_set_num_threads(int threads);
 namespace caffe2_quantization {
 namespace onednn {
 
-int MaxThreads() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
+int MaxThreads() {
+  return omp_in_parallel() || IsForked() ? 1 : omp_get_max_threads();
+}
 
 ThreadsScope::ThreadsScope(int threads) : before_(omp_get_max_threads()) {
   if (threads != before_) omp_set_num_threads(threads);

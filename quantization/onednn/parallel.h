@@ -2,7 +2,8 @@
 //
 // oneDNN computes on the pool of whoever calls; so do we. How many threads that
 // may be is OpenMP's number (OMP_NUM_THREADS, omp_set_num_threads), and one
-// within a parallel region.
+// within a parallel region and in a forked process: a pool that the parent used
+// has no threads in the child, which would wait for them.
 //
 // parallel.cc calls libgomp's few oldest functions by their names, with no
 // pragma: in Python they are those of the host's copy, which is older than the

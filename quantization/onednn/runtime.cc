@@ -1,7 +1,11 @@
 #include "quantization/onednn/runtime.h"
 
+#include <atomic>
+#include <mutex>
+
 #include "quantization/kernels/isa.h"
 #include "quantization/onednn/matmul.h"
+#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace onednn {
@@ -39,7 +43,21 @@ Status MakeEngine(dnnl_engine_t* engine) {
   return Check(dnnl_engine_create(engine, dnnl_cpu, 0), "dnnl_engine_create");
 }
 
+struct TheEngine {
+  dnnl_engine_t engine = nullptr;
+  const Status status = MakeEngine(&engine);
+};
+
 }  // namespace
+
+std::mutex& MakingMutex() {
+  static std::mutex* const mutex = [] {
+    auto* made = new std::mutex;
+    HoldAcrossForks(made);
+    return made;
+  }();
+  return *mutex;
+}
 
 Status Check(dnnl_status_t result, const char* call) {
   switch (result) {
@@ -69,10 +87,18 @@ Status Allocate(std::size_t bytes, AlignedBytes* result) {
 
 Status GetEngine(dnnl_engine_t* engine) {
   // Never destroyed: primitives of other static objects may outlive it.
-  static dnnl_engine_t the_engine = nullptr;
-  static const Status* const status = new Status(MakeEngine(&the_engine));
-  *engine = the_engine;
-  return *status;
+  static std::atomic<const TheEngine*> the_engine{nullptr};
+  const TheEngine* found = the_engine.load(std::memory_order_acquire);
+  if (found == nullptr) {
+    const std::lock_guard<std::mutex> lock(MakingMutex());
+    found = the_engine.load(std::memory_order_acquire);
+    if (found == nullptr) {
+      found = new TheEngine;
+      the_engine.store(found, std::memory_order_release);
+    }
+  }
+  *engine = found->engine;
+  return found->status;
 }
 
 bool HasVnni() { return Has(dnnl_cpu_isa_avx512_core_vnni); }

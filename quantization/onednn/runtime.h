@@ -9,7 +9,8 @@
 //
 // Threads: oneDNN runs on the OpenMP pool of the thread that calls, with as
 // many threads as that thread's OpenMP says (OMP_NUM_THREADS,
-// omp_set_num_threads). Thread rule: any thread.
+// omp_set_num_threads), and with one in a forked process (parallel.h). Thread
+// rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_RUNTIME_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_RUNTIME_H_
 
@@ -19,6 +20,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "quantization/status.h"
@@ -28,6 +30,11 @@ namespace onednn {
 
 // A failed call as an error that names it and says what oneDNN returned.
 Status Check(dnnl_status_t result, const char* call);
+
+// To be held while descriptions and primitives are made: oneDNN looks them up
+// in a cache, whose lock a fork would leave locked in the child. (Forks wait
+// for this one.) GetEngine() takes it too: call that before.
+std::mutex& MakingMutex();
 
 // Owners of oneDNN's objects.
 template <auto kDestroy>

@@ -1,6 +1,7 @@
 #include "observers/attachment.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -96,6 +97,103 @@ TEST(Attachment, AMeasurementOutlivesItsWorkspace) {
             -3);
   EXPECT_TRUE(ForgetNetMeasurement("outlives"));
   EXPECT_FALSE(ForgetNetMeasurement("outlives"));
+}
+
+// What the nets of one name each leave behind.
+class AttachmentOfManyNets : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() /
+              ("attachment_test.many." + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    FeedFloats(&workspace_, "x", {3});
+  }
+  void TearDown() override {
+    fs::remove_all(folder_);
+    for (const auto& each : AllNetMeasurements()) {
+      ForgetNetMeasurement(each->net_name());
+    }
+  }
+
+  // Makes, observes, runs and deletes a net.
+  void Pass(int number, const std::string& path = "") {
+    NetBuilder builder("net" + std::to_string(number), "simple");
+    for (const char* y : {"a", "b", "c"}) builder.Op("Negative", {"x"}, {y});
+    auto* net = workspace_.CreateNet(builder.Build());
+    OutputMinMaxOptions options;
+    options.recording.histogram_bins = Histogram::kLargestMaxBins;
+    options.path = path;
+    ASSERT_TRUE(AttachOutputMinMaxObserver(net, options).ok());
+    ASSERT_TRUE(workspace_.RunNet(net->Name()));
+    workspace_.DeleteNet(net->Name());
+  }
+  static bool IsKept(int number) {
+    return FindNetMeasurement("net" + std::to_string(number), nullptr) !=
+           nullptr;
+  }
+
+  fs::path folder_;
+  caffe2::Workspace workspace_;
+};
+
+TEST_F(AttachmentOfManyNets, TheOldestAreLetGoBeyondTheCap) {
+  const int cap = static_cast<int>(kMostGone);
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 10000; ++i) {
+    Pass(i);
+    ASSERT_LE(AllNetMeasurements().size(), kMostGone + 1);
+  }
+  const std::string log = testing::internal::GetCapturedStderr();
+  const std::string warning = "the oldest are forgotten from now on, first";
+  const auto found = log.find(warning);
+  EXPECT_NE(found, std::string::npos) << log;
+  EXPECT_EQ(log.find(warning, found + 1), std::string::npos);  // said once
+  EXPECT_FALSE(IsKept(10000 - cap - 2));
+  EXPECT_TRUE(IsKept(10000 - cap));
+  EXPECT_TRUE(IsKept(9999));
+}
+
+TEST_F(AttachmentOfManyNets, WhatAFileHoldsIsLetGoFirst) {
+  const int cap = static_cast<int>(kMostGone);
+  const auto written = [&](int number) { Pass(number, folder_ / "written"); };
+  for (int i = 0; i < 3; ++i) Pass(i);
+  for (int i = 3; i < 13; ++i) written(i);
+  for (int i = 13; i < cap + 5; ++i) Pass(i);
+  written(cap + 5);
+  written(cap + 6);  // lets go of what is beyond the cap before it
+  for (const int i : {0, 1, 2, 9, cap + 4, cap + 5, cap + 6}) {
+    EXPECT_TRUE(IsKept(i)) << i;
+  }
+  for (int i = 3; i < 9; ++i) EXPECT_FALSE(IsKept(i)) << i;
+}
+
+TEST_F(AttachmentOfManyNets, BytesHaveACapToo) {
+  std::vector<float> values(4 * Histogram::kLargestMaxBins);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = 1 + static_cast<float>(i) / static_cast<float>(values.size());
+  }
+  FeedFloats(&workspace_, "x", values);
+  constexpr int kNets = 200;
+  for (int i = 0; i < kNets; ++i) Pass(i);
+  std::size_t bytes = 0;
+  for (const auto& each : AllNetMeasurements()) bytes += each->bytes();
+  const std::size_t of_one = AllNetMeasurements().back()->bytes();
+  EXPECT_GE(of_one, std::size_t{3} * Histogram::kLargestMaxBins / 2 * 8);
+  EXPECT_LE(bytes, kMostGoneBytes + of_one);
+  EXPECT_GE(bytes, kMostGoneBytes - of_one);
+  EXPECT_FALSE(IsKept(0));
+  EXPECT_TRUE(IsKept(kNets - 1));
+}
+
+// With all the memory that goes with it.
+TEST_F(AttachmentOfManyNets, MemoryIsFlat) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's memory is not the program's";
+#endif
+  for (int i = 0; i < 3000; ++i) Pass(i);
+  const std::size_t before = mallinfo2().uordblks;
+  for (int i = 3000; i < 10000; ++i) Pass(i);
+  EXPECT_LE(mallinfo2().uordblks, before + (std::size_t{1} << 20));
 }
 
 TEST(Attachment, ANetThatDropsItsObserverItselfIsLeftInPeace) {

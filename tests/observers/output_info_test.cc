@@ -63,6 +63,7 @@ TEST(ToJson, HoldsEverything) {
   info.runs = 2;
   info.operators.resize(1);
   info.operators[0].op_type = "Relu";
+  info.operators[0].op_name = "first/relu";
   info.operators[0].outputs.resize(1);
   OutputInfo& output = info.operators[0].outputs[0];
   output.tensor_name = "y\xff";  // not UTF-8
@@ -72,6 +73,7 @@ TEST(ToJson, HoldsEverything) {
   const auto json = nlohmann::json::parse(ToJson(info));
   EXPECT_EQ(json["net"], "a \"net\"");
   EXPECT_EQ(json["runs"], 2);
+  EXPECT_EQ(json["operators"][0]["op_name"], "first/relu");
   const auto& parsed = json["operators"][0]["outputs"][0];
   EXPECT_TRUE(parsed["min"].is_null());
   EXPECT_EQ(parsed["total_min"], -1.5);

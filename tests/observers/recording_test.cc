@@ -5,8 +5,10 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <limits>
 #include <set>
+#include <thread>
 
 #include "caffe2/core/tensor_int8.h"
 #include "caffe2/core/workspace.h"
@@ -349,6 +351,96 @@ TEST_P(RecordingOfNetType, EveryNthRunAndNoMoreThanTheLimit) {
   EXPECT_EQ(measurement->get_info().recorded_runs, 2u);
 }
 
+// Both where the operator that runs is observed and where it is not.
+TEST_P(RecordingOfNetType, ARunningNetIsRefused) {
+  NetBuilder builder("n", GetParam());
+  builder.Op("Scripted", {}, {"y"});
+  builder.Op("Scripted", {"y"}, {"z"});
+  auto* net = workspace_->CreateNet(builder.Build());
+  for (const char* observed : {"y", "z"}) {
+    OutputMinMaxOptions options, second;
+    options.recording.outputs = {observed};
+    second.label = "second";
+    const auto measurement = Attach(net, options);
+    std::promise<void> began, may_end;
+    ScriptedOp::script() = [&](ScriptedOp* op) {
+      op->Fill(0, {1});
+      if (op->InputSize() == 1) return true;
+      began.set_value();
+      may_end.get_future().wait();
+      return true;
+    };
+    std::thread runner([&] { EXPECT_TRUE(workspace_->RunNet("n")); });
+    began.get_future().wait();
+    const std::string running = "net 'n' is running";
+    EXPECT_NE(AttachOutputMinMaxObserver(net, second)
+                  .message()
+                  .find("cannot attach an observer: " + running),
+              std::string::npos);
+    EXPECT_NE(DetachOutputMinMaxObserver(net).message().find(
+                  "cannot detach an observer: " + running),
+              std::string::npos);
+    EXPECT_NE(CheckIsNotRunning(*net, "do it").message().find("cannot do it: "),
+              std::string::npos);
+    measurement->stop();  // changes nothing of that
+    EXPECT_FALSE(DetachOutputMinMaxObserver(net).ok());
+    measurement->resume();
+    may_end.set_value();
+    runner.join();
+    // All of the run was recorded, and now both may come and go.
+    EXPECT_EQ(measurement->get_info().runs, 1u);
+    Attach(net, second);
+    EXPECT_TRUE(DetachOutputMinMaxObserver(net, "second").ok());
+    EXPECT_TRUE(DetachOutputMinMaxObserver(net).ok());
+  }
+  for (auto* op : net->GetOperators()) EXPECT_EQ(op->NumObservers(), 0u);
+}
+
+// The host does not tell the end of every run that fails.
+TEST_P(RecordingOfNetType, ANetThatFailedIsNotRunning) {
+  NetBuilder builder("n", GetParam());
+  builder.Op("Scripted", {}, {"y"});
+  builder.Op("Scripted", {"y"}, {"z"});
+  auto* net = workspace_->CreateNet(builder.Build());
+  for (const char* observed : {"y", "z"}) {
+    for (const char* fails : {"y", "z"}) {
+      for (const bool throws : {false, true}) {
+        for (const bool stopped : {false, true}) {
+          OutputMinMaxOptions options;
+          options.recording.outputs = {observed};
+          const auto measurement = Attach(net, options);
+          if (stopped) measurement->stop();
+          ScriptedOp::script() = [&](ScriptedOp* op) {
+            op->Fill(0, {1});
+            if (op->debug_def().output(0) != fails) return true;
+            if (throws) CAFFE_THROW("as told");
+            return false;
+          };
+          bool ran = false;
+          ErrorOf([&] { ran = workspace_->RunNet("n"); });
+          EXPECT_FALSE(ran);
+          EXPECT_EQ(measurement->get_info().runs, 0u);
+          const Status status = DetachOutputMinMaxObserver(net);
+          EXPECT_TRUE(status.ok()) << status.message();
+        }
+      }
+    }
+  }
+}
+
+TEST_P(RecordingOfNetType, ACallbackThatDetachesIsRefused) {
+  auto* net = Make("n", {"y"}, GetParam());
+  OutputMinMaxOptions options;
+  std::string message;
+  options.on_record = [&](const OutputRecord&) {
+    message = DetachOutputMinMaxObserver(net).message();
+  };
+  const auto measurement = Attach(net, options);
+  ASSERT_TRUE(RunFloats("n", {1}));
+  EXPECT_NE(message.find("net 'n' is running"), std::string::npos) << message;
+  EXPECT_EQ(measurement->get_info().runs, 1u);
+}
+
 INSTANTIATE_TEST_SUITE_P(NetTypes, RecordingOfNetType,
                          testing::Values("simple", "dag", "prof_dag",
                                          "async_scheduling"),
@@ -395,6 +487,7 @@ TEST_F(Recording, PatternsChooseOperators) {
     options.recording = recording;
     std::set<int> indexes;
     for (const auto& op : Attach(net, options)->get_info().operators) {
+      EXPECT_EQ(op.op_name, op.op_index == 1 ? "second/part" : "");
       indexes.insert(op.op_index);
     }
     EXPECT_TRUE(DetachOutputMinMaxObserver(net).ok());

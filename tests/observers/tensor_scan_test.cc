@@ -219,6 +219,8 @@ TEST(ScanBlob, Int8Tensors) {
                                      std::numeric_limits<float>::quiet_NaN()};
   ScanRandomInt8<uint8_t>(scales);
   ScanRandomInt8<int8_t>(scales);
+  ScanRandomInt8<int16_t>(scales);
+  ScanRandomInt8<uint16_t>(scales);
   ScanRandomInt8<int32_t>(scales);
 }
 

@@ -259,6 +259,53 @@ def test_other_options_do_not_go_on_from_a_checkpoint(output):
     assert glob.glob(output + "*") == [output]
 
 
+def test_two_threads_are_one_too_many(tmp_path):
+    # Nets of two names share the blob "data" of the workspace.
+    nets = [make_net("first"), make_net("second")]
+    arrays = [np.full([4, 8], value, np.float32) for value in (1, 1000)]
+    expected = []
+    for net, array in zip(nets, arrays):
+        workspace.FeedBlob("data", array)
+        expected.append(caffe2_quantization.calibrate(net, [{"data": array}] * 3))
+    for profile in expected:
+        del profile["provenance"]
+    for _ in range(50):
+        barrier = threading.Barrier(2)
+        found, errors = [None, None], []
+
+        def calibrate(index):
+            barrier.wait()
+            try:
+                found[index] = caffe2_quantization.calibrate(
+                    nets[index], [{"data": arrays[index]}] * 3)
+            except RuntimeError as error:
+                errors.append(str(error))
+
+        threads = [threading.Thread(target=calibrate, args=(index,)) for index in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for index, profile in enumerate(found):
+            if profile is not None:
+                del profile["provenance"]
+                assert profile == expected[index]
+        assert found.count(None) == len(errors) <= 1
+        for error in errors:
+            assert "this process is calibrating net '" in error
+
+
+def test_one_within_another():
+    def batches():
+        yield {"data": np.zeros([1, 8], np.float32)}
+        caffe2_quantization.calibrate(make_net("inner"), make_batches(1))
+
+    with pytest.raises(RuntimeError, match="calibrate of net 'inner': this process is "
+                       "calibrating net 'outer'"):
+        caffe2_quantization.calibrate(make_net("outer"), batches())
+    caffe2_quantization.calibrate("outer", make_batches(1), inputs=["data"])
+
+
 def test_two_on_one_path(output):
     with locked(output):
         with pytest.raises(RuntimeError, match="another process is writing to '%s'"

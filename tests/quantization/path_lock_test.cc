@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/in_child.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -72,6 +74,20 @@ TEST_F(PathLockTest, AKilledHolderLetsGo) {
   EXPECT_TRUE(lock.Acquire(Path("a")).ok());
   close(ready[0]);
   close(ready[1]);
+}
+
+TEST_F(PathLockTest, AChildThatEndsLeavesTheLockToItsParent) {
+  PathLock lock, other;
+  ASSERT_TRUE(lock.Acquire(Path("a")).ok());
+  EXPECT_EQ(InChild([&] {
+              lock.Release();
+              return 0;
+            }),
+            0);
+  EXPECT_TRUE(fs::exists(Path("a.lock")));
+  EXPECT_FALSE(other.Acquire(Path("a")).ok());
+  lock.Release();
+  EXPECT_FALSE(fs::exists(Path("a.lock")));
 }
 
 TEST_F(PathLockTest, NamesAMissingFolder) {

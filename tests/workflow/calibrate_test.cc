@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "observers/attachment.h"
 #include "observers/profile.h"
@@ -485,6 +487,39 @@ TEST_F(CalibrateTest, OneAtATime) {
   ASSERT_TRUE(lock.Acquire(options_.profile_path).ok());
   EXPECT_THAT(Run().message(), HasSubstr("another process is writing to '" +
                                          options_.profile_path + "'"));
+}
+
+// Each has a workspace of its own: the net's name and its inputs' are the same.
+TEST_F(CalibrateTest, TwoAtOnceDoNotMix) {
+  constexpr int kThreads = 2;
+  CalibrateOptions options[kThreads];
+  nlohmann::json expected[kThreads];
+  const auto path = [](int i) { return "p" + std::to_string(i) + ".json"; };
+  for (int i = 0; i < kThreads; ++i) {
+    WriteData(40 + i);
+    const std::string data = folder_.Path("d" + std::to_string(i) + ".npz");
+    ASSERT_EQ(std::rename(folder_.Path("d.npz").c_str(), data.c_str()), 0);
+    options_.data.path = data;
+    options_.profile_path = folder_.Path(path(i));
+    options[i] = options_;
+    RunWell();
+    expected[i] = Profile(path(i));
+  }
+  ASSERT_NE(expected[0], expected[1]);
+  for (int round = 0; round < 50; ++round) {
+    std::vector<std::thread> threads;
+    for (const CalibrateOptions& each : options) {
+      threads.emplace_back([&each] {
+        CalibrateReport report;
+        const Status status = Calibrate(each, {}, {}, &report);
+        EXPECT_TRUE(status.ok()) << status.message();
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (int i = 0; i < kThreads; ++i) {
+      ASSERT_EQ(Profile(path(i)), expected[i]) << round;
+    }
+  }
 }
 
 TEST_F(CalibrateTest, TakesTheFirstSamplesAlone) {
