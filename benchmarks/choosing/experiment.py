@@ -44,7 +44,7 @@ NETS = ["digits", "separable", "lstm", "tabular", "pnet", "rnet", "onet"]
 ACTIVATION_METHODS = ["MIN_MAX", "MSE", "L2", "L2_APPROX", "L1", "KL", "P99.99", "P99.9", "P99"]
 BIN_METHODS = ["MSE", "L2", "L1", "KL", "P99.9"]
 BINS = [64, 128, 256, 512, 1024, 2048, 4096]
-IMAGE_METHODS = ["MIN_MAX", "MSE", "L2", "P99.9"]
+IMAGE_METHODS = ["MIN_MAX", "MSE", "P99.9"]
 IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, None]  # None: all
 
 # Operators that pass values on: their outputs keep the parameters of their inputs.

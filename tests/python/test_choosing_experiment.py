@@ -91,5 +91,5 @@ def test_tables_are_markdown(small, capsys):
     experiment.compare_images(report, 8)
     lines = [each for each in capsys.readouterr().out.splitlines() if each.startswith("|")]
     assert "|  | small | mean | worst |" in lines
-    assert len(report.figures) == 10 + len(experiment.IMAGE_METHODS) * len(experiment.IMAGES)
+    assert len(report.figures) == 12 + len(experiment.IMAGE_METHODS) * len(experiment.IMAGES)
     assert all("sqnr" in each["nets"]["small"] for each in report.figures)
