@@ -83,6 +83,17 @@ TEST_F(ObserverControlOpTest, AttachesReadsResetsStopsResumesAndDetaches) {
             std::string::npos);
 }
 
+TEST_F(ObserverControlOpTest, DoesNotAttachToTheNetThatItIsIn) {
+  NetBuilder builder("self", "simple");
+  builder.Op("OutputMinMaxObserverAttach", {}, {}).String("net", "self");
+  ASSERT_NE(workspace_.CreateNet(builder.Build()), nullptr);
+  EXPECT_NE(ErrorOf([&] {
+              workspace_.RunNet("self");
+            }).find("it is an operator of net 'self', which is running"),
+            std::string::npos);
+  EXPECT_TRUE(FindNetMeasurements("self", &workspace_).empty());
+}
+
 TEST_F(ObserverControlOpTest, Dumps) {
   const std::string path = folder_ / "n.minmax";
   Run("Attach", [&](OpBuilder& b) {

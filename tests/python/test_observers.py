@@ -673,3 +673,26 @@ def test_types_that_no_later_net_can_have_are_refused():
                                            r"mean 'Conv'\?\)"):
         observers.attach_to_later_nets(op_types=["Konv"])
     observers.attach_to_later_nets(op_types=["Conv*"], outputs=["of no net yet"])
+
+
+@pytest.mark.parametrize("engine, dtype", [("ONEDNN", np.uint8), ("ONEDNN_16", np.uint16)])
+def test_codes_of_an_int8_engine(engine, dtype):
+    # Codes of 8 or 16 bits: what they stand for is measured, and the codes too.
+    net = new_net()
+    net.Proto().op.extend([core.CreateOperator(
+        "Quantize", ["x"], ["q"], name="first/quantize", engine=engine,
+        Y_scale=0.25, Y_zero_point=100)])
+    x = np.array([[-3, 0, 0, 1.25, 20]], np.float32)
+    workspace.FeedBlob("x", x)
+    workspace.CreateNet(net)
+    observers.attach(net, histogram_bins=16)
+    workspace.RunNet(net)
+    operator, = observers.info(net, histograms=True)["operators"]
+    output, = operator["outputs"]
+    assert operator["op_name"] == "first/quantize"
+    assert output["unsupported_runs"] == 0
+    codes = (x / 0.25 + 100).astype(dtype)
+    assert (output["min"], output["max"]) == (x.min(), x.max())
+    assert (output["raw_min"], output["raw_max"]) == (codes.min(), codes.max())
+    assert (output["count"], output["zero"]) == (5, 2)
+    assert sum(output["histogram"]["counts"]) == 5
