@@ -154,7 +154,8 @@ void ExpectOutputs(const Product& product, const PackedMatrix& packed,
     }
     if (stage.column_offsets != nullptr) acc += stage.column_offsets[n];
     const double real = acc * stage.multipliers[n];
-    double code = real;
+    const double bias = stage.bias == nullptr ? 0 : stage.bias[n];
+    double code = real + bias;
     if (stage.addend != nullptr) {
       code += (stage.addend[i] - stage.addend_zero_point) *
               double{stage.addend_multiplier};
@@ -163,7 +164,7 @@ void ExpectOutputs(const Product& product, const PackedMatrix& packed,
                               stage.high - stage.zero_point);
     // Half a code, and what single precision loses of some hundred.
     ASSERT_NEAR(codes[i], code + stage.zero_point, 0.5 + 1e-4) << i;
-    double y = real + (stage.bias == nullptr ? 0 : stage.bias[n]);
+    double y = real + bias;
     if (stage.relu) y = std::max(y, 0.0);
     ASSERT_NEAR(floats[i], y, 1e-6 * (std::abs(real) + std::abs(y))) << i;
   }
