@@ -16,7 +16,10 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-python=${PYTHON:-python3.9}
+# A CPython 3.9, for which the wheel is made: PYTHON, on the path, or pyenv's.
+for python in "${PYTHON:-}" python3.9 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.9*/bin/python; do
+  "$python" -c '' 2>/dev/null && break
+done
 "$python" -m venv "$folder/venv"
 "$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
   torch==1.10.2 numpy==1.22.4 protobuf==3.20.3 future==1.0.0 six==1.17.0
