@@ -49,6 +49,12 @@ bool IsImage(const std::string& path) {
   return false;
 }
 
+// "label" of "a/label.csv"
+std::string NameOf(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  return name.substr(0, name.rfind('.'));
+}
+
 bool IsCsv(const std::string& path) { return ExtensionOf(path) == ".csv"; }
 
 // The paths of a folder's files, by name. Hidden ones and folders are left out.
@@ -86,9 +92,23 @@ Status OpenFolder(const DataOptions& options, const WantedBlobs& wanted,
                   std::unique_ptr<BatchSource>* source) {
   std::vector<std::string> files, images, tables;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ListFolder(options.path, &files));
+  std::string labels;  // a table that is of labels, beside images
   for (const std::string& file : files) {
     if (IsImage(file)) images.push_back(file);
-    if (IsCsv(file)) tables.push_back(file);
+    if (!IsCsv(file)) continue;
+    const std::string name = NameOf(file);
+    if (Contains(wanted.labels, name) && !Contains(wanted.inputs, name)) {
+      labels = file;
+    }
+    tables.push_back(file);
+  }
+  if (!images.empty() && tables.size() == 1 && !labels.empty()) {
+    if (Contains(wanted.extras, NameOf(labels))) {
+      return Status::InvalidArgument(
+          labels + ": labels beside images, expected labels beside CSV files, "
+                   "or in the .npz, minidb or TensorProtos that holds the data");
+    }
+    tables.clear();
   }
   if (images.empty() == tables.empty()) {
     return Status::InvalidArgument(
@@ -99,8 +119,13 @@ Status OpenFolder(const DataOptions& options, const WantedBlobs& wanted,
   }
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       DescribeFiles(images.empty() ? tables : images, data_files));
-  return images.empty() ? OpenCsvSource(options, tables, wanted, source)
-                        : OpenImageSource(options, images, wanted, source);
+  if (images.empty()) return OpenCsvSource(options, tables, wanted, source);
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      OpenImageSource(options, images, wanted, source));
+  if (!labels.empty()) {
+    (*source)->AddNote("'" + labels + "' is of labels and is left alone");
+  }
+  return Status::Ok();
 }
 
 // The first bytes of a regular file.

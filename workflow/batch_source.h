@@ -110,6 +110,7 @@ class BatchSource {
   const std::vector<std::string>& blobs() const { return blobs_; }
   // What is no error and worth knowing.
   const std::vector<std::string>& notes() const { return notes_; }
+  void AddNote(std::string note) { notes_.push_back(std::move(note)); }
 
   // Puts the next `count` samples into blobs of `workspace`.
   // Precondition: position() + count <= samples(). After an error the source is

@@ -241,9 +241,13 @@ class Calibration {
     const std::string& root = options_.data.path;
     std::vector<Item> items;
     for (const DataFile& file : data_->files()) {
-      const bool is_inside = file.path.size() > root.size();
-      items.push_back({is_inside ? file.path.substr(root.size()) : file.path,
-                       DescriptionOf(file)});
+      // In a folder by the name in it, whether the folder was given as "a" or
+      // as "a/".
+      std::size_t begin = 0;
+      if (file.path.size() > root.size()) {
+        begin = root.size() + (file.path[root.size()] == '/' ? 1 : 0);
+      }
+      items.push_back({file.path.substr(begin), DescriptionOf(file)});
     }
     return items;
   }

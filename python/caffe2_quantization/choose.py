@@ -29,6 +29,7 @@ RuntimeErrors with the operator's message; an option that there is not is a Type
 
 import collections
 import json
+import numbers
 
 import numpy as np
 
@@ -40,6 +41,7 @@ __all__ = ["Choice", "from_array", "from_counts", "from_range"]
 
 _OPTIONS = ("precision", "is_signed", "preserve_sparsity", "force_scale_power_of_two",
             "reduced_range", "percentile", "smallest_scale", "dnnlowp", "flags")
+_FLOATS = ("min", "max", "percentile", "smallest_scale")
 _ONE_SCALE = ("it chooses one scale for all values; for one a channel call it for each: "
               "[from_array(each) for each in numpy.moveaxis(values, axis, 0)]")
 
@@ -113,9 +115,24 @@ def from_range(min, max, **options):
     return from_counts([1], min, max, **options)
 
 
+def _argument(name, value):
+    """Returns an option's value as the operators take it."""
+    if name == "flags":
+        return value
+    if isinstance(value, (bool, np.bool_)):
+        value = int(value)
+    if not isinstance(value, (numbers.Real, np.number)):
+        raise TypeError("%s is %r, expected a number" % (name, value))
+    if name in _FLOATS:
+        return float(value)
+    if value != int(value):
+        raise ValueError("%s is %r, expected a whole number" % (name, value))
+    return int(value)
+
+
 def _choose(op_type, values, method, options):
-    arguments = {name: int(value) if isinstance(value, (bool, np.bool_)) else value
-                 for name, value in options.items()}
+    arguments = {name: _argument(name, value) for name, value in options.items()
+                 if value is not None}
     _, workspace = host()
     own = workspace.C.Workspace()
     own.create_blob("values").feed(values)

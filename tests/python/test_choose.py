@@ -146,3 +146,22 @@ def test_small_scales_and_dnnlowps():
     np.testing.assert_allclose(choose.from_array(x, smallest_scale=1e-3).scale, 1e-3)
     assert choose.from_range(0, 1e-25).scale == 2.0 ** -63
     assert choose.from_range(0, 1e-25, smallest_scale=0.0).scale < 1e-27
+
+
+def test_numbers_of_either_type():
+    x = np.float32([-1, 1])
+    assert choose.from_array(x, smallest_scale=1).scale == 1
+    assert choose.from_range(0, 1e-25, smallest_scale=0).scale < 1e-27
+    assert choose.from_array(x, "P99", percentile=1) == choose.from_array(x, "P100")
+    assert choose.from_array(x, precision=4.0).scale == np.float32(2 / 15)
+
+
+@pytest.mark.parametrize("options, error, message", [
+    ({"precision": 8.5}, ValueError, "precision is 8.5, expected a whole number"),
+    ({"precision": "8"}, TypeError, "precision is '8', expected a number"),
+    ({"is_signed": "no"}, TypeError, "is_signed is 'no', expected a number"),
+    ({"smallest_scale": "a"}, TypeError, "smallest_scale is 'a', expected a number"),
+])
+def test_values_that_no_option_takes(options, error, message):
+    with pytest.raises(error, match=message):
+        choose.from_array([1, 2], **options)

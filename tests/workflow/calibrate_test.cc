@@ -869,6 +869,15 @@ TEST_P(RestartTest, RefusesAnotherPlace) {
   EXPECT_EQ(report_.resumed_samples, 4);
 }
 
+TEST_P(RestartTest, TakesTheSameFolderWithASlash) {
+  if (!GetParam().is_folder) GTEST_SKIP() << "one file";
+  Stop();
+  options_.data.path += '/';
+  const Status status = Run();
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(report_.resumed_samples, 4);
+}
+
 TEST_P(RestartTest, RefusesFilesAddedAndRemoved) {
   if (!GetParam().is_folder) GTEST_SKIP() << "one file";
   Stop();
@@ -876,7 +885,7 @@ TEST_P(RestartTest, RefusesFilesAddedAndRemoved) {
   const std::string extension = file.substr(file.size() - 4);
   const std::string added = folder_.Path("data/3a" + extension);
   folder_.Write("data/3a" + extension, ReadText(file));
-  ExpectRefusal("data file '/3a" + extension + "' was 'none' and is '");
+  ExpectRefusal("data file '3a" + extension + "' was 'none' and is '");
   unlink(added.c_str());
   ASSERT_EQ(rename(file.c_str(), folder_.Path("kept").c_str()), 0);
   ExpectRefusal("' and is 'none'");

@@ -72,6 +72,23 @@ TEST_F(ImageSourceTest, EveryFormInTheOrderOfNames) {
   ExpectSkipping<float>(source_.get(), "x", 6);
 }
 
+TEST_F(ImageSourceTest, LeavesLabelsAlone) {
+  WritePair("a.ppm");
+  folder_.Write("label.csv", "3\n");
+  OpenWell();
+  EXPECT_EQ(source_->samples(), 1);
+  EXPECT_THAT(source_->notes(),
+              ElementsAre("'" + folder_.Path("label.csv") +
+                          "' is of labels and is left alone"));
+  WantedBlobs with_labels;
+  with_labels.inputs = with_labels.free_inputs = {"x"};
+  with_labels.extras = {"label"};
+  EXPECT_THAT(OpenBatchSource(options_, with_labels, &source_).message(),
+              HasSubstr("label.csv: labels beside images, expected"));
+  folder_.Write("b.csv", "1,2\n");
+  EXPECT_THAT(Open().message(), HasSubstr("1 images and 2 CSV files"));
+}
+
 TEST_F(ImageSourceTest, JpegIsNearWhatWasWritten) {
   std::vector<unsigned char> grey(16 * 16, 100);
   stbi_write_jpg(folder_.Path("a.jpeg").c_str(), 16, 16, 1, grey.data(), 95);
