@@ -2,13 +2,15 @@
 # that flags, ABI and registration rules stand in one place.
 
 # Compiles through ccache when there is one. The sloppiness lets it serve
-# sources that use a precompiled header.
+# sources that use a precompiled header; the base folder, one checkout's objects
+# to another: compiled-in paths are relative (caffe2_quantization_map_paths).
 function(caffe2_quantization_use_ccache)
   find_program(CCACHE_PROGRAM ccache)
   mark_as_advanced(CCACHE_PROGRAM)
   if(CCACHE_PROGRAM AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
     set(CMAKE_CXX_COMPILER_LAUNCHER
       ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+      CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=true
       ${CCACHE_PROGRAM} PARENT_SCOPE)
   endif()
 endfunction()
