@@ -179,6 +179,12 @@ function(caffe2_quantization_add_test name)
       caffe2_quantization_registration Caffe2Host::Caffe2 Caffe2Host::Protobuf)
     caffe2_quantization_precompile_host_headers(${name})
   endif()
+  if("sanitizer" IN_LIST ARG_LABELS)
+    add_dependencies(sanitizer_tests ${name})
+  endif()
+  if("threads" IN_LIST ARG_LABELS)
+    add_dependencies(thread_tests ${name})
+  endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES
     LABELS "${ARG_LABELS}"
