@@ -49,12 +49,6 @@ bool IsImage(const std::string& path) {
   return false;
 }
 
-// "label" of "a/label.csv"
-std::string NameOf(const std::string& path) {
-  const std::string name = path.substr(path.rfind('/') + 1);
-  return name.substr(0, name.rfind('.'));
-}
-
 bool IsCsv(const std::string& path) { return ExtensionOf(path) == ".csv"; }
 
 // The paths of a folder's files, by name. Hidden ones and folders are left out.
@@ -96,17 +90,18 @@ Status OpenFolder(const DataOptions& options, const WantedBlobs& wanted,
   for (const std::string& file : files) {
     if (IsImage(file)) images.push_back(file);
     if (!IsCsv(file)) continue;
-    const std::string name = NameOf(file);
+    const std::string name = StemOf(file);
     if (Contains(wanted.labels, name) && !Contains(wanted.inputs, name)) {
       labels = file;
     }
     tables.push_back(file);
   }
   if (!images.empty() && tables.size() == 1 && !labels.empty()) {
-    if (Contains(wanted.extras, NameOf(labels))) {
+    if (Contains(wanted.extras, StemOf(labels))) {
       return Status::InvalidArgument(
-          labels + ": labels beside images, expected labels beside CSV files, "
-                   "or in the .npz, minidb or TensorProtos that holds the data");
+          labels +
+          ": labels beside images, expected labels beside CSV files, "
+          "or in the .npz, minidb or TensorProtos that holds the data");
     }
     tables.clear();
   }
@@ -164,6 +159,11 @@ bool BeginsAsMinidb(const std::string& path) {
 }
 
 }  // namespace
+
+std::string StemOf(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  return name.substr(0, name.rfind('.'));
+}
 
 Status DescribeFile(const std::string& path, DataFile* file) {
   struct stat info;

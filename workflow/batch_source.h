@@ -86,6 +86,9 @@ struct DataFile {
   }
 };
 
+// "x" of "a/x.csv"
+std::string StemOf(const std::string& path);
+
 // What the system says of a file now.
 Status DescribeFile(const std::string& path, DataFile* file);
 

@@ -446,14 +446,6 @@ class Table {
   bool first_line_ = true;
 };
 
-// "x" of "a/x.csv"
-std::string StemOf(const std::string& path) {
-  const auto slash = path.rfind('/');
-  const std::string name =
-      slash == std::string::npos ? path : path.substr(slash + 1);
-  return name.substr(0, name.rfind('.'));
-}
-
 class CsvSource final : public BatchSource {
  public:
   explicit CsvSource(const std::string& path) : BatchSource("CSV", path) {}
