@@ -738,8 +738,12 @@ Status ChooseFromBins(const BinCounts& counts, ValueRange extremes,
   const bool is_norm = options.method != ChooseMethod::kKl &&
                        options.method != ChooseMethod::kPercentile &&
                        options.method != ChooseMethod::kPercentileInBins;
+  const double below = -std::min(double{counts.min}, 0.0);
+  const double above = std::max(double{counts.max}, 0.0);
+  const bool is_symmetric =
+      options.preserve_sparsity && below > 0 && above > 0;
   const double extent =
-      std::max(double{counts.max}, 0.0) - std::min(double{counts.min}, 0.0);
+      is_symmetric ? 2 * std::max(below, above) : below + above;
   const bool is_fine = extent / (Levels(options) - 1) < options.smallest_scale;
   if (!has_bins || (is_norm && is_fine)) {
     *choice = whole;

@@ -87,7 +87,7 @@ enum class ChooseMethod {
 //     overflows only where the first two are beyond 2^65 together, which is
 //     refused, and one below 2^-126 makes less than 2^-95 codes of any sum of
 //     32 bits.
-//   - A bias is no limit: one of 2^30 units and more stays a float
+//   - A bias is no limit: one of 2^31 units and more stays a float
 //     (kernels/output_stage.h, code_bias).
 constexpr float kSmallestChosenScale = 0x1p-63f;
 // DNNLOWP's, nearly the smallest normal half (FBGEMM's SMALL_SCALE_THRESHOLD,

@@ -18,7 +18,9 @@ int32_t MiddleOf(QuantizedType type) { return 1 << (type.precision - 1); }
 // code: the value in units, a whole number or what no number is.
 void SetBias(int64_t i, double code, double value, ProductBias* bias) {
   if (std::isnan(code)) return;
-  if (std::fabs(code) <= ProductBias::kMostUnits) {
+  constexpr double kLowest = std::numeric_limits<int32_t>::lowest();
+  constexpr double kLargest = std::numeric_limits<int32_t>::max();
+  if (code >= kLowest && code <= kLargest) {
     bias->codes[i] = static_cast<int32_t>(code);
     return;
   }

@@ -44,11 +44,9 @@ Status WeightsFromInt8Tensor(const caffe2::int8::Int8TensorCPU& w,
 
 // A bias in units of what sums of products count in, x_scale * weight_scale.
 struct ProductBias {
-  // At most this many units, so that 32 bits have room for a sum beside it.
-  static constexpr double kMostUnits = 0x1p30;
-
+  // A sum beside them may leave 32 bits: quantization/onednn/column_offsets.h.
   std::vector<int32_t> codes;
-  // The values of those of more units, whose codes are 0: they are added to
+  // The values of those that no code holds, whose codes are 0: they are added to
   // what sums have become (kernels/output_stage.h). 0 for the others; empty:
   // there are none.
   std::vector<float> large;
