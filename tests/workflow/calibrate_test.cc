@@ -946,9 +946,9 @@ TEST_P(RestartTest, RefusesOtherOptions) {
     options_.data.images.scale = 0.5;
     expect("image scale was '1' and is '0.5'");
     options_.data.images.layout = ImageOptions::Layout::kNhwc;
-    expect("image layout was '0' and is '1'");
+    expect("image layout was 'nchw' and is 'nhwc'");
     options_.data.images.color = ImageOptions::Color::kRgb;
-    expect("image color was '2' and is '0'");
+    expect("image color was 'gray' and is 'rgb'");
   }
 }
 
