@@ -7,11 +7,11 @@
 #include <mutex>
 #include <utility>
 
+#include "base/process.h"
 #include "observers/dump.h"
-#include "observers/profile.h"
 #include "observers/selection.h"
 #include "observers/unshared.h"
-#include "quantization/process.h"
+#include "profiles/profile.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -26,10 +26,10 @@
 #include <string>
 #include <vector>
 
+#include "base/export.h"
+#include "base/status.h"
 #include "caffe2/core/workspace.h"
 #include "observers/output_min_max_observer.h"
-#include "quantization/export.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

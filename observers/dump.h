@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "observers/output_info.h"
+#include "base/status.h"
 #include "observers/output_min_max_observer.h"
-#include "quantization/status.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 

@@ -8,8 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/exact_floating_point.h"
 #include "caffe2/core/logging.h"
-#include "observers/exact_floating_point.h"
 #include "observers/unshared.h"
 
 namespace caffe2_quantization {

@@ -15,12 +15,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/process.h"
+#include "base/status.h"
 #include "caffe2/core/operator.h"
-#include "observers/output_info.h"
 #include "observers/output_min_max_observer.h"
 #include "observers/tensor_scan.h"
-#include "quantization/process.h"
-#include "quantization/status.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 

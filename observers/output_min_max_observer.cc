@@ -8,13 +8,13 @@
 #include <mutex>
 #include <utility>
 
-#include "observers/delimited_text.h"
+#include "netdef/net_hash.h"
 #include "observers/dump.h"
-#include "observers/min_max_file.h"
-#include "observers/net_hash.h"
 #include "observers/operator_record.h"
 #include "observers/step_observer.h"
 #include "observers/unshared.h"
+#include "profiles/delimited_text.h"
+#include "profiles/min_max_file.h"
 
 namespace caffe2_quantization {
 namespace {

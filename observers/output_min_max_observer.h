@@ -30,14 +30,14 @@
 #include <string>
 #include <vector>
 
+#include "base/export.h"
+#include "base/status.h"
 #include "caffe2/core/net.h"
 #include "caffe2/core/observer.h"
 #include "caffe2/core/operator.h"
 #include "observers/operator_run.h"
-#include "observers/output_info.h"
 #include "observers/record_callback.h"
-#include "quantization/export.h"
-#include "quantization/status.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 

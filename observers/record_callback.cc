@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "observers/exact_floating_point.h"
-#include "quantization/process.h"
+#include "base/exact_floating_point.h"
+#include "base/process.h"
 
 namespace caffe2_quantization {
 namespace {

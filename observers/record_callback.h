@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "observers/output_info.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 

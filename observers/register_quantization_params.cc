@@ -13,18 +13,18 @@
 #include <utility>
 #include <vector>
 
+#include "base/atomic_file.h"
+#include "base/count_line.h"
+#include "base/process.h"
+#include "base/read_file.h"
 #include "caffe2/utils/proto_utils.h"
+#include "netdef/dnnlowp_settings.h"
 #include "observers/attachment.h"
-#include "observers/count_line.h"
-#include "observers/delimited_text.h"
-#include "observers/dnnlowp_settings.h"
-#include "observers/histogram_file.h"
-#include "observers/min_max_file.h"
-#include "observers/profile.h"
-#include "quantization/atomic_file.h"
+#include "profiles/delimited_text.h"
+#include "profiles/histogram_file.h"
+#include "profiles/min_max_file.h"
+#include "profiles/profile.h"
 #include "quantization/choose.h"
-#include "quantization/process.h"
-#include "quantization/read_file.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -5,7 +5,7 @@
 //
 // Int8 operators are those whose engine, in the NetDef or as the host made
 // them, is DNNLOWP or ONEDNN with any suffix. How parameters are chosen:
-// observers/dnnlowp_settings.h. Files: .minmax, .hist, each in both its forms,
+// netdef/dnnlowp_settings.h. Files: .minmax, .hist, each in both its forms,
 // and profiles, binary or JSON; told by their first character.
 //
 // What is matched with what: the tensor's name. A line of another operator type
@@ -41,8 +41,8 @@
 
 #include <string>
 
+#include "base/status.h"
 #include "caffe2/core/net.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

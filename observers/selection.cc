@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "base/nearest_name.h"
 #include "caffe2/core/operator.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "observers/operator_record.h"
-#include "quantization/nearest_name.h"
 
 namespace caffe2_quantization {
 namespace {

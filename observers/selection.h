@@ -3,9 +3,9 @@
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_SELECTION_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_SELECTION_H_
 
+#include "base/status.h"
 #include "caffe2/core/net.h"
-#include "observers/output_info.h"
-#include "quantization/status.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 

@@ -21,7 +21,7 @@
 
 #include "caffe2/core/blob.h"
 #include "caffe2/core/tensor.h"
-#include "observers/output_info.h"
+#include "profiles/output_info.h"
 #include "quantization/histogram.h"
 
 namespace caffe2_quantization {

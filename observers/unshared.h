@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "observers/output_info.h"
 #include "observers/output_min_max_observer.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 

@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <string>
 
+#include "base/export.h"
 #include "observers/record_callback.h"
 #include "plugin/plugin.h"
 #include "plugin/registration.h"
-#include "quantization/export.h"
 #include "quantization/kernels/isa.h"
 
 // CAFFE2_MODULE defines it with the visibility of its first declaration.

@@ -2,12 +2,12 @@
 
 #include <string>
 
+#include "base/process.h"
 #include "caffe2/core/common.h"
 #include "caffe2/core/macros.h"
 #include "caffe2/core/workspace.h"
 #include "operators/registration.h"
 #include "quantization/kernels/isa.h"
-#include "quantization/process.h"
 #include "serialization/qtensor_serializer.h"
 
 namespace caffe2_quantization {

@@ -2,7 +2,7 @@
 #ifndef CAFFE2_QUANTIZATION_PLUGIN_REGISTRATION_H_
 #define CAFFE2_QUANTIZATION_PLUGIN_REGISTRATION_H_
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 

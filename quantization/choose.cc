@@ -5,12 +5,12 @@
 #include <cstdlib>
 #include <limits>
 
+#include "base/number_text.h"
 #include "quantization/kernels/histogram.h"
 #include "quantization/kernels/min_max.h"
 #include "quantization/kl_minimization.h"
 #include "quantization/least_squares.h"
 #include "quantization/norm_minimization.h"
-#include "quantization/number_text.h"
 #include "quantization/percentile.h"
 
 namespace caffe2_quantization {
@@ -740,8 +740,7 @@ Status ChooseFromBins(const BinCounts& counts, ValueRange extremes,
                        options.method != ChooseMethod::kPercentileInBins;
   const double below = -std::min(double{counts.min}, 0.0);
   const double above = std::max(double{counts.max}, 0.0);
-  const bool is_symmetric =
-      options.preserve_sparsity && below > 0 && above > 0;
+  const bool is_symmetric = options.preserve_sparsity && below > 0 && above > 0;
   const double extent =
       is_symmetric ? 2 * std::max(below, above) : below + above;
   const bool is_fine = extent / (Levels(options) - 1) < options.smallest_scale;

@@ -53,9 +53,9 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/histogram.h"
 #include "quantization/quantized_type.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/choose.h"
 #include "quantization/quantization_params.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "base/number_text.h"
 #include "quantization/channel_order.h"
 #include "quantization/kernels/quantize.h"
-#include "quantization/number_text.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -25,11 +25,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/choose.h"
 #include "quantization/histogram.h"
 #include "quantization/quantization_params.h"
 #include "quantization/quantized_type.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

@@ -8,8 +8,8 @@
 #include <ostream>
 #include <utility>
 
+#include "base/number_text.h"
 #include "quantization/choose.h"
-#include "quantization/number_text.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -24,8 +24,8 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/quantized_type.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

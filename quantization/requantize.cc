@@ -5,9 +5,9 @@
 #include <iterator>
 #include <string>
 
+#include "base/number_text.h"
 #include "quantization/for_each_run.h"
 #include "quantization/kernels/requantize.h"
-#include "quantization/number_text.h"
 #include "quantization/storage.h"
 
 namespace caffe2_quantization {

@@ -14,8 +14,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/quantized_type.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

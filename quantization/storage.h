@@ -5,8 +5,8 @@
 #include <string>
 #include <type_traits>
 
+#include "base/status.h"
 #include "quantization/quantized_type.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

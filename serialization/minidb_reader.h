@@ -17,8 +17,8 @@
 #include <string>
 #include <string_view>
 
-#include "quantization/read_file.h"
-#include "quantization/status.h"
+#include "base/read_file.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 

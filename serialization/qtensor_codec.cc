@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/atomic_file.h"
+#include "base/read_file.h"
 #include "caffe2/proto/caffe2_pb.h"
-#include "quantization/atomic_file.h"
 #include "quantization/kernels/packed_bytes.h"
-#include "quantization/read_file.h"
 #include "serialization/qtensor_validation.h"
 #include "serialization/wire_reader.h"
 

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 

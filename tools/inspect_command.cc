@@ -6,12 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "inspect/inspect.h"
+#include "inspect/inspect_float.h"
+#include "inspect/inspect_json.h"
 #include "tools/command.h"
 #include "tools/output.h"
 #include "tools/text_table.h"
-#include "workflow/inspect.h"
-#include "workflow/inspect_float.h"
-#include "workflow/inspect_json.h"
 
 namespace caffe2_quantization {
 namespace {

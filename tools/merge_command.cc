@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "observers/profile.h"
+#include "profiles/profile.h"
 #include "tools/command.h"
 #include "tools/output.h"
 #include "tools/text_table.h"

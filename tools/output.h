@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 

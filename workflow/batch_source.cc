@@ -9,12 +9,12 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/nearest_name.h"
+#include "base/read_file.h"
 #include "caffe2/core/tensor.h"
-#include "quantization/nearest_name.h"
-#include "quantization/read_file.h"
+#include "netdef/host_error.h"
+#include "netdef/load_net.h"
 #include "serialization/minidb_reader.h"
-#include "workflow/host_error.h"
-#include "workflow/load_net.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -24,8 +24,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/status.h"
 #include "caffe2/core/workspace.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

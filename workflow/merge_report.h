@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "observers/profile.h"
+#include "profiles/profile.h"
 
 namespace caffe2_quantization {
 

@@ -39,10 +39,10 @@
 #include <memory>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/kernels/depthwise.h"
 #include "quantization/kernels/output_stage.h"
 #include "quantization/onednn/matmul.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 namespace onednn {

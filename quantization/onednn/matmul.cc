@@ -10,11 +10,11 @@
 #include <numeric>
 #include <utility>
 
+#include "base/process.h"
 #include "quantization/kernels/isa.h"
 #include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"
 #include "quantization/onednn/scratch.h"
-#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace onednn {

@@ -34,9 +34,9 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/kernels/blocked_product.h"
 #include "quantization/kernels/output_stage.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 namespace onednn {

@@ -15,7 +15,7 @@
 
 #include <cstdint>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 namespace onednn {

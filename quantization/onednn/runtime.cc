@@ -3,9 +3,9 @@
 #include <atomic>
 #include <mutex>
 
+#include "base/process.h"
 #include "quantization/kernels/isa.h"
 #include "quantization/onednn/matmul.h"
-#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace onednn {

@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/status.h"
 #include "quantization/onednn/runtime.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 namespace onednn {

@@ -10,7 +10,7 @@
 
 #include "caffe2/core/workspace.h"
 #include "observers/attachment.h"
-#include "observers/profile.h"
+#include "profiles/profile.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {
