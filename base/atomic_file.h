@@ -1,5 +1,4 @@
-// Writing a file so that a reader sees the old one or the new one, never a
-// part.
+// Writes a file so that a reader sees the old one or the new one, never a part.
 #ifndef CAFFE2_QUANTIZATION_BASE_ATOMIC_FILE_H_
 #define CAFFE2_QUANTIZATION_BASE_ATOMIC_FILE_H_
 

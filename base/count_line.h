@@ -1,5 +1,5 @@
-// How far something long has come: one line of a terminal, drawn over itself
-// and taken away at the end.
+// CountLine shows how far something long has come: one line of a terminal,
+// drawn over itself and taken away at the end.
 //
 //   choosing parameters: 12 of 94 tensors
 //

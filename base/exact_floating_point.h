@@ -1,4 +1,4 @@
-// Denormals that are numbers.
+// ExactFloatingPoint turns flush-to-zero off for a scope.
 #ifndef CAFFE2_QUANTIZATION_BASE_EXACT_FLOATING_POINT_H_
 #define CAFFE2_QUANTIZATION_BASE_EXACT_FLOATING_POINT_H_
 
@@ -7,9 +7,9 @@
 
 namespace caffe2_quantization {
 
-// While it lives the thread's denormals are what they are. Caffe2 can tell the
-// processor to take them for zeros, and then none can be compared, converted or
-// written. Costs next to nothing where it has not.
+// While it lives, denormals count as what they are on this thread. Caffe2 can
+// tell the processor to take them for zeros; then they cannot be compared,
+// converted or written. It costs next to nothing where Caffe2 has not.
 class ExactFloatingPoint {
  public:
   ExactFloatingPoint() {

@@ -1,4 +1,4 @@
-// What to say of a name that nobody knows: the nearest one that is known.
+// Hints for errors about an unknown name: the nearest name that is known.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_BASE_NEAREST_NAME_H_

@@ -1,4 +1,5 @@
-// A lock on the name of an output file, so that of two processes one is told.
+// PathLock locks the name of an output file: of two processes that write to it,
+// the second one is told.
 #ifndef CAFFE2_QUANTIZATION_BASE_PATH_LOCK_H_
 #define CAFFE2_QUANTIZATION_BASE_PATH_LOCK_H_
 

@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "base/no_destructor.h"
+
 namespace caffe2_quantization {
 namespace internal {
 
@@ -21,7 +23,7 @@ struct Held {
 };
 
 Held& TheHeld() {
-  static auto* const held = new Held;
+  static NoDestructor<Held> held;
   return *held;
 }
 

@@ -1,4 +1,4 @@
-// What becomes of the library's state when the process forks.
+// The library's state when the process forks.
 //
 // fork() copies the memory and one thread. A lock that another thread held is
 // held for ever in the child, what that thread was about to write is half

@@ -1,4 +1,4 @@
-// Reading files: a whole one, if it is not too large, or parts of one.
+// Reads files: a whole one, if it is not too large, or parts of one.
 #ifndef CAFFE2_QUANTIZATION_BASE_READ_FILE_H_
 #define CAFFE2_QUANTIZATION_BASE_READ_FILE_H_
 
@@ -44,7 +44,7 @@ class InputFile {
   // Precondition: offset + count <= size().
   //   IoError: the file has become shorter (with the size found and expected),
   //            or what the system said.
-  //   OutOfRange: no memory for so many bytes.
+  //   OutOfRange: no memory for `count` bytes.
   Status Read(std::size_t offset, std::size_t count, const uint8_t** bytes);
 
  private:

@@ -24,6 +24,7 @@ install(EXPORT caffe2_quantization_math_targets
 foreach(header IN ITEMS
     base/export.h
     base/status.h
+    base/value_counts.h
     observers/attachment.h
     observers/operator_run.h
     observers/output_min_max_observer.h

@@ -1,13 +1,12 @@
 #include "inspect/inspect.h"
 
-#include <algorithm>
 #include <cmath>
-#include <map>
 #include <string_view>
 #include <utility>
 
 #include "base/read_file.h"
 #include "inspect/inspect_tensor.h"
+#include "inspect/net_inspector.h"
 #include "netdef/model_reader_text.h"
 #include "serialization/minidb_reader.h"
 #include "serialization/qtensor_validation.h"
@@ -16,50 +15,11 @@
 namespace caffe2_quantization {
 namespace {
 
-// Memory that the lists of a report may take, roughly.
-constexpr std::size_t kListBytes = std::size_t{32} << 20;
-constexpr std::size_t kMaxFaults = 20;
-constexpr std::size_t kMaxNameBytes = 256;
-// A singular message in more parts is none that a writer made.
-constexpr std::size_t kMaxParts = 1000;
-// Nets in arguments of operators of nets: three messages a step, and protobuf
-// goes 100 deep.
-constexpr int kMaxNetDepth = 34;
 // A text becomes a message in memory.
 constexpr std::size_t kMaxTextBytes = std::size_t{256} << 20;
 // The blob of a predictor's minidb that holds its MetaNetDef.
 constexpr std::string_view kMetaNetDefBlob = "!!META_NET_DEF";
 
-enum NetField : uint32_t {
-  kNetName = 1,
-  kNetOp = 2,
-  kNetType = 3,
-  kNetArg = 6,
-  kNetExternalInput = 7,
-  kNetExternalOutput = 8,
-};
-enum OperatorField : uint32_t {
-  kOpInput = 1,
-  kOpOutput = 2,
-  kOpName = 3,
-  kOpType = 4,
-  kOpArg = 5,
-  kOpEngine = 7,
-};
-enum ArgumentField : uint32_t {
-  kArgName = 1,
-  kArgFloat = 2,
-  kArgInt = 3,
-  kArgString = 4,
-  kArgFloats = 5,
-  kArgInts = 6,
-  kArgStrings = 7,
-  kArgNet = 8,
-  kArgNets = 9,
-  kArgTensor = 10,
-  kArgTensors = 11,
-  kArgQTensors = 12,
-};
 enum BlobField : uint32_t {
   kBlobName = 1,
   kBlobType = 2,
@@ -79,55 +39,10 @@ constexpr uint32_t kMapValue = 2;
 constexpr uint32_t kPlanNetwork = 2;
 constexpr uint32_t kProtos = 1;
 
-bool IsBytes(const WireField& field, uint32_t number) {
-  return field.number == number && field.type == WireType::kBytes;
-}
-
-std::string Indexed(const std::string& field, const char* name,
-                    uint64_t index) {
-  return field + '.' + name + '[' + std::to_string(index) + ']';
-}
-
-// A name as it is listed.
-std::string Name(std::string_view text) {
-  if (text.size() <= kMaxNameBytes) return std::string(text);
-  return std::string(text.substr(0, kMaxNameBytes)) + "…";
-}
-std::string Name(const WireField& field) {
-  return Name(std::string_view(reinterpret_cast<const char*>(field.begin),
-                               field.size()));
-}
-
-// The argument of a fill operator that holds its values: its field, and their
-// type as TensorProto.DataType has it.
-struct FillType {
-  const char* op;
-  uint32_t field;
-  int64_t data_type;
-};
-constexpr FillType kFillTypes[] = {
-    {"GivenTensorFill", kArgFloats, 1},
-    {"GivenTensorDoubleFill", kArgFloats, 13},
-    {"GivenTensorBoolFill", kArgInts, 5},
-    {"GivenTensorInt16Fill", kArgInts, 9},
-    {"GivenTensorIntFill", kArgInts, 2},
-    {"GivenTensorInt64Fill", kArgInts, 10},
-    {"GivenTensorStringFill", kArgStrings, 4},
-    {"GivenTensorByteStringToUInt8Fill", kArgStrings, 6},
-    {"Int8GivenTensorFill", kArgString, 6},
-    {"Int8GivenIntTensorFill", kArgInts, 2},
-};
-
-const FillType* FindFillType(const std::string& op) {
-  for (const FillType& type : kFillTypes) {
-    if (op == type.op) return &type;
-  }
-  return nullptr;
-}
-
-class Inspector {
+// Walks a file of any form.
+class Inspector final : public NetInspector {
  public:
-  explicit Inspector(InspectReport* report) : report_(report) {}
+  using NetInspector::NetInspector;
 
   void Message(ModelForm form, const MessageBytes& message) {
     const std::string field = ModelFormName(form);
@@ -165,390 +80,7 @@ class Inspector {
     CheckMinidbTensors();
   }
 
-  void Fault(std::size_t offset, std::string field, std::string what) {
-    if (muted_) return;
-    FaultWithoutOffset(std::move(field), std::move(what));
-    // What became of a text has offsets of its own.
-    if (report_->is_text || report_->fault_count > kMaxFaults) return;
-    report_->faults.back().has_offset = true;
-    report_->faults.back().offset = offset;
-  }
-
-  void FaultWithoutOffset(std::string field, std::string what) {
-    if (report_->fault_count++ >= kMaxFaults) return;
-    ModelFault fault;
-    fault.field = std::move(field);
-    fault.what = std::move(what);
-    report_->faults.push_back(std::move(fault));
-  }
-
-  // Lists what there is without a word on what else is wrong: in a message
-  // whose structure is broken, everything after that would be.
-  void Mute() { muted_ = true; }
-
-  // Tells what a scan found, and whether the structure is whole.
-  bool Whole(const MessageScan& scan) {
-    if (scan.unknown_fields > 0) {
-      unknown_fields_ += scan.unknown_fields;
-      if (first_unknown_.empty()) {
-        ModelFault first = scan.first_unknown;
-        first.has_offset = !report_->is_text;
-        first_unknown_ = first.ToString();
-      }
-    }
-    if (scan.broken)
-      Fault(scan.fault.offset, scan.fault.field, scan.fault.what);
-    return !scan.broken;
-  }
-
-  void Finish() {
-    if (unknown_fields_ > 0) {
-      report_->notes.push_back(
-          std::to_string(unknown_fields_) +
-          " fields that Caffe2 does not know, the first at " + first_unknown_);
-    }
-    if (report_->unlisted > 0) {
-      report_->notes.push_back(
-          "the lists are full: " + std::to_string(report_->unlisted) +
-          " entries are counted, but not listed");
-    }
-  }
-
  private:
-  // Whether a list may grow by an entry of that many bytes and strings.
-  bool Room(std::size_t bytes, std::size_t strings = 0) {
-    constexpr std::size_t kStringBytes = 2 * sizeof(std::string);
-    const std::size_t needed = bytes + strings * kStringBytes;
-    if (needed > list_bytes_) {
-      ++report_->unlisted;
-      return false;
-    }
-    list_bytes_ -= needed;
-    return true;
-  }
-
-  bool AddName(const WireField& field, std::vector<std::string>* names) {
-    if (!Room(std::min(field.size(), kMaxNameBytes), 1)) return false;
-    names->push_back(Name(field));
-    return true;
-  }
-
-  // ---- Nets -----------------------------------------------------------------
-
-  void Net(const std::string& label, const std::string& place,
-           const MessageBytes& message) {
-    if (net_depth_ == kMaxNetDepth ||
-        !Room(sizeof(InspectedNet) + label.size())) {
-      return;
-    }
-    ++net_depth_;
-    NetFields(label, place, message);
-    --net_depth_;
-  }
-
-  void NetFields(const std::string& label, const std::string& place,
-                 const MessageBytes& message) {
-    // By index: nets inside its operators may move the list.
-    const std::size_t index = report_->nets.size();
-    report_->nets.emplace_back();
-    report_->nets[index].label = label;
-    std::map<std::string, std::size_t> blobs;
-    uint64_t arguments = 0;
-    ForEachField(message,
-                 [&](const WireReader& reader, const WireField& field) {
-                   InspectedNet& net = report_->nets[index];
-                   if (IsBytes(field, kNetName)) {
-                     net.name = Name(field);
-                   } else if (IsBytes(field, kNetType)) {
-                     net.type = Name(field);
-                   } else if (IsBytes(field, kNetExternalInput)) {
-                     AddName(field, &net.external_inputs);
-                   } else if (IsBytes(field, kNetExternalOutput)) {
-                     AddName(field, &net.external_outputs);
-                   } else if (IsBytes(field, kNetOp)) {
-                     const uint64_t op = net.operator_count++;
-                     ++report_->operator_count;
-                     Operator(index, op, Indexed(place, "op", op),
-                              BytesOf(reader, field), &blobs);
-                   } else if (IsBytes(field, kNetArg)) {
-                     Argument({}, Indexed(place, "arg", arguments++),
-                              BytesOf(reader, field));
-                   }
-                 });
-  }
-
-  // The blob of that name in the net's list; null when there is no room.
-  InspectedNetBlob* FindNetBlob(std::size_t net, const std::string& name,
-                                std::map<std::string, std::size_t>* blobs) {
-    std::vector<InspectedNetBlob>& list = report_->nets[net].blobs;
-    const auto found = blobs->find(name);
-    if (found != blobs->end()) return &list[found->second];
-    if (!Room(sizeof(InspectedNetBlob) + 2 * name.size() + 64, 1)) {
-      return nullptr;
-    }
-    blobs->emplace(name, list.size());
-    list.emplace_back();
-    list.back().name = name;
-    return &list.back();
-  }
-
-  // What an operator's arguments need to know of it.
-  struct OperatorFacts {
-    std::string type;
-    std::vector<std::string> outputs;  // the first ones
-  };
-
-  void Operator(std::size_t net, uint64_t index, const std::string& place,
-                const MessageBytes& message,
-                std::map<std::string, std::size_t>* blobs) {
-    constexpr std::size_t kOutputsKept = 100;
-    OperatorFacts facts;
-    InspectedOperator op;
-    op.index = index;
-    const bool listed = Room(sizeof(InspectedOperator), 3);
-    ForEachField(message, [&](const WireReader&, const WireField& field) {
-      if (field.type != WireType::kBytes) return;
-      switch (field.number) {
-        case kOpInput:
-          if (listed) AddName(field, &op.inputs);
-          if (auto* blob = FindNetBlob(net, Name(field), blobs)) ++blob->reads;
-          break;
-        case kOpOutput:
-          if (facts.outputs.size() < kOutputsKept) {
-            facts.outputs.push_back(Name(field));
-          }
-          if (listed) AddName(field, &op.outputs);
-          break;
-        case kOpName:
-          op.name = Name(field);
-          break;
-        case kOpType:
-          op.type = Name(field);
-          break;
-        case kOpArg:
-          ++op.arguments;
-          break;
-        case kOpEngine:
-          op.engine = Name(field);
-          break;
-        default:
-          break;
-      }
-    });
-    // After the inputs: what an operator reads was made before it.
-    ForEachField(message, [&](const WireReader&, const WireField& field) {
-      if (!IsBytes(field, kOpOutput)) return;
-      InspectedNetBlob* blob = FindNetBlob(net, Name(field), blobs);
-      if (blob == nullptr) return;
-      if (blob->writes++ == 0 && blob->reads == 0) {
-        blob->made_by = static_cast<int64_t>(index);
-      }
-    });
-    facts.type = op.type;
-    if (listed) report_->nets[net].operators.push_back(std::move(op));
-
-    Fill fill;
-    uint64_t arguments = 0;
-    ForEachField(
-        message, [&](const WireReader& reader, const WireField& field) {
-          if (!IsBytes(field, kOpArg)) return;
-          const MessageBytes argument = BytesOf(reader, field);
-          CollectFill(argument, &fill);
-          Argument(facts, Indexed(place, "arg", arguments++), argument);
-        });
-    AddFill(facts, place, message, fill);
-  }
-
-  // ---- Arguments ------------------------------------------------------------
-
-  void Argument(const OperatorFacts& op, const std::string& place,
-                const MessageBytes& message) {
-    uint64_t counts[3] = {};  // nets, tensors, qtensors
-    MessageParts net;
-    MessageParts tensor;
-    ForEachField(
-        message, [&](const WireReader& reader, const WireField& field) {
-          if (field.type != WireType::kBytes) return;
-          const MessageBytes value = BytesOf(reader, field);
-          switch (field.number) {
-            case kArgNet:
-              AddPart(value, place, &net);
-              break;
-            case kArgNets: {
-              const std::string nets = Indexed(place, "nets", counts[0]++);
-              Net(nets, nets, value);
-              break;
-            }
-            case kArgTensor:
-              AddPart(value, place, &tensor);
-              break;
-            case kArgTensors:
-              Tensor(OutputName(op, counts[1]),
-                     Indexed(place, "tensors", counts[1]), {value});
-              ++counts[1];
-              break;
-            case kArgQTensors:
-              QTensor(OutputName(op, counts[2]),
-                      Indexed(place, "qtensors", counts[2]), {value}, {});
-              ++counts[2];
-              break;
-            default:
-              break;
-          }
-        });
-    // A net in parts is listed by its parts.
-    for (const MessageBytes& part : net) {
-      Net(place + ".n", place + ".n", part);
-    }
-    if (!tensor.empty()) {
-      Tensor(OutputName(op, 0), place + ".t", std::move(tensor));
-    }
-  }
-
-  static std::string OutputName(const OperatorFacts& op, uint64_t index) {
-    return index < op.outputs.size() ? op.outputs[index] : "";
-  }
-
-  // The arguments of an operator that fills a tensor.
-  struct Fill {
-    bool has_values = false;
-    MessageBytes values;  // the Argument
-    std::vector<int64_t> dims;
-    bool has_dims = false;
-    double scale = 1;
-    double zero_point = 0;
-  };
-
-  void CollectFill(const MessageBytes& argument, Fill* fill) {
-    std::string name;
-    ForEachField(argument, [&](const WireReader&, const WireField& field) {
-      if (IsBytes(field, kArgName)) name = Name(field);
-    });
-    if (name == "values") {
-      fill->has_values = true;
-      fill->values = argument;
-    } else if (name == "shape") {
-      fill->has_dims = true;
-      fill->dims.clear();
-      ForEachField(argument, [&](const WireReader&, const WireField& field) {
-        if (field.number == kArgInts) AddDims(field, &fill->dims);
-      });
-    } else if (name == "Y_scale" || name == "Y_zero_point") {
-      ForEachField(argument, [&](const WireReader&, const WireField& field) {
-        if (field.number == kArgFloat && field.type == WireType::kFixed32) {
-          fill->scale = FloatOf(field);
-        } else if (field.number == kArgInt && field.type == WireType::kVarint) {
-          fill->zero_point = static_cast<double>(IntegerOf(field));
-        }
-      });
-    }
-  }
-
-  void AddFill(const OperatorFacts& op, const std::string& place,
-               const MessageBytes& message, const Fill& fill) {
-    const FillType* type = FindFillType(op.type);
-    if (type == nullptr || !fill.has_values) return;
-    InspectedTensor tensor;
-    tensor.name = OutputName(op, 0);
-    tensor.field = place;
-    tensor.type = DataTypeName(type->data_type);
-    tensor.dims = fill.dims;
-    const bool good_dims = CountElements(fill.dims, &tensor.elements);
-    uint64_t string_bytes = 0;
-    ForEachField(fill.values, [&](const WireReader&, const WireField& field) {
-      if (field.number != type->field) return;
-      if (type->field == kArgFloats) {
-        AddNumbers(field, FieldKind::kFloat, &tensor.range);
-      } else if (type->field == kArgInts) {
-        AddNumbers(field, FieldKind::kInt64, &tensor.range);
-      } else if (field.type == WireType::kBytes &&
-                 tensor.type == DataTypeName(4)) {
-        ++tensor.values;
-        string_bytes += field.size();
-      } else if (field.type == WireType::kBytes) {
-        for (const uint8_t* at = field.begin; at < field.end; ++at) {
-          tensor.range.Add(*at);
-        }
-      }
-    });
-    tensor.bytes = string_bytes;
-    if (type->data_type != 4) {
-      tensor.values = tensor.range.count + tensor.range.nan_count;
-      tensor.bytes = tensor.values * DataTypeBytes(type->data_type);
-    }
-    if (op.type.compare(0, 4, "Int8") == 0 && tensor.range.count > 0) {
-      const double ends[] = {fill.scale * (tensor.range.min - fill.zero_point),
-                             fill.scale * (tensor.range.max - fill.zero_point)};
-      tensor.range.min = std::min(ends[0], ends[1]);
-      tensor.range.max = std::max(ends[0], ends[1]);
-      tensor.type = "int8 (" + tensor.type + ")";
-    }
-    if (fill.has_dims && !good_dims) {
-      Fault(message.offset, place, "shape has a dim below 0");
-    } else if (fill.has_dims && tensor.values != tensor.elements) {
-      Fault(message.offset, place,
-            "has " + std::to_string(tensor.values) + " values, expected " +
-                std::to_string(tensor.elements) + " by its shape");
-    }
-    AddTensor(std::move(tensor));
-  }
-
-  // ---- Tensors --------------------------------------------------------------
-
-  // False when there are too many.
-  bool AddPart(const MessageBytes& part, const std::string& place,
-               MessageParts* parts) {
-    if (parts->size() == kMaxParts) {
-      Fault(
-          part.offset, place,
-          "has a message in more than " + std::to_string(kMaxParts) + " parts");
-    }
-    if (parts->size() > kMaxParts) return false;
-    parts->push_back(part);
-    return true;
-  }
-
-  void AddTensor(InspectedTensor tensor) {
-    ++report_->tensor_count;
-    report_->tensor_bytes += tensor.bytes;
-    if (Room(sizeof(InspectedTensor) + tensor.name.size() +
-                 tensor.field.size() + tensor.dims.size() * sizeof(int64_t),
-             2)) {
-      report_->tensors.push_back(std::move(tensor));
-    }
-  }
-
-  // `name` is what the file calls it outside its own message, "" if nothing.
-  void Tensor(const std::string& name, const std::string& place,
-              const MessageParts& parts) {
-    InspectedTensor tensor;
-    std::string own_name;
-    const std::string problem = InspectTensorProto(parts, &own_name, &tensor);
-    tensor.name = name.empty() ? Name(own_name) : name;
-    tensor.field = place;
-    if (!problem.empty()) Fault(parts[0].offset, place, problem);
-    AddTensor(std::move(tensor));
-  }
-
-  void QTensor(const std::string& name, const std::string& place,
-               const MessageParts& parts, const MessageBytes& blob) {
-    InspectedQTensor tensor;
-    std::string own_name;
-    const std::string problem =
-        InspectQTensorProto(parts, blob, &own_name, &tensor);
-    tensor.name = name.empty() ? Name(own_name) : name;
-    tensor.field = place;
-    if (!problem.empty()) Fault(parts[0].offset, place, problem);
-    ++report_->qtensor_count;
-    report_->qtensor_bytes += tensor.bytes;
-    report_->qtensor_float_bytes += tensor.float_bytes;
-    if (Room(sizeof(InspectedQTensor) + tensor.name.size() +
-                 tensor.field.size() + tensor.dims.size() * sizeof(int64_t),
-             2)) {
-      report_->qtensors.push_back(std::move(tensor));
-    }
-  }
-
   void Tensors(const std::string& key, const std::string& place,
                const MessageBytes& message) {
     uint64_t count = 0;
@@ -559,8 +91,6 @@ class Inspector {
     });
     if (!key.empty()) AddBlob(key, "TensorProtos", message.size);
   }
-
-  // ---- Blobs ----------------------------------------------------------------
 
   void AddBlob(const std::string& name, const std::string& type,
                uint64_t bytes) {
@@ -659,8 +189,6 @@ class Inspector {
     AddTensor(std::move(tensor));
   }
 
-  // ---- minidb ---------------------------------------------------------------
-
   void Record(const MinidbRecord& record) {
     const MessageBytes value = {
         reinterpret_cast<const uint8_t*>(record.value.data()),
@@ -699,8 +227,6 @@ class Inspector {
                              std::to_string(tensor.elements));
     }
   }
-
-  // ---- Predictors -----------------------------------------------------------
 
   void Meta(const std::string& place, const MessageBytes& message) {
     uint64_t counts[4] = {};
@@ -784,13 +310,6 @@ class Inspector {
       }
     });
   }
-
-  InspectReport* report_;
-  std::size_t list_bytes_ = kListBytes;
-  int net_depth_ = 0;
-  bool muted_ = false;
-  uint64_t unknown_fields_ = 0;
-  std::string first_unknown_;
 };
 
 // Finds out which message a text is, and makes it one. Of those that it is not,
@@ -874,20 +393,6 @@ bool InspectText(std::string_view text, InspectReport* report) {
 }
 
 }  // namespace
-
-double ComparedWeight::SqnrDecibel() const {
-  return 10 * std::log10(signal / noise);
-}
-
-double FloatComparison::SqnrDecibel() const {
-  double signal = 0;
-  double noise = 0;
-  for (const ComparedWeight& weight : weights) {
-    signal += weight.signal;
-    noise += weight.noise;
-  }
-  return 10 * std::log10(signal / noise);
-}
 
 void InspectBytes(const void* bytes, std::size_t size, InspectReport* report) {
   report->file_bytes = size;

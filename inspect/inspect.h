@@ -193,11 +193,11 @@ struct InspectReport {
   bool ok() const { return fault_count == 0; }
 };
 
-// Fills *report, which is fresh but for its path.
+// Fills *report, in which nothing but the path may be set.
 void InspectBytes(const void* bytes, std::size_t size, InspectReport* report);
 
-// The same of a file. An error only when the file cannot be read at all; one
-// that is broken is told in the report.
+// The same for a file. It is an error when the file cannot be read at all; what
+// is broken in it is told in the report.
 Status InspectFile(const std::string& path, InspectReport* report);
 
 }  // namespace caffe2_quantization

@@ -1,5 +1,5 @@
-// What fewer bits cost: the weights of a model whose QTensors or bytes stand
-// for floats, against the float weights of another.
+// Compares a model whose QTensors or bytes stand for floats with the float
+// model: what the fewer bits cost in error, size and time.
 //
 // Thread rule: one at a time in a process, since it measures the process's
 // memory.
@@ -18,10 +18,10 @@ namespace caffe2_quantization {
 // run, with whatever operators it has; of a minidb, BlobProto or TensorProtos
 // the blobs are read.
 //
-// A QTensor's float weight is what QTensorDequantize makes of it in the model's
-// own net, or a float tensor of its name, with or without "_q" at the end; that
-// of bytes is what ByteWeightDequant makes of them. One that the float model
-// has not is told in the notes.
+// A QTensor is compared with what QTensorDequantize makes of it in the model's
+// own net, or with a float tensor of its name, with or without "_q" at the end;
+// bytes are compared with what ByteWeightDequant makes of them. A weight that
+// the float model does not have is told in the notes.
 Status CompareWithFloat(const std::string& float_path, InspectReport* report);
 
 }  // namespace caffe2_quantization

@@ -1,20 +1,11 @@
 #include "inspect/inspect_tensor.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <memory>
-
-#include "quantization/kernels/bit_planes.h"
-#include "serialization/per_channel_qtensor.h"
 
 namespace caffe2_quantization {
 namespace {
-
-constexpr std::size_t kMaxDims = 64;
-// A QTensor of more bytes of planes is not unpacked for its range.
-constexpr uint64_t kMaxUnpackedBytes = uint64_t{512} << 20;
 
 enum TensorField : uint32_t {
   kDims = 1,
@@ -32,20 +23,6 @@ enum TensorField : uint32_t {
 };
 enum SegmentField : uint32_t { kSegmentBegin = 1, kSegmentEnd = 2 };
 constexpr int64_t kFormatBfloat16 = 1;
-
-enum QTensorField : uint32_t {
-  kQPrecision = 2,
-  kQScale = 3,
-  kQBias = 4,
-  kQIsSigned = 5,
-  kQData = 6,
-  kQName = 7,
-  kQDataType = 8,
-  kQScales = 9,
-  kQBiases = 10,
-  kQAxis = 11,
-  kQIsMultiparam = 12,
-};
 
 enum DataType : int64_t {
   kFloat = 1,
@@ -83,24 +60,6 @@ const TypeInfo* FindType(int64_t data_type) {
     if (type.number == data_type) return &type;
   }
   return nullptr;
-}
-
-template <typename T>
-T Load(const uint8_t* from) {
-  T value;
-  std::memcpy(&value, from, sizeof(T));
-  return value;
-}
-
-// A varint that is known to be whole; moves past it.
-uint64_t TakeVarint(const uint8_t** at, const uint8_t* end) {
-  uint64_t value = 0;
-  for (int shift = 0; *at < end; shift += 7) {
-    const uint8_t byte = *(*at)++;
-    if (shift < 64) value |= static_cast<uint64_t>(byte & 0x7F) << shift;
-    if (byte < 0x80) break;
-  }
-  return value;
 }
 
 double HalfToDouble(uint16_t bits) {
@@ -173,15 +132,6 @@ FieldKind KindOf(uint32_t tensor_field) {
     default:
       return FieldKind::kInt64;
   }
-}
-
-bool IsVarint(const WireField& field) {
-  return field.type == WireType::kVarint;
-}
-bool IsBytes(const WireField& field) { return field.type == WireType::kBytes; }
-
-std::string TooManyDims() {
-  return "has more than " + std::to_string(kMaxDims) + " dims";
 }
 
 // What a TensorProto says beside its values.
@@ -266,231 +216,7 @@ void ReadTensorValues(const MessageParts& parts, const TensorHeader& header,
   tensor->bytes = tensor->values * (type == nullptr ? 0 : type->bytes);
 }
 
-// The fields of a QTensorProto besides data.
-struct QTensorHeader {
-  std::string problem;
-  std::string name;
-  std::vector<int64_t> dims;
-  int64_t precision = 0;
-  double scale = 0;
-  double bias = 0;
-  bool is_signed = false;
-  int64_t data_type = 0;
-  InspectedRange scales;
-  InspectedRange biases;
-  int64_t axis = 0;
-  bool is_multiparam = false;
-  InspectedRange data;
-};
-
-QTensorHeader ReadQTensorHeader(const MessageParts& parts, bool with_data) {
-  QTensorHeader header;
-  ForEachField(parts, [&](const WireReader&, const WireField& field) {
-    const bool is_varint = IsVarint(field);
-    const bool is_double = field.type == WireType::kFixed64;
-    switch (field.number) {
-      case kDims:
-        if (!AddDims(field, &header.dims)) header.problem = TooManyDims();
-        break;
-      case kQPrecision:
-        if (is_varint) {
-          header.precision = static_cast<int32_t>(IntegerOf(field));
-        }
-        break;
-      case kQScale:
-        if (is_double) header.scale = DoubleOf(field);
-        break;
-      case kQBias:
-        if (is_double) header.bias = DoubleOf(field);
-        break;
-      case kQIsSigned:
-        if (is_varint) header.is_signed = IntegerOf(field) != 0;
-        break;
-      case kQData:
-        if (with_data) AddNumbers(field, FieldKind::kInt32, &header.data);
-        break;
-      case kQName:
-        if (IsBytes(field)) header.name = TextOf(field);
-        break;
-      case kQDataType:
-        if (is_varint) header.data_type = IntegerOf(field);
-        break;
-      case kQScales:
-        AddNumbers(field, FieldKind::kDouble, &header.scales);
-        break;
-      case kQBiases:
-        AddNumbers(field, FieldKind::kDouble, &header.biases);
-        break;
-      case kQAxis:
-        if (is_varint) header.axis = static_cast<int32_t>(IntegerOf(field));
-        break;
-      case kQIsMultiparam:
-        if (is_varint) header.is_multiparam = IntegerOf(field) != 0;
-        break;
-      default:
-        break;
-    }
-  });
-  return header;
-}
-
-// Bytes of all planes; 2^64 - 1 for more.
-uint64_t PlaneBytes(uint64_t elements, int64_t precision, bool is_signed) {
-  uint64_t bytes = 0;
-  const auto planes = static_cast<uint64_t>(std::max<int64_t>(precision, 0)) +
-                      (is_signed ? 1 : 0);
-  if (__builtin_mul_overflow(kernels::BitPlaneBytes(elements), planes,
-                             &bytes)) {
-    return std::numeric_limits<uint64_t>::max();
-  }
-  return bytes;
-}
-
-// Elements in the order of a QTensor, with the index of their channel.
-class ChannelWalk {
- public:
-  explicit ChannelWalk(const QTensorCPU& tensor) {
-    const PerChannelQTensor* per_channel = AsPerChannel(tensor);
-    if (per_channel == nullptr || !per_channel->is_per_channel()) {
-      scales_ = {tensor.scale()};
-      biases_ = {tensor.bias()};
-      return;
-    }
-    scales_ = per_channel->extras().scales;
-    biases_ = per_channel->extras().biases;
-    inner_ = 1;
-    const auto dims = tensor.sizes();
-    for (std::size_t i = static_cast<std::size_t>(per_channel->axis()) + 1;
-         i < dims.size(); ++i) {
-      inner_ *= static_cast<uint64_t>(dims[i]);
-    }
-  }
-
-  std::size_t channel() const { return channel_; }
-
-  // The value that the next element's integer stands for.
-  double Next(double x) {
-    const double value = scales_[channel_] * (x + biases_[channel_]);
-    if (++within_ == inner_) {
-      within_ = 0;
-      if (++channel_ == scales_.size()) channel_ = 0;
-    }
-    return value;
-  }
-
- private:
-  std::vector<double> scales_;
-  std::vector<double> biases_;
-  uint64_t inner_ = std::numeric_limits<uint64_t>::max();
-  uint64_t within_ = 0;
-  std::size_t channel_ = 0;
-};
-
-// Element `i` of a block of planes that begin `plane_bytes` apart.
-double IntegerAt(const uint8_t* planes, std::size_t plane_bytes,
-                 kernels::BitPlaneFormat format, std::size_t i) {
-  const auto bit = [&](int plane) {
-    const uint8_t byte =
-        planes[static_cast<std::size_t>(plane) * plane_bytes + i / 8];
-    return static_cast<uint64_t>(byte >> (7 - i % 8) & 1);
-  };
-  uint64_t magnitude = 0;
-  for (int plane = 0; plane < format.precision; ++plane) {
-    magnitude |= bit(plane) << plane;
-  }
-  const double x = static_cast<double>(magnitude);
-  return format.is_signed && bit(format.precision) != 0 ? -x : x;
-}
-
 }  // namespace
-
-void InspectedRange::Add(double value) {
-  if (std::isnan(value)) {
-    ++nan_count;
-    return;
-  }
-  min = count == 0 ? value : std::min(min, value);
-  max = count == 0 ? value : std::max(max, value);
-  ++count;
-}
-
-void InspectedRange::Add(const InspectedRange& other) {
-  nan_count += other.nan_count;
-  if (other.count == 0) return;
-  min = count == 0 ? other.min : std::min(min, other.min);
-  max = count == 0 ? other.max : std::max(max, other.max);
-  count += other.count;
-}
-
-MessageBytes BytesOf(const WireReader& reader, const WireField& field) {
-  return {field.begin, field.size(), reader.OffsetOf(field.begin)};
-}
-
-std::string TextOf(const WireField& field) {
-  return std::string(reinterpret_cast<const char*>(field.begin), field.size());
-}
-
-int64_t IntegerOf(const WireField& field) {
-  const uint8_t* at = field.begin;
-  return static_cast<int64_t>(TakeVarint(&at, field.end));
-}
-
-double DoubleOf(const WireField& field) { return Load<double>(field.begin); }
-double FloatOf(const WireField& field) {
-  return static_cast<double>(Load<float>(field.begin));
-}
-
-void ForEachInteger(const WireField& field,
-                    const std::function<void(int64_t)>& visit) {
-  if (!IsVarint(field) && !IsBytes(field)) return;
-  for (const uint8_t* at = field.begin; at < field.end;) {
-    visit(static_cast<int64_t>(TakeVarint(&at, field.end)));
-  }
-}
-
-void AddNumbers(const WireField& field, FieldKind kind, InspectedRange* range) {
-  const bool packed = IsBytes(field);
-  if (kind == FieldKind::kFloat || kind == FieldKind::kDouble) {
-    const bool is_float = kind == FieldKind::kFloat;
-    if (!packed &&
-        field.type != (is_float ? WireType::kFixed32 : WireType::kFixed64)) {
-      return;
-    }
-    AddRawValues(is_float ? kFloat : kDouble, field.begin, field.size(), range);
-  } else {
-    ForEachInteger(field, [kind, range](int64_t value) {
-      range->Add(static_cast<double>(
-          kind == FieldKind::kInt32 ? static_cast<int32_t>(value) : value));
-    });
-  }
-}
-
-bool AddDims(const WireField& field, std::vector<int64_t>* dims) {
-  bool good = true;
-  ForEachInteger(field, [dims, &good](int64_t dim) {
-    good = good && dims->size() < kMaxDims;
-    if (good) dims->push_back(dim);
-  });
-  return good;
-}
-
-bool CountElements(const std::vector<int64_t>& dims, uint64_t* elements) {
-  int64_t product = 1;
-  bool empty = false;
-  bool overflow = false;
-  for (const int64_t dim : dims) {
-    if (dim < 0) {
-      *elements = 0;
-      return false;
-    }
-    empty |= dim == 0;
-    overflow |= dim > 0 && __builtin_mul_overflow(product, dim, &product);
-  }
-  *elements = empty      ? 0
-              : overflow ? std::numeric_limits<uint64_t>::max()
-                         : static_cast<uint64_t>(product);
-  return true;
-}
 
 std::string DataTypeName(int64_t data_type) {
   if (const TypeInfo* type = FindType(data_type)) return type->name;
@@ -532,122 +258,6 @@ std::string InspectTensorProto(const MessageParts& parts, std::string* name,
            (header.has_segment ? "segment" : "dims");
   }
   return "";
-}
-
-std::string InspectQTensorProto(const MessageParts& parts,
-                                const MessageBytes& blob, std::string* name,
-                                InspectedQTensor* tensor) {
-  const QTensorHeader header = ReadQTensorHeader(parts, false);
-  *name = header.name;
-  tensor->dims = header.dims;
-  tensor->precision = header.precision;
-  tensor->is_signed = header.is_signed;
-  tensor->scale = header.scale;
-  tensor->bias = header.bias;
-  tensor->is_per_channel = header.is_multiparam;
-  if (header.is_multiparam) {
-    tensor->axis = header.axis;
-    tensor->channels = header.scales.count + header.scales.nan_count;
-    tensor->scales = header.scales;
-    tensor->biases = header.biases;
-  }
-  if (!header.problem.empty()) return header.problem;
-  CountElements(header.dims, &tensor->elements);
-  if (header.dims.empty()) tensor->elements = 0;
-  tensor->bytes =
-      PlaneBytes(tensor->elements, header.precision, header.is_signed);
-  if (tensor->bytes > kMaxUnpackedBytes) {
-    // The codec refuses it when the data are not there; then this costs little.
-    uint64_t wire_bytes = 0;
-    for (const MessageBytes& part : parts) wire_bytes += part.size;
-    if (wire_bytes >= tensor->bytes) {
-      tensor->float_bytes = tensor->elements * sizeof(float);
-      return "";
-    }
-  }
-  std::unique_ptr<QTensorCPU> unpacked;
-  const Status status =
-      parts.size() == 1
-          ? QTensorFromProtoBytes(parts[0].data, parts[0].size, parts[0].offset,
-                                  &unpacked, nullptr)
-          : QTensorFromBytes(blob.data, blob.size, &unpacked, nullptr);
-  if (!status.ok()) {
-    tensor->bytes = 0;
-    return status.message();
-  }
-  tensor->elements = unpacked->size();
-  tensor->bytes = unpacked->nbytes();
-  tensor->float_bytes = tensor->elements * sizeof(float);
-  AddQTensorValues(*unpacked, &tensor->integers, &tensor->range);
-  return "";
-}
-
-std::string InspectInt8TensorProto(const MessageParts& parts, std::string* name,
-                                   InspectedTensor* tensor) {
-  const QTensorHeader header = ReadQTensorHeader(parts, true);
-  *name = header.name;
-  tensor->dims = header.dims;
-  tensor->type = "int8 (" + DataTypeName(header.data_type) + ")";
-  const bool good_dims = CountElements(header.dims, &tensor->elements);
-  tensor->values = header.data.count;
-  tensor->bytes = tensor->values * DataTypeBytes(header.data_type);
-  if (header.data.count > 0) {
-    tensor->range = header.data;
-    const double ends[] = {header.scale * (header.data.min - header.bias),
-                           header.scale * (header.data.max - header.bias)};
-    tensor->range.min = std::min(ends[0], ends[1]);
-    tensor->range.max = std::max(ends[0], ends[1]);
-  }
-  if (!header.problem.empty()) return header.problem;
-  if (!good_dims) return "dims have one below 0";
-  if (tensor->values != tensor->elements) {
-    return "has data of " + std::to_string(tensor->values) +
-           " values, expected " + std::to_string(tensor->elements) +
-           " by its dims";
-  }
-  return "";
-}
-
-void ForEachElement(
-    const QTensorCPU& tensor,
-    const std::function<void(std::size_t, double, double)>& visit) {
-  // Blocks of elements, whose planes are brought together.
-  constexpr std::size_t kBlock = 8192;
-  constexpr std::size_t kBlockBytes = kBlock / 8;
-  const kernels::BitPlaneFormat format = {tensor.precision(),
-                                          tensor.is_signed()};
-  const auto planes = static_cast<std::size_t>(format.planes());
-  const std::size_t n = tensor.size();
-  const std::size_t plane_bytes = kernels::BitPlaneBytes(n);
-  std::vector<uint8_t> block(planes * kBlockBytes);
-  std::vector<int32_t> unpacked(kBlock);
-  ChannelWalk walk(tensor);
-  for (std::size_t begin = 0; begin < n; begin += kBlock) {
-    const std::size_t count = std::min(kBlock, n - begin);
-    const std::size_t count_bytes = kernels::BitPlaneBytes(count);
-    for (std::size_t plane = 0; plane < planes; ++plane) {
-      std::memcpy(&block[plane * count_bytes],
-                  tensor.data() + plane * plane_bytes + begin / 8, count_bytes);
-    }
-    const bool narrow = format.precision <= 31;
-    if (narrow) {
-      kernels::UnpackBitPlanes(block.data(), count, format, unpacked.data());
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-      const double x = narrow ? unpacked[i]
-                              : IntegerAt(block.data(), count_bytes, format, i);
-      const std::size_t channel = walk.channel();
-      visit(channel, x, walk.Next(x));
-    }
-  }
-}
-
-void AddQTensorValues(const QTensorCPU& tensor, InspectedRange* integers,
-                      InspectedRange* values) {
-  ForEachElement(tensor, [&](std::size_t, double x, double value) {
-    integers->Add(x);
-    values->Add(value);
-  });
 }
 
 }  // namespace caffe2_quantization

@@ -13,53 +13,10 @@
 #include <vector>
 
 #include "inspect/inspect.h"
+#include "inspect/message_fields.h"
 #include "serialization/qtensor_codec.h"
-#include "serialization/wire_reader.h"
 
 namespace caffe2_quantization {
-
-// Bytes of a message, and where they stand in the file.
-struct MessageBytes {
-  const uint8_t* data = nullptr;
-  std::size_t size = 0;
-  std::size_t offset = 0;
-};
-
-MessageBytes BytesOf(const WireReader& reader, const WireField& field);
-
-// A message that is set more than once is merged by protobuf: all its parts.
-using MessageParts = std::vector<MessageBytes>;
-
-// Calls visit(reader, field) for each field; stops without a word where the
-// structure breaks, which ScanMessage() has told.
-template <typename Visit>
-void ForEachField(const MessageBytes& message, const Visit& visit) {
-  WireReader reader(message.data, message.size, message.offset);
-  WireField field;
-  while (!reader.AtEnd() && reader.Next(&field).ok()) visit(reader, field);
-}
-template <typename Visit>
-void ForEachField(const MessageParts& parts, const Visit& visit) {
-  for (const MessageBytes& part : parts) ForEachField(part, visit);
-}
-
-std::string TextOf(const WireField& field);
-int64_t IntegerOf(const WireField& field);  // of a varint
-double DoubleOf(const WireField& field);    // of a fixed64
-double FloatOf(const WireField& field);     // of a fixed32
-
-// Takes every number of a repeated field, packed or not, whose kind is kFloat,
-// kDouble or an integer one.
-void AddNumbers(const WireField& field, FieldKind kind, InspectedRange* range);
-void ForEachInteger(const WireField& field,
-                    const std::function<void(int64_t)>& visit);
-
-// Appends dims up to a number that no tensor has; false on more.
-bool AddDims(const WireField& field, std::vector<int64_t>* dims);
-
-// The product of dims, with 2^64 - 1 for more than 63 bits; false when one is
-// below 0.
-bool CountElements(const std::vector<int64_t>& dims, uint64_t* elements);
 
 // "float" for 1 … of TensorProto.DataType; its bytes an element, 0 when that is
 // not known.

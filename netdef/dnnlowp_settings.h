@@ -1,5 +1,5 @@
-// DNNLOWP's settings: how its operators choose quantization parameters, as
-// their arguments say or, where those say nothing, the host's flags.
+// DNNLOWP's settings say how its operators choose quantization parameters: by
+// their arguments or, where those say nothing, by the host's flags.
 //
 //   argument                       flag caffe2_dnnlowp_…
 //   activation_precision           activation_quantization_precision
@@ -12,9 +12,9 @@
 //   (none)                         activation_p99_threshold
 //   (none)                         weight_p99_threshold
 //
-// A kind may also be mse, in either case: the least squared error, which
-// DNNLOWP does not have. Its own operators take that, as any name they do not
-// know, for min_max without a word.
+// A kind may also be mse, in upper or lower case: the least squared error,
+// which DNNLOWP does not have. DNNLOWP's own operators silently take it for
+// min_max, like any name that they do not know.
 //
 // Codes are unsigned. (caffe2/quantization/server/dnnlowp.cc and
 // caffe2_dnnlowp_utils.cc of Caffe2. There the thresholds hold for the process
@@ -35,8 +35,8 @@ namespace caffe2_quantization {
 // True for a kind that the host knows too: min_max, l1, l2, l2_approx, kl, p99
 // in any case, or MIN_MAX_QUANTIZATION, L1_MIN_QUANTIZATION,
 // L2_MIN_QUANTIZATION, L2_MIN_QUANTIZATION_APPROX, KL_MIN_QUANTIZATION,
-// P99_QUANTIZATION as they stand here. It takes others for min_max without a
-// word.
+// P99_QUANTIZATION as they stand here. The host silently takes any other for
+// min_max.
 bool HostKnowsKind(const std::string& name);
 
 // A kind is any method that ChooseMethodFromName of quantization/choose.h
@@ -44,9 +44,9 @@ bool HostKnowsKind(const std::string& name);
 // threshold says. What an engine DNNLOWP itself reads of an operator, its
 // weights' kind, has to be one that HostKnowsKind.
 //
-// The options of activations or, with is_weight, of weights. As in DNNLOWP,
-// l2_approx is l2 while a flag asks for sparsity. An error names the argument
-// or flag.
+// Reads the options of activations or, with is_weight, of weights. As in
+// DNNLOWP, l2_approx is l2 while a flag asks for sparsity. An error names the
+// argument or flag.
 Status DnnlowpOptions(bool is_weight, ChooseOptions* options);
 Status DnnlowpOptions(const caffe2::OperatorDef& definition, bool is_weight,
                       ChooseOptions* options);

@@ -1,6 +1,6 @@
-// What the host throws, as a Status with the reason alone: its messages carry a
-// stack trace, the place in its source and the whole definition of the
-// operator.
+// Turns what the host throws into a Status with the reason alone: the host's
+// messages carry a stack trace, the place in its source and the whole
+// definition of the operator.
 //
 // Thread rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_HOST_ERROR_H_

@@ -1,4 +1,4 @@
-// The hash of a net: tells whether two profiles are of the same net.
+// The hash of a net, which tells whether two profiles are of the same net.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_NET_HASH_H_
 #define CAFFE2_QUANTIZATION_NETDEF_NET_HASH_H_
 

@@ -1,4 +1,4 @@
-// What a net reads that it does not make: data and parameters.
+// Finds what a net reads and does not make: data and parameters.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_NET_INPUTS_H_
 #define CAFFE2_QUANTIZATION_NETDEF_NET_INPUTS_H_
 
@@ -10,8 +10,8 @@
 
 namespace caffe2_quantization {
 
-// In order, each once: its external inputs, and every input that no operator
-// before has made.
+// The net's external inputs, then every input that no operator before its
+// reader has made, each once.
 std::vector<std::string> InputsOf(const caffe2::NetDef& net);
 
 struct BlobHash {
@@ -19,7 +19,7 @@ struct BlobHash {
   std::string hash;  // HashOfBlob
 };
 
-// The hashes of those inputs that `workspace` has, but for the blobs of `fed`.
+// The hashes of those inputs that `workspace` has, without the blobs in `fed`.
 // Thread rule: any thread, while nobody writes to the blobs.
 std::vector<BlobHash> HashesOfInputs(const caffe2::NetDef& net,
                                      const caffe2::Workspace& workspace,

@@ -1,5 +1,5 @@
-// Reading one argument of an operator, of which a wrong type is an error: the
-// host would take the default without a word.
+// Reads one argument of an operator. A wrong type is an error, where the host
+// would silently take the default.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_READ_ARGUMENT_H_

@@ -1,4 +1,4 @@
-// Writing what was observed of a net, in the form that is asked for.
+// Writes what was observed of a net, in the form that is asked for.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_DUMP_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_DUMP_H_
 

@@ -1,5 +1,5 @@
-// Whether what is to be observed is there: a pattern that fits nothing is a
-// mistake, and what it measures is empty.
+// Checks that what is to be observed is there: a pattern that fits nothing is a
+// mistake, and would measure nothing.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_SELECTION_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_SELECTION_H_
 

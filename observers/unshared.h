@@ -1,4 +1,4 @@
-// Strings of one's own.
+// Deep copies of strings.
 //
 // The host's ABI has strings that share their memory when they are copied, and
 // count who does. That is sound between threads, but part of the counting is in

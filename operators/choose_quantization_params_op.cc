@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/number_text.h"
+#include "base/text.h"
 #include "netdef/dnnlowp_settings.h"
 #include "operators/registration.h"
 

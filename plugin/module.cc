@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/export.h"
+#include "base/no_destructor.h"
 #include "observers/record_callback.h"
 #include "plugin/plugin.h"
 #include "plugin/registration.h"
@@ -45,7 +46,7 @@ std::string Load() {
 }
 
 const std::string& LoadError() {
-  static const std::string* error = new std::string(Load());
+  static NoDestructor<std::string> error(Load());
   return *error;
 }
 

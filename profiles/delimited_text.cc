@@ -164,10 +164,4 @@ Status ParseIndex(const char* name, const TextField& field, int* index) {
                             "', expected an integer");
 }
 
-std::string NumberText(double value) {
-  char buffer[64];
-  const auto result = std::to_chars(buffer, buffer + sizeof(buffer), value);
-  return std::string(buffer, result.ptr);
-}
-
 }  // namespace caffe2_quantization

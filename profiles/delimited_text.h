@@ -1,5 +1,5 @@
-// What the observers' text files share: fields between delimiters, and names
-// that are quoted where they would otherwise not be one field.
+// The form that .minmax and .hist files share: fields between delimiters, and
+// names that are quoted where they would otherwise not be one field.
 #ifndef CAFFE2_QUANTIZATION_PROFILES_DELIMITED_TEXT_H_
 #define CAFFE2_QUANTIZATION_PROFILES_DELIMITED_TEXT_H_
 
@@ -53,11 +53,8 @@ Status ForEachLine(
 // An error of a file's text becomes one of the file.
 Status InFile(const std::string& path, const Status& status);
 
-// Of a field that must be an integer.
+// Reads a field that must be an integer.
 Status ParseIndex(const char* name, const TextField& field, int* index);
-
-// The fewest digits that read back as the same double.
-std::string NumberText(double value);
 
 }  // namespace caffe2_quantization
 

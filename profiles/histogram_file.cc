@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/read_file.h"
+#include "base/text.h"
 #include "profiles/delimited_text.h"
 
 namespace caffe2_quantization {
@@ -18,9 +19,10 @@ const OutputValues& ValuesOf(const OutputInfo& output, RangeSince since) {
 void AppendBins(const Histogram& histogram, const std::string& delimiter,
                 std::string* text) {
   constexpr double kLargest = std::numeric_limits<double>::max();
-  *text += NumberText(std::max(histogram.lower_edge(), -kLargest)) + delimiter +
-           NumberText(std::min(histogram.upper_edge(), kLargest)) + delimiter +
-           std::to_string(histogram.counts().size());
+  *text += ShortestText(std::max(histogram.lower_edge(), -kLargest)) +
+           delimiter +
+           ShortestText(std::min(histogram.upper_edge(), kLargest)) +
+           delimiter + std::to_string(histogram.counts().size());
   for (const uint64_t count : histogram.counts()) {
     *text += delimiter + std::to_string(count);
   }

@@ -56,7 +56,7 @@ Status ParseColumnMax(const std::string& text,
                       std::vector<ColumnMaxLine>* lines,
                       const std::string& delimiter = " ");
 
-// Of files of 1 GiB at most.
+// Read and parse a file of 1 GiB at most.
 Status ReadHistogramFile(const std::string& path,
                          std::vector<HistogramLine>* lines,
                          const std::string& delimiter = " ");

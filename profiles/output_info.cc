@@ -1,7 +1,6 @@
 #include "profiles/output_info.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <ctime>
 #include <limits>
@@ -9,27 +8,11 @@
 #include <utility>
 
 #include "base/exact_floating_point.h"
+#include "base/text.h"
+#include "profiles/value_json.h"
 
 namespace caffe2_quantization {
 namespace {
-
-template <typename T>
-std::string Shortest(T value) {
-  char buffer[64];
-  const auto result = std::to_chars(buffer, buffer + sizeof(buffer), value);
-  return std::string(buffer, result.ptr);
-}
-
-nlohmann::json LimitToJson(const ValueRange& range, bool max) {
-  switch (range.kind()) {
-    case ValueRange::Kind::kEmpty:
-      return nullptr;
-    case ValueRange::Kind::kInteger:
-      return max ? range.integer_max() : range.integer_min();
-    default:
-      return max ? range.max() : range.min();
-  }
-}
 
 nlohmann::json ToJsonValue(const Histogram& histogram) {
   return {
@@ -82,16 +65,12 @@ nlohmann::json ToJsonValue(const OutputInfo& output,
       {"total_raw_min", LimitToJson(output.total.raw_range, false)},
       {"total_raw_max", LimitToJson(output.total.raw_range, true)},
       {"runs", output.runs},
-      {"count", output.count},
-      {"zero", output.zero_count},
-      {"nan", output.nan_count},
-      {"positive_infinity", output.positive_infinity_count},
-      {"negative_infinity", output.negative_infinity_count},
       {"empty_runs", output.empty_runs},
       {"missing_runs", output.missing_runs},
       {"unsupported_runs", output.unsupported_runs},
       {"column_max_unsupported_runs", output.column_max_unsupported_runs},
   };
+  AddCounts(output, &json);
   if (!histograms) return json;
   if (options.histogram_bins > 0) {
     json["histogram"] = ToJsonValue(output.values.histogram);
@@ -190,14 +169,14 @@ std::string ValueRange::LimitText(bool of_max) const {
   const double limit = of_max ? max_ : min_;
   switch (kind_) {
     case Kind::kEmpty:
-      return Shortest(of_max ? std::numeric_limits<float>::lowest()
-                             : std::numeric_limits<float>::max());
+      return ShortestText(of_max ? std::numeric_limits<float>::lowest()
+                                 : std::numeric_limits<float>::max());
     case Kind::kFloat32:
-      return Shortest(static_cast<float>(limit));
+      return ShortestText(static_cast<float>(limit));
     case Kind::kFloat64:
-      return Shortest(limit);
+      return ShortestText(limit);
     case Kind::kInteger:
-      return Shortest(of_max ? integer_max_ : integer_min_);
+      return ShortestText(of_max ? integer_max_ : integer_min_);
   }
   return "";
 }

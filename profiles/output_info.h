@@ -12,6 +12,7 @@
 
 #include "base/export.h"
 #include "base/status.h"
+#include "base/value_counts.h"
 #include "quantization/histogram.h"
 
 namespace caffe2_quantization {
@@ -44,7 +45,7 @@ class ValueRange {
     if (empty()) return -std::numeric_limits<double>::infinity();
     return kind_ == Kind::kInteger ? static_cast<double>(integer_max_) : max_;
   }
-  // Of kind kInteger only.
+  // For kind kInteger only.
   int64_t integer_min() const { return integer_min_; }
   int64_t integer_max() const { return integer_max_; }
 
@@ -85,15 +86,16 @@ class ShapeSet {
 
 // The values of one output over a span of runs.
 struct OutputValues {
-  // Of an Int8TensorCPU scale * (q - zero_point), of a QTensor
-  // scale * (q + bias); of all else the values themselves.
+  // The range of scale * (q - zero_point) for an Int8TensorCPU, of scale * (q +
+  // bias) for a QTensor, and of the values themselves for all else.
   ValueRange range;
   // The stored integers q of an Int8TensorCPU or a QTensor; else empty.
   ValueRange raw_range;
-  // Of the values that `range` is of. Empty unless histograms were asked for.
+  // Counts the same values. Empty unless histograms were asked for.
   Histogram histogram;
-  // Of each column's largest finite value in each run; a column is an index of
-  // the last of two dimensions. Empty unless asked for.
+  // One histogram per column, which counts the column's largest finite value in
+  // each run. A column is an index of the last of two dimensions. Empty unless
+  // asked for.
   std::vector<Histogram> column_max;
 
   // Adds what the other one saw. An error (histograms with other numbers of
@@ -101,8 +103,9 @@ struct OutputValues {
   Status Merge(const OutputValues& other);
 };
 
-// One output tensor of one operator.
-struct OutputInfo {
+// One output tensor of one operator. The counts of its base are of the elements
+// in all `runs`.
+struct OutputInfo : ValueCounts {
   int output_index = 0;
   std::string tensor_name;
   std::string type_name;           // of the last run: "float", "c10::Half" ...
@@ -112,13 +115,8 @@ struct OutputInfo {
   OutputValues values;  // since the last reset
   OutputValues total;   // since attach (or since the profile it resumed)
   // All that follows is since attach.
-  uint64_t runs = 0;   // recorded runs in which it had a type with values
-  uint64_t count = 0;  // elements of those, and of these:
-  uint64_t zero_count = 0;
-  uint64_t nan_count = 0;
-  uint64_t positive_infinity_count = 0;
-  uint64_t negative_infinity_count = 0;
-  uint64_t empty_runs = 0;        // of `runs`: without a single element
+  uint64_t runs = 0;        // recorded runs in which it had a type with values
+  uint64_t empty_runs = 0;  // of `runs`: without a single element
   uint64_t missing_runs = 0;      // without a tensor: never made
   uint64_t unsupported_runs = 0;  // with a type that has no min and max
   // Runs in which a column-max histogram was asked for, of an output that has

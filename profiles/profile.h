@@ -1,4 +1,4 @@
-// Profiles: what was observed of a net as a file, and many of them made one.
+// Profiles: files of what was observed of a net, and their merge.
 //
 // A profile holds a NetInfo's totals (since attach), not the values since the
 // last reset, and of these only what the order of the runs does not change: not

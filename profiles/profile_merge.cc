@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/text.h"
 #include "profiles/profile.h"
 #include "profiles/profile_rules.h"
 
@@ -55,11 +56,7 @@ class Differences {
 
  private:
   static std::string ListText(const std::vector<std::string>& names) {
-    std::string text = "[";
-    for (const std::string& name : names) {
-      text += (text.size() == 1 ? "" : ", ") + name;
-    }
-    return text + "]";
+    return "[" + Join(names) + "]";
   }
   static std::string OrNothing(const std::string& value) {
     return value.empty() ? "unknown" : value;

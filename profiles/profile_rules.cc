@@ -42,11 +42,7 @@ OutputInfo CanonicalOutput(const OutputInfo& output) {
   kept.shapes = output.shapes;
   kept.total = CanonicalValues(output.total);
   kept.runs = output.runs;
-  kept.count = output.count;
-  kept.zero_count = output.zero_count;
-  kept.nan_count = output.nan_count;
-  kept.positive_infinity_count = output.positive_infinity_count;
-  kept.negative_infinity_count = output.negative_infinity_count;
+  kept.counts() = output.counts();
   kept.empty_runs = output.empty_runs;
   kept.missing_runs = output.missing_runs;
   kept.unsupported_runs = output.unsupported_runs;

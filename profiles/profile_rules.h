@@ -1,4 +1,5 @@
-// What every profile obeys, whether it is about to be written or was just read.
+// The rules that every profile obeys, whether it is about to be written or was
+// just read.
 #ifndef CAFFE2_QUANTIZATION_PROFILES_PROFILE_RULES_H_
 #define CAFFE2_QUANTIZATION_PROFILES_PROFILE_RULES_H_
 

@@ -1,5 +1,5 @@
-// A profile's bytes before they become a message: is every field one that we
-// know, and does it take little memory?
+// Checks a profile's bytes before protobuf parses them: every field must be
+// known, and the message must take little memory.
 #ifndef CAFFE2_QUANTIZATION_PROFILES_PROFILE_WIRE_H_
 #define CAFFE2_QUANTIZATION_PROFILES_PROFILE_WIRE_H_
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "base/number_text.h"
+#include "base/text.h"
 #include "quantization/channel_order.h"
 #include "quantization/kernels/quantize.h"
 

@@ -15,7 +15,7 @@
 // add up to the tensor's.
 //
 // NaN and infinite values, and pairs of which one is, are counted and left out.
-// Of no values: nothing was lost. MSE is 0, SQNR infinite, cosine 1.
+// Without values nothing was lost: MSE is 0, SQNR infinite, cosine 1.
 //
 // Thread rule: a value; the functions are pure.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_QUANTIZATION_ERROR_H_

@@ -8,7 +8,7 @@
 #include <ostream>
 #include <utility>
 
-#include "base/number_text.h"
+#include "base/text.h"
 #include "quantization/choose.h"
 
 namespace caffe2_quantization {
@@ -312,13 +312,9 @@ Status QuantizationParams::ValidateFor(
   int64_t count = 0;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NumParameterSetsFor(shape, &count));
   if (static_cast<uint64_t>(count) == scales.size()) return Status::Ok();
-  std::string dims;
-  for (const int64_t dim : shape) {
-    dims += (dims.empty() ? "" : ", ") + std::to_string(dim);
-  }
   return Wrong(std::to_string(scales.size()) + " sets with granularity " +
                Name(granularity) + ", expected " + std::to_string(count) +
-               " for a tensor of shape [" + dims + "]");
+               " for a tensor of shape " + DimsText(shape));
 }
 
 Status QuantizationParams::NumParameterSetsFor(

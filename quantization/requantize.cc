@@ -5,7 +5,7 @@
 #include <iterator>
 #include <string>
 
-#include "base/number_text.h"
+#include "base/text.h"
 #include "quantization/for_each_run.h"
 #include "quantization/kernels/requantize.h"
 #include "quantization/storage.h"

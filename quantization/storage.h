@@ -1,4 +1,4 @@
-// Which C++ integers hold the codes of a type.
+// Tells which C++ integers hold the codes of a type.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_STORAGE_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_STORAGE_H_
 

@@ -1,4 +1,4 @@
-// What the subcommands share of their output.
+// The output that the subcommands share.
 #ifndef CAFFE2_QUANTIZATION_TOOLS_OUTPUT_H_
 #define CAFFE2_QUANTIZATION_TOOLS_OUTPUT_H_
 

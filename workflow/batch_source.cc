@@ -276,19 +276,8 @@ Status OpenBatchSource(const DataOptions& options, const WantedBlobs& wanted,
   return Status::Ok();
 }
 
-std::string DimsText(const std::vector<int64_t>& shape) {
-  std::string text;
-  for (const int64_t dim : shape) {
-    text += (text.empty() ? "" : ", ") + std::to_string(dim);
-  }
-  return "[" + text + "]";
-}
-
 std::string Joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) {
-    text += (text.empty() ? "" : ", ") + name;
-  }
+  const std::string text = Join(names);
   return text.empty() ? "none" : text;
 }
 

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/text.h"
 #include "caffe2/core/workspace.h"
 
 namespace caffe2_quantization {
@@ -180,8 +181,6 @@ Status OpenCsvSource(const DataOptions& options,
 
 // For the sources.
 
-// "[16, 1, 8, 8]"
-std::string DimsText(const std::vector<int64_t>& shape);
 // "a, b", or "none"
 std::string Joined(const std::vector<std::string>& names);
 bool Contains(const std::vector<std::string>& names, const std::string& name);

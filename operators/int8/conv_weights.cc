@@ -4,8 +4,8 @@
 #include <cmath>
 #include <utility>
 
-#include "base/number_text.h"
 #include "base/process.h"
+#include "base/text.h"
 #include "operators/int8/int8_arguments.h"
 #include "operators/int8/quantized_input.h"
 #include "operators/int8/shared_weights.h"

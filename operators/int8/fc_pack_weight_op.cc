@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-#include "base/number_text.h"
+#include "base/text.h"
 #include "caffe2/core/tensor_int8.h"
 #include "operators/int8/int8_arguments.h"
 #include "operators/registration.h"

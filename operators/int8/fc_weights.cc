@@ -5,8 +5,8 @@
 #include <limits>
 #include <utility>
 
-#include "base/number_text.h"
 #include "base/process.h"
+#include "base/text.h"
 #include "caffe2/core/tensor_int8.h"
 #include "operators/int8/shared_weights.h"
 #include "quantization/kernels/min_max.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/number_text.h"
+#include "base/text.h"
 #include "c10/util/Logging.h"
 #include "operators/int8/convert.h"
 

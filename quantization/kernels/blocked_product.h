@@ -22,9 +22,9 @@
 namespace caffe2_quantization {
 namespace kernels {
 
-// Outputs of a block.
+// The number of outputs in a block.
 inline constexpr int64_t kBlockOutputs = 64;
-// Columns of sums are written in multiples of so many.
+// Sums are written in groups of this many columns.
 inline constexpr int64_t kSumsMultiple = 16;
 
 // Weights that the caller holds.
@@ -34,7 +34,7 @@ struct BlockedWeights {
   int64_t k = 0;
 };
 
-// Whether the processor, within the cap, has VNNI with 512 bits.
+// Returns whether the processor, within the cap, has VNNI with 512 bits.
 bool HasVnniProduct();
 
 // Sums of outputs [kBlockOutputs * block, + columns), `columns` rounded up to

@@ -102,11 +102,6 @@ void SumsToFloats(const double* sums, int64_t sums_stride,
                   const double* row_sums, int64_t rows,
                   const OutputStage& stage, float* dst, int64_t dst_stride);
 
-// row_sums[r] = sum of a[r * stride] to a[r * stride + k - 1]. Precondition: it
-// fits into 32 bits, as that of 2^23 codes does.
-void RowSums(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
-             int32_t* row_sums);
-
 // The plain forms that define the results; also what the cap `scalar` runs.
 namespace reference {
 void SumsToCodes(const int32_t* sums, int64_t sums_stride,
@@ -121,8 +116,6 @@ void SumsToCodes(const double* sums, int64_t sums_stride,
 void SumsToFloats(const double* sums, int64_t sums_stride,
                   const double* row_sums, int64_t rows,
                   const OutputStage& stage, float* dst, int64_t dst_stride);
-void RowSums(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
-             int32_t* row_sums);
 }  // namespace reference
 
 }  // namespace kernels

@@ -64,7 +64,7 @@ class PackedMatrix {
   // Bytes of the packed form.
   std::size_t bytes() const;
 
-  // An error unless a product may have so many rows.
+  // Returns an error unless a product may have this many rows.
   static Status CheckRows(int64_t m);
 
   // c = a * w. a is row major [m, k()], c [m, n()]; they do not overlap. m 0:

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 
+#include "quantization/kernels/row_sums.h"
 #include "quantization/onednn/matmul.h"
 #include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "caffe2/core/workspace.h"
+#include "netdef/static_parameters.h"
 #include "observers/attachment.h"
 #include "profiles/profile.h"
 #include "tests/support/net_builder.h"
