@@ -16,6 +16,8 @@
 #include <memory>
 #include <utility>
 
+#include "base/return_if_error.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -117,7 +119,7 @@ Status WriteBytes(int fd, const std::string& contents,
 
 Status WriteAndSync(int fd, const std::string& contents,
                     const std::string& path) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(WriteBytes(fd, contents, path));
+  RETURN_IF_ERROR(WriteBytes(fd, contents, path));
   if (fsync(fd) != 0) return SystemError("sync", path);
   return Status::Ok();
 }
@@ -157,7 +159,7 @@ Status WriteBeside(const std::string& path, const std::string& contents,
   *fd = open(FolderOf(path).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
   if (*fd >= 0) {
     flock(*fd, LOCK_EX | LOCK_NB);
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(WriteAndSync(*fd, contents, path));
+    RETURN_IF_ERROR(WriteAndSync(*fd, contents, path));
     if (LinkBeside(*fd, path, temporary)) return Status::Ok();
     temporary->clear();
     close(*fd);

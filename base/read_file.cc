@@ -12,6 +12,8 @@
 #include <new>
 #include <utility>
 
+#include "base/return_if_error.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -76,7 +78,7 @@ Status InputFile::Open(const std::string& path) {
 Status InputFile::Read(std::size_t offset, std::size_t count,
                        const uint8_t** bytes) {
   if (offset < begin_ || offset + count > end_) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Fill(offset, count));
+    RETURN_IF_ERROR(Fill(offset, count));
   }
   *bytes = buffer_.get() + (offset - begin_);
   return Status::Ok();

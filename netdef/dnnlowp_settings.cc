@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "c10/util/Flags.h"
 #include "caffe2/utils/proto_utils.h"
 #include "netdef/read_argument.h"
@@ -71,7 +72,7 @@ Status ToOptions(const Given& given, const std::string& precision_name,
                  ChooseOptions* options) {
   ChooseOptions result;
   result.percentile = given.percentile;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       ChooseMethodFromName(given.kind, &result.method, &result.percentile));
   if (result.method == ChooseMethod::kL2Approx &&
       (FLAGS_caffe2_dnnlowp_preserve_weight_sparsity ||
@@ -87,7 +88,7 @@ Status ToOptions(const Given& given, const std::string& precision_name,
   result.type = {static_cast<int>(given.precision), false};
   result.preserve_sparsity = given.preserve_sparsity;
   result.force_scale_power_of_two = given.force_scale_power_of_two;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result.Validate());
+  RETURN_IF_ERROR(result.Validate());
   *options = result;
   return Status::Ok();
 }
@@ -129,14 +130,14 @@ Status DnnlowpOptions(const caffe2::OperatorDef& definition, bool is_weight,
   const caffe2::ArgumentHelper arguments(definition);
   const std::string what = is_weight ? "weight" : "activation";
   Given given = OfFlags(is_weight);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadArgument(
-      arguments, what + "_precision", "an integer", &given.precision));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadBoolArgument(
-      arguments, "preserve_" + what + "_sparsity", &given.preserve_sparsity));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadBoolArgument(
-      arguments, "force_scale_power_of_two", &given.force_scale_power_of_two));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadArgument(
-      arguments, what + "_quantization_kind", "a string", &given.kind));
+  RETURN_IF_ERROR(ReadArgument(arguments, what + "_precision", "an integer",
+                               &given.precision));
+  RETURN_IF_ERROR(ReadBoolArgument(arguments, "preserve_" + what + "_sparsity",
+                                   &given.preserve_sparsity));
+  RETURN_IF_ERROR(ReadBoolArgument(arguments, "force_scale_power_of_two",
+                                   &given.force_scale_power_of_two));
+  RETURN_IF_ERROR(ReadArgument(arguments, what + "_quantization_kind",
+                               "a string", &given.kind));
   return Of("arguments and flags caffe2_dnnlowp_*: ",
             ToOptions(given, what + "_precision", options));
 }

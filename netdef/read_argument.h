@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "base/return_if_error.h"
 #include "base/status.h"
 #include "caffe2/utils/proto_utils.h"
 
@@ -32,8 +33,7 @@ template <typename T>
 Status ReadArgument(const caffe2::ArgumentHelper& arguments,
                     const std::string& name, const char* expected, T* value) {
   std::optional<T> given;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadArgument(arguments, name, expected, &given));
+  RETURN_IF_ERROR(ReadArgument(arguments, name, expected, &given));
   if (given.has_value()) *value = *given;
   return Status::Ok();
 }
@@ -42,8 +42,7 @@ Status ReadArgument(const caffe2::ArgumentHelper& arguments,
 inline Status ReadBoolArgument(const caffe2::ArgumentHelper& arguments,
                                const std::string& name, bool* value) {
   int64_t number = *value ? 1 : 0;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadArgument(arguments, name, "an integer", &number));
+  RETURN_IF_ERROR(ReadArgument(arguments, name, "an integer", &number));
   if (number != 0 && number != 1) {
     return Status::InvalidArgument("argument " + name + " is " +
                                    std::to_string(number) +

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/count_line.h"
+#include "base/return_if_error.h"
 #include "base/text.h"
 #include "c10/util/Logging.h"
 #include "netdef/dnnlowp_settings.h"
@@ -21,8 +22,7 @@ Status ChooseOf(const MeasuredOutput& output, bool histogram,
                 const caffe2::OperatorDef& definition,
                 const StaticParameterOptions& how, ChosenParameters* chosen) {
   ChooseOptions options;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      DnnlowpOptions(definition, how.is_weight, &options));
+  RETURN_IF_ERROR(DnnlowpOptions(definition, how.is_weight, &options));
   if (how.dnnlowp) ChooseLikeDnnlowp(&options);
   chosen->type = options.Codes();
   if (output.min > output.max) {
@@ -127,8 +127,7 @@ Status AddScaleZeroOffsetArgumentsWithHistogram(const std::string& path,
                                                 caffe2::NetDef* net,
                                                 bool dnnlowp) {
   MeasuredOutputs measured;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadMeasuredOutputs(path, true, &measured));
+  RETURN_IF_ERROR(ReadMeasuredOutputs(path, true, &measured));
   std::vector<NetOperator> operators;
   for (const auto& definition : net->op()) {
     operators.push_back({&definition, IsInt8Engine(definition.engine()) &&
@@ -137,10 +136,9 @@ Status AddScaleZeroOffsetArgumentsWithHistogram(const std::string& path,
   StaticParameterOptions how;
   how.dnnlowp = dnnlowp;
   StaticParameters parameters;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       ChooseStaticParameters(measured, operators, how, &parameters));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      MissingOutputs(measured, net->name(), parameters.missing));
+  RETURN_IF_ERROR(MissingOutputs(measured, net->name(), parameters.missing));
   for (const ChosenParameters& each : parameters.chosen) {
     SetStaticParameters(each.output_index, each.choice.scale,
                         each.choice.zero_point,

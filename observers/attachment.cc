@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/process.h"
+#include "base/return_if_error.h"
 #include "observers/dump.h"
 #include "observers/later_nets.h"
 #include "observers/selection.h"
@@ -266,12 +267,11 @@ Status AttachOutputMinMaxObserver(
     std::shared_ptr<NetMeasurement>* measurement) {
   if (net == nullptr) return NoNet("AttachOutputMinMaxObserver");
   OutputMinMaxOptions normal;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NormalizeOptions(options, &normal));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSelection(normal.recording, net));
+  RETURN_IF_ERROR(NormalizeOptions(options, &normal));
+  RETURN_IF_ERROR(CheckSelection(normal.recording, net));
   NetInfo profile;
   if (!normal.resume_path.empty()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ReadProfile(normal.resume_path, &profile));
+    RETURN_IF_ERROR(ReadProfile(normal.resume_path, &profile));
   }
   std::lock_guard<std::mutex> lock(AttachMutex());
   if (Table::Get().FindNet(net, normal.label) != nullptr) {
@@ -280,8 +280,7 @@ Status AttachOutputMinMaxObserver(
         (normal.label.empty() ? "" : ", labelled '" + normal.label + "'") +
         "; detach it first, or give this one another label");
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckIsNotRunning(*net, "attach an observer"));
+  RETURN_IF_ERROR(CheckIsNotRunning(*net, "attach an observer"));
   auto observer = std::make_unique<OutputMinMaxNetObserver>(net, normal);
   if (!normal.resume_path.empty()) {
     const Status status = observer->measurement()->go_on_from(profile);
@@ -308,10 +307,9 @@ Status DetachOutputMinMaxObserver(caffe2::NetBase* net,
         "net '" + net->Name() + "' has no OutputMinMaxNetObserver" +
         (label.empty() ? "" : " labelled '" + label + "'"));
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckIsNotRunning(*net, "detach an observer"));
+  RETURN_IF_ERROR(CheckIsNotRunning(*net, "detach an observer"));
   if (measurement->unsaved()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(measurement->dump());
+    RETURN_IF_ERROR(measurement->dump());
   }
   OutputMinMaxNetObserver* observer = measurement->observer();
   observer->detach_from_operators();
@@ -329,8 +327,8 @@ Status AttachOutputMinMaxObserverToLaterNets(OutputMinMaxOptions options,
         options.resume_path + "'");
   }
   OutputMinMaxOptions normal;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NormalizeOptions(options, &normal));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOperatorTypes(normal.recording));
+  RETURN_IF_ERROR(NormalizeOptions(options, &normal));
+  RETURN_IF_ERROR(CheckOperatorTypes(normal.recording));
   ObserversOfLaterNets::Get().Enable(std::move(normal), std::move(paths));
   return Status::Ok();
 }

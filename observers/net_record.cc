@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/at_end.h"
+#include "base/return_if_error.h"
 #include "netdef/net_hash.h"
 #include "observers/dump.h"
 #include "observers/observer_options.h"
@@ -130,8 +131,8 @@ class Record final : public NetRecord {
   }
 
   Status go_on_from(const NetInfo& profile) override {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOurs());
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckGoOnFrom(profile));
+    RETURN_IF_ERROR(CheckOurs());
+    RETURN_IF_ERROR(CheckGoOnFrom(profile));
     std::lock_guard<std::mutex> lock(dump_mutex_);
     for (const OperatorInfo& op : profile.operators) {
       OperatorRecord* record = Find(op.op_index);
@@ -151,7 +152,7 @@ class Record final : public NetRecord {
   }
 
   Status dump_as(const DumpOptions& dump) override {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOurs());
+    RETURN_IF_ERROR(CheckOurs());
     const std::string& path = dump.path.empty() ? options_.path : dump.path;
     if (path.empty()) {
       return Status::InvalidArgument("no path to dump the observer of net '" +
@@ -285,8 +286,7 @@ class Record final : public NetRecord {
           "the profile is of a net with hash '" + profile.net_hash +
           "', expected '" + net_hash_ + "' of net '" + net_name() + "'");
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        CompareOptions(profile.options, options_.recording));
+    RETURN_IF_ERROR(CompareOptions(profile.options, options_.recording));
     for (const OperatorInfo& op : profile.operators) {
       const OperatorRecord* record = Find(op.op_index);
       if (record == nullptr) {
@@ -294,9 +294,8 @@ class Record final : public NetRecord {
             "the profile has an operator " + std::to_string(op.op_index) +
             ", which is not observed in net '" + net_name() + "'");
       }
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(op.step_index < 0
-                                              ? record->CheckGoOnFrom(op)
-                                              : record->CheckAddStep(op));
+      RETURN_IF_ERROR(op.step_index < 0 ? record->CheckGoOnFrom(op)
+                                        : record->CheckAddStep(op));
     }
     return Status::Ok();
   }
@@ -311,7 +310,7 @@ class Record final : public NetRecord {
   // Both under dump_mutex_.
   Status DumpTotals(const std::string& path, const DumpForm& form) {
     const uint64_t records = Records();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(WriteDump(path, get_info(), form));
+    RETURN_IF_ERROR(WriteDump(path, get_info(), form));
     if (path == options_.path) saved_records_ = records;
     return Status::Ok();
   }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/return_if_error.h"
 #include "observers/unshared.h"
 #include "profiles/delimited_text.h"
 #include "profiles/profile_rules.h"
@@ -51,11 +52,9 @@ OutputMinMaxOptions NormalOptions(OutputMinMaxOptions options) {
 Status NormalizeOptions(const OutputMinMaxOptions& options,
                         OutputMinMaxOptions* normal) {
   const RecordingOptions& recording = options.recording;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckBins("histogram_bins", recording.histogram_bins));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckBins("column_max_bins", recording.column_max_bins));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckDelimiter(options.delimiter));
+  RETURN_IF_ERROR(CheckBins("histogram_bins", recording.histogram_bins));
+  RETURN_IF_ERROR(CheckBins("column_max_bins", recording.column_max_bins));
+  RETURN_IF_ERROR(CheckDelimiter(options.delimiter));
   if (recording.every < 1) {
     return Status::InvalidArgument(
         "every is " + std::to_string(recording.every) + ", expected 1 or more");

@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "base/no_destructor.h"
+#include "base/return_if_error.h"
 #include "base/text.h"
 #include "netdef/dnnlowp_settings.h"
 #include "netdef/static_parameters.h"
@@ -55,7 +56,7 @@ Status Register(const MeasuredOutputs& measured, const RegisterOptions& options,
   how.dnnlowp = options.dnnlowp;
   how.every = !options.output_path.empty();
   StaticParameters parameters;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       ChooseStaticParameters(measured, operators, how, &parameters));
   const std::vector<ChosenParameters>& chosen = parameters.chosen;
   const Status missing =
@@ -71,9 +72,9 @@ Status Register(const MeasuredOutputs& measured, const RegisterOptions& options,
                               })) {
     return Status::Ok();
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(missing);
+  RETURN_IF_ERROR(missing);
   if (!options.output_path.empty()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         WriteFileAtomically(options.output_path, FormatParameters(chosen)));
   }
   const auto live = net->GetOperators();
@@ -147,16 +148,15 @@ Status RegisterQuantizationParams(caffe2::NetBase* net,
         "the net is null, expected one that a workspace made");
   }
   MeasuredOutputs measured;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       ReadMeasuredOutputs(options.path, options.histogram, &measured));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckIsNotRunning(*net, "register parameters"));
+  RETURN_IF_ERROR(CheckIsNotRunning(*net, "register parameters"));
   return Register(measured, options, false, net);
 }
 
 Status RegisterQuantizationParamsOfLaterNets(const RegisterOptions& options) {
   MeasuredOutputs measured;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       ReadMeasuredOutputs(options.path, options.histogram, &measured));
   ParametersOfLaterNets::Get().Add(std::move(measured), options);
   return Status::Ok();

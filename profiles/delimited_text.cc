@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/return_if_error.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -136,7 +138,7 @@ Status SplitLine(const std::string& line, const std::string& delimiter,
 Status ForEachLine(
     const std::string& text, const std::string& delimiter,
     const std::function<Status(const std::vector<TextField>&)>& parse) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckDelimiter(delimiter));
+  RETURN_IF_ERROR(CheckDelimiter(delimiter));
   std::vector<TextField> fields;
   int64_t number = 1;
   for (std::size_t begin = 0; begin < text.size(); ++number) {

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "base/text.h"
 #include "profiles/delimited_text.h"
 
@@ -69,7 +70,7 @@ Status CheckFields(const std::vector<TextField>& fields, std::size_t least,
 
 Status ParseHistogramLine(const std::vector<TextField>& fields,
                           HistogramLine* line) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckFields(
+  RETURN_IF_ERROR(CheckFields(
       fields, 7,
       "op_index op_type output_index tensor_name min max nbins counts (or "
       "without op_type)"));
@@ -79,10 +80,9 @@ Status ParseHistogramLine(const std::vector<TextField>& fields,
   const bool older =
       !fields[1].quoted && ParseNumber(fields[1].text, &output_index);
   const std::size_t shift = older ? 0 : 1;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ParseIndex("op_index", fields[0], &line->op_index));
+  RETURN_IF_ERROR(ParseIndex("op_index", fields[0], &line->op_index));
   line->op_type = older ? "" : fields[1].text;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       ParseIndex("output_index", fields[1 + shift], &line->output_index));
   line->tensor_name = fields[2 + shift].text;
   return ParseBins(fields, 3 + shift, &line->min, &line->max, &line->counts);
@@ -90,16 +90,13 @@ Status ParseHistogramLine(const std::vector<TextField>& fields,
 
 Status ParseColumnLine(const std::vector<TextField>& fields,
                        ColumnMaxLine* line) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckFields(
+  RETURN_IF_ERROR(CheckFields(
       fields, 8,
       "op_index output_index tensor_name column min max nbins counts"));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ParseIndex("op_index", fields[0], &line->op_index));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ParseIndex("output_index", fields[1], &line->output_index));
+  RETURN_IF_ERROR(ParseIndex("op_index", fields[0], &line->op_index));
+  RETURN_IF_ERROR(ParseIndex("output_index", fields[1], &line->output_index));
   line->tensor_name = fields[2].text;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ParseIndex("column", fields[3], &line->column));
+  RETURN_IF_ERROR(ParseIndex("column", fields[3], &line->column));
   return ParseBins(fields, 4, &line->min, &line->max, &line->counts);
 }
 
@@ -167,7 +164,7 @@ Status ReadHistogramFile(const std::string& path,
                          std::vector<HistogramLine>* lines,
                          const std::string& delimiter) {
   std::string text;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadFile(path, kMaxTextFileBytes, &text));
+  RETURN_IF_ERROR(ReadFile(path, kMaxTextFileBytes, &text));
   return InFile(path, ParseHistograms(text, lines, delimiter));
 }
 
@@ -175,7 +172,7 @@ Status ReadColumnMaxFile(const std::string& path,
                          std::vector<ColumnMaxLine>* lines,
                          const std::string& delimiter) {
   std::string text;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadFile(path, kMaxTextFileBytes, &text));
+  RETURN_IF_ERROR(ReadFile(path, kMaxTextFileBytes, &text));
   return InFile(path, ParseColumnMax(text, lines, delimiter));
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "profiles/delimited_text.h"
 #include "profiles/histogram_file.h"
 #include "profiles/min_max_file.h"
@@ -77,14 +78,14 @@ Status OutputsOfText(const std::string& text, bool histogram,
                      std::vector<MeasuredOutput>* lines) {
   if (histogram) {
     std::vector<HistogramLine> parsed;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseHistograms(text, &parsed));
+    RETURN_IF_ERROR(ParseHistograms(text, &parsed));
     for (HistogramLine& each : parsed) {
       lines->push_back(Trimmed(std::move(each)));
     }
     return Status::Ok();
   }
   std::vector<MinMaxLine> parsed;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseMinMax(text, &parsed));
+  RETURN_IF_ERROR(ParseMinMax(text, &parsed));
   for (MinMaxLine& each : parsed) {
     lines->push_back({each.op_index,
                       std::move(each.op_type),
@@ -101,8 +102,8 @@ Status OutputsOfText(const std::string& text, bool histogram,
 Status OutputsOfProfile(const std::string& contents, bool json, bool histogram,
                         std::vector<MeasuredOutput>* lines) {
   NetInfo info;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(json ? ProfileFromJson(contents, &info)
-                                           : ProfileFromBytes(contents, &info));
+  RETURN_IF_ERROR(json ? ProfileFromJson(contents, &info)
+                       : ProfileFromBytes(contents, &info));
   return OutputsOfProfile(info, histogram, lines);
 }
 
@@ -115,8 +116,7 @@ Status ReadMeasuredOutputs(const std::string& path, bool histogram,
         "the path is empty, expected that of a profile");
   }
   std::string contents;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadFile(path, kMaxTextFileBytes, &contents));
+  RETURN_IF_ERROR(ReadFile(path, kMaxTextFileBytes, &contents));
   measured->path = path;
   measured->histogram = histogram;
   std::vector<MeasuredOutput> lines;
@@ -127,8 +127,7 @@ Status ReadMeasuredOutputs(const std::string& path, bool histogram,
     const Status status = OutputsOfProfile(contents, json, histogram, &lines);
     if (!status.ok()) return Corruption(*measured, status.message());
   } else {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        InFile(path, OutputsOfText(contents, histogram, &lines)));
+    RETURN_IF_ERROR(InFile(path, OutputsOfText(contents, histogram, &lines)));
   }
   std::set<std::tuple<std::string, int, int>> seen;
   for (MeasuredOutput& line : lines) {

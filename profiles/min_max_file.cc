@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "profiles/delimited_text.h"
 
 namespace caffe2_quantization {
@@ -15,10 +16,9 @@ Status ParseLine(const std::vector<TextField>& fields, MinMaxLine* line) {
                               " fields, expected 6 (or 5, without op_type)");
   }
   const std::size_t shift = fields.size() - 5;  // 1 with op_type
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ParseIndex("op_index", fields[0], &line->op_index));
+  RETURN_IF_ERROR(ParseIndex("op_index", fields[0], &line->op_index));
   line->op_type = shift == 1 ? fields[1].text : "";
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       ParseIndex("output_index", fields[1 + shift], &line->output_index));
   line->tensor_name = fields[2 + shift].text;
   const std::string& min_text = fields[3 + shift].text;
@@ -71,7 +71,7 @@ Status ParseMinMax(const std::string& text, std::vector<MinMaxLine>* lines,
 Status ReadMinMaxFile(const std::string& path, std::vector<MinMaxLine>* lines,
                       const std::string& delimiter) {
   std::string text;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadFile(path, kMaxTextFileBytes, &text));
+  RETURN_IF_ERROR(ReadFile(path, kMaxTextFileBytes, &text));
   return InFile(path, ParseMinMax(text, lines, delimiter));
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/exact_floating_point.h"
+#include "base/return_if_error.h"
 #include "base/text.h"
 #include "profiles/value_json.h"
 
@@ -199,12 +200,11 @@ Status OutputValues::Merge(const OutputValues& other) {
   OutputValues merged = *this;
   merged.range.Merge(other.range);
   merged.raw_range.Merge(other.raw_range);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(merged.histogram.Merge(other.histogram));
+  RETURN_IF_ERROR(merged.histogram.Merge(other.histogram));
   const std::size_t both =
       std::min(merged.column_max.size(), other.column_max.size());
   for (std::size_t i = 0; i < both; ++i) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        merged.column_max[i].Merge(other.column_max[i]));
+    RETURN_IF_ERROR(merged.column_max[i].Merge(other.column_max[i]));
   }
   for (std::size_t i = both; i < other.column_max.size(); ++i) {
     merged.column_max.push_back(other.column_max[i]);

@@ -11,6 +11,7 @@
 
 #include "base/atomic_file.h"
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "profiles/profile_rules.h"
 #include "profiles/profile_wire.h"
 #include "proto/profile.pb.h"
@@ -133,7 +134,7 @@ void Fill(const NetInfo& info, ProfileProto* proto) {
 }
 
 Status Serialize(const NetInfo& canonical, std::string* bytes) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckProfile(canonical));
+  RETURN_IF_ERROR(CheckProfile(canonical));
   ProfileProto proto;
   Fill(canonical, &proto);
   const auto size = static_cast<int64_t>(proto.ByteSizeLong());
@@ -143,7 +144,7 @@ Status Serialize(const NetInfo& canonical, std::string* bytes) {
                               std::to_string(kMaxProfileBytes) + " at most");
   }
   std::string made = proto.SerializeAsString();
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckProfileWire(made, kMaxProfileParts));
+  RETURN_IF_ERROR(CheckProfileWire(made, kMaxProfileParts));
   *bytes = std::move(made);
   return Status::Ok();
 }
@@ -260,28 +261,25 @@ Status Read(const OutputProfileProto& proto, OutputInfo* output) {
   output->output_index = proto.output_index();
   output->tensor_name = proto.tensor_name();
   output->types = ToVector(proto.types());
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadShapes(proto, &output->shapes));
+  RETURN_IF_ERROR(ReadShapes(proto, &output->shapes));
   OutputValues* total = &output->total;
   if (proto.has_range()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Read(proto.range(), "range", &total->range));
+    RETURN_IF_ERROR(Read(proto.range(), "range", &total->range));
   }
   if (proto.has_raw_range()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Read(proto.raw_range(), "raw_range", &total->raw_range));
+    RETURN_IF_ERROR(Read(proto.raw_range(), "raw_range", &total->raw_range));
   }
   if (proto.has_histogram()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Read(proto.histogram(), "histogram", &total->histogram));
+    RETURN_IF_ERROR(Read(proto.histogram(), "histogram", &total->histogram));
     if (total->histogram.empty()) {
       return Status::Corruption("histogram is there without counts");
     }
   }
   total->column_max.resize(static_cast<std::size_t>(proto.column_max_size()));
   for (int i = 0; i < proto.column_max_size(); ++i) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Read(proto.column_max(i), "column_max[" + std::to_string(i) + "]",
-             &total->column_max[static_cast<std::size_t>(i)]));
+    RETURN_IF_ERROR(Read(proto.column_max(i),
+                         "column_max[" + std::to_string(i) + "]",
+                         &total->column_max[static_cast<std::size_t>(i)]));
   }
   output->runs = proto.runs();
   output->count = proto.count();
@@ -353,22 +351,21 @@ Status Read(const ProfileProto& proto, NetInfo* info) {
   info->net_name = proto.net_name();
   info->observer = proto.observer();
   info->net_hash = proto.net_hash();
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Read(proto.options(), &info->options));
+  RETURN_IF_ERROR(Read(proto.options(), &info->options));
   info->runs = proto.runs();
   info->recorded_runs = proto.recorded_runs();
   info->samples = proto.samples();
   info->forced = ToVector(proto.forced());
   info->operators.resize(static_cast<std::size_t>(proto.operators_size()));
   for (int i = 0; i < proto.operators_size(); ++i) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Read(
-        proto.operators(i), &info->operators[static_cast<std::size_t>(i)]));
+    RETURN_IF_ERROR(Read(proto.operators(i),
+                         &info->operators[static_cast<std::size_t>(i)]));
   }
   const ProvenanceProto& provenance = proto.provenance();
   info->first_record = ToTime(provenance.first_record_ns());
   info->last_record = ToTime(provenance.last_record_ns());
   info->hosts = ToVector(provenance.hosts());
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Read(proto.checkpoint(), &info->checkpoint));
+  RETURN_IF_ERROR(Read(proto.checkpoint(), &info->checkpoint));
   return CheckProfile(*info);
 }
 
@@ -431,18 +428,16 @@ Status ProfileToBytes(const NetInfo& info, std::string* bytes) {
 }
 
 Status ProfileFromBytes(const std::string& bytes, NetInfo* info) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize(bytes.size()));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckProfileWire(bytes, kMaxProfileParts));
+  RETURN_IF_ERROR(CheckSize(bytes.size()));
+  RETURN_IF_ERROR(CheckProfileWire(bytes, kMaxProfileParts));
   ProfileProto proto;
   if (!proto.ParseFromString(bytes)) {
     return Status::Corruption("no message that protobuf can read");
   }
   // The last one of several counts.
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckProfileVersion(proto.format_version()));
+  RETURN_IF_ERROR(CheckProfileVersion(proto.format_version()));
   NetInfo made;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Read(proto, &made));
+  RETURN_IF_ERROR(Read(proto, &made));
   *info = std::move(made);
   return Status::Ok();
 }
@@ -451,28 +446,27 @@ Status ProfileToJson(const NetInfo& info, std::string* json) {
   NetInfo printable = info;
   ReplaceInvalidUtf8(&printable);
   std::string bytes;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Serialize(CanonicalProfile(printable), &bytes));
+  RETURN_IF_ERROR(Serialize(CanonicalProfile(printable), &bytes));
   pb::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   std::string made;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(FromProtobuf(pb::util::BinaryToJsonString(
+  RETURN_IF_ERROR(FromProtobuf(pb::util::BinaryToJsonString(
       Resolver(), kTypeUrl, bytes, &made, options)));
   made += '\n';
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize(made.size()));
+  RETURN_IF_ERROR(CheckSize(made.size()));
   *json = std::move(made);
   return Status::Ok();
 }
 
 Status ProfileFromJson(const std::string& json, NetInfo* info) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize(json.size()));
+  RETURN_IF_ERROR(CheckSize(json.size()));
   std::string bytes;
   const Status status = JsonToBytes(json, false, &bytes);
   if (!status.ok()) {
     // A later version may have fields that this one does not know: say that.
     std::string known;
     if (JsonToBytes(json, true, &known).ok()) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckProfileVersion(known));
+      RETURN_IF_ERROR(CheckProfileVersion(known));
     }
     return status;
   }
@@ -481,8 +475,7 @@ Status ProfileFromJson(const std::string& json, NetInfo* info) {
 
 Status ReadProfile(const std::string& path, NetInfo* info) {
   std::string contents;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadFile(path, kMaxProfileBytes, &contents));
+  RETURN_IF_ERROR(ReadFile(path, kMaxProfileBytes, &contents));
   const Status status = IsJson(contents) ? ProfileFromJson(contents, info)
                                          : ProfileFromBytes(contents, info);
   if (status.ok()) return status;

@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "base/text.h"
 #include "profiles/profile.h"
 #include "profiles/profile_rules.h"
@@ -157,7 +158,7 @@ Status MergeValues(const std::string& where, const OutputValues& from,
                    OutputValues* into) {
   into->range.Merge(from.range);
   into->raw_range.Merge(from.raw_range);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       MergeHistogram(where, "histogram", from.histogram, &into->histogram));
   for (std::size_t i = 0; i < from.column_max.size(); ++i) {
     if (i == into->column_max.size()) {
@@ -165,8 +166,8 @@ Status MergeValues(const std::string& where, const OutputValues& from,
       continue;
     }
     const std::string field = "column_max[" + std::to_string(i) + "]";
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MergeHistogram(
-        where, field.c_str(), from.column_max[i], &into->column_max[i]));
+    RETURN_IF_ERROR(MergeHistogram(where, field.c_str(), from.column_max[i],
+                                   &into->column_max[i]));
   }
   return Status::Ok();
 }
@@ -176,8 +177,7 @@ Status MergeOutput(const std::string& where, const OutputInfo& from,
   into->types.insert(into->types.end(), from.types.begin(), from.types.end());
   SortUnique(&into->types);
   into->shapes.Merge(from.shapes);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      MergeValues(where, from.total, &into->total));
+  RETURN_IF_ERROR(MergeValues(where, from.total, &into->total));
   const struct {
     const char* name;
     uint64_t OutputInfo::*field;
@@ -194,8 +194,7 @@ Status MergeOutput(const std::string& where, const OutputInfo& from,
       {"column_max_unsupported_runs", &OutputInfo::column_max_unsupported_runs},
   };
   for (const auto& [name, field] : counters) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Add(where, name, from.*field, &(into->*field)));
+    RETURN_IF_ERROR(Add(where, name, from.*field, &(into->*field)));
   }
   return Status::Ok();
 }
@@ -210,7 +209,7 @@ Status MergeOperator(const OperatorInfo& from, OperatorInfo* into) {
       added.push_back(output);
       continue;
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         MergeOutput(OutputText(*into, output), output, match->second));
   }
   into->outputs.insert(into->outputs.end(), added.begin(), added.end());
@@ -226,7 +225,7 @@ Status MergeOperators(const NetInfo& from, NetInfo* into) {
     if (match == operators.end()) {
       added.push_back(op);
     } else {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MergeOperator(op, match->second));
+      RETURN_IF_ERROR(MergeOperator(op, match->second));
     }
   }
   into->operators.insert(into->operators.end(), added.begin(), added.end());
@@ -249,12 +248,10 @@ void MergeProvenance(const NetInfo& from, NetInfo* into) {
 
 Status MergeHeader(const NetInfo& from, NetInfo* into) {
   const std::string where = "header";
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Add(where, "runs", from.runs, &into->runs));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(Add(where, "runs", from.runs, &into->runs));
+  RETURN_IF_ERROR(
       Add(where, "recorded_runs", from.recorded_runs, &into->recorded_runs));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Add(where, "samples", from.samples, &into->samples));
+  RETURN_IF_ERROR(Add(where, "samples", from.samples, &into->samples));
   TakeSmaller(from.net_name, &into->net_name);
   TakeSmaller(from.observer, &into->observer);
   TakeSmaller(from.net_hash, &into->net_hash);
@@ -314,9 +311,9 @@ Status MergeProfile(const NetInfo& from, const MergeOptions& options,
         "that first");
   }
   const NetInfo source = CanonicalProfile(from);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckProfile(source));
+  RETURN_IF_ERROR(CheckProfile(source));
   NetInfo target = CanonicalProfile(*into);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckProfile(target));
+  RETURN_IF_ERROR(CheckProfile(target));
   const Differences differences = Compare(source, &target);
   if (!differences.empty() && !options.force) {
     return Status::InvalidArgument(differences.ToString());
@@ -324,8 +321,8 @@ Status MergeProfile(const NetInfo& from, const MergeOptions& options,
   NetInfo merged = *into;
   differences.AddNotes(&merged.forced);
   merged.options = target.options;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MergeHeader(source, &merged));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MergeOperators(source, &merged));
+  RETURN_IF_ERROR(MergeHeader(source, &merged));
+  RETURN_IF_ERROR(MergeOperators(source, &merged));
   *into = std::move(merged);
   return Status::Ok();
 }
@@ -341,7 +338,7 @@ Status MergeProfileFiles(const std::vector<std::string>& inputs,
   NetInfo merged;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     NetInfo info;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadProfile(inputs[i], &info));
+    RETURN_IF_ERROR(ReadProfile(inputs[i], &info));
     if (!info.checkpoint.settings.empty()) {
       return Status::InvalidArgument(
           "'" + inputs[i] +
@@ -363,8 +360,7 @@ Status MergeProfileFiles(const std::vector<std::string>& inputs,
                  : Status::InvalidArgument(message);
     }
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      WriteProfile(output, merged, EndsIn(output, ".json")));
+  RETURN_IF_ERROR(WriteProfile(output, merged, EndsIn(output, ".json")));
   made.push_back(Summarise(output, merged));
   if (summaries != nullptr) *summaries = std::move(made);
   return Status::Ok();

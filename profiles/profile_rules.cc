@@ -7,6 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "base/return_if_error.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -105,8 +107,7 @@ Status CheckShapes(const std::string& where, const ShapeSet& set) {
     int64_t room = std::numeric_limits<int64_t>::max();
     for (std::size_t i = 0; i < shape.size(); ++i) {
       const std::string field = "shapes: dims[" + std::to_string(i) + "]";
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          CheckAtLeast(where, field.c_str(), shape[i], 0));
+      RETURN_IF_ERROR(CheckAtLeast(where, field.c_str(), shape[i], 0));
       if (shape[i] > room) {
         return Wrong(where, field + " is " + std::to_string(shape[i]) +
                                 ", expected a product of dims below 2^63");
@@ -118,12 +119,10 @@ Status CheckShapes(const std::string& where, const ShapeSet& set) {
 }
 
 Status CheckOutput(const std::string& where, const OutputInfo& output) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckAtLeast(where, "output_index", output.output_index, 0));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckSorted(where, "types", output.types));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckShapes(where, output.shapes));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(CheckAtLeast(where, "output_index", output.output_index, 0));
+  RETURN_IF_ERROR(CheckSorted(where, "types", output.types));
+  RETURN_IF_ERROR(CheckShapes(where, output.shapes));
+  RETURN_IF_ERROR(
       CheckAtMost(where, "empty_runs", output.empty_runs, "runs", output.runs));
   if (output.runs == 0 && output.count != 0) {
     return Wrong(where, "count is " + std::to_string(output.count) +
@@ -149,25 +148,23 @@ Status CheckOutput(const std::string& where, const OutputInfo& output) {
   if (total.range.empty() && !total.histogram.empty()) {
     return Wrong(where, "a histogram with no range");
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckAtMost(where, "the sum of histogram.counts", total.histogram.total(),
-                  "finite values", finite));
+  RETURN_IF_ERROR(CheckAtMost(where, "the sum of histogram.counts",
+                              total.histogram.total(), "finite values",
+                              finite));
   for (std::size_t i = 0; i < total.column_max.size(); ++i) {
     const std::string field =
         "the sum of column_max[" + std::to_string(i) + "].counts";
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckAtMost(where, field.c_str(),
-                                                    total.column_max[i].total(),
-                                                    "runs", output.runs));
+    RETURN_IF_ERROR(CheckAtMost(where, field.c_str(),
+                                total.column_max[i].total(), "runs",
+                                output.runs));
   }
   return Status::Ok();
 }
 
 Status CheckOperator(const OperatorInfo& op) {
   const std::string where = OperatorText(op);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckAtLeast(where, "op_index", op.op_index, 0));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckAtLeast(where, "step_index", op.step_index, -1));
+  RETURN_IF_ERROR(CheckAtLeast(where, "op_index", op.op_index, 0));
+  RETURN_IF_ERROR(CheckAtLeast(where, "step_index", op.step_index, -1));
   for (std::size_t i = 0; i < op.outputs.size(); ++i) {
     const std::string what = OutputText(op, op.outputs[i]);
     if (i > 0 && !(Key(op.outputs[i - 1]) < Key(op.outputs[i]))) {
@@ -176,7 +173,7 @@ Status CheckOperator(const OperatorInfo& op) {
                              " '" + Shortened(op.outputs[i - 1].tensor_name) +
                              "', expected sorted, each once");
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOutput(what, op.outputs[i]));
+    RETURN_IF_ERROR(CheckOutput(what, op.outputs[i]));
   }
   return Status::Ok();
 }
@@ -187,20 +184,16 @@ Status CheckOptions(const RecordingOptions& options) {
   for (const auto& [field, bins] :
        {std::make_pair("histogram_bins", options.histogram_bins),
         std::make_pair("column_max_bins", options.column_max_bins)}) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckAtLeast(where, field, bins, 0));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckAtMost(
-        where, field, static_cast<uint64_t>(bins), "of any histogram", most));
+    RETURN_IF_ERROR(CheckAtLeast(where, field, bins, 0));
+    RETURN_IF_ERROR(CheckAtMost(where, field, static_cast<uint64_t>(bins),
+                                "of any histogram", most));
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckAtLeast(where, "every", options.every, 1));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckAtLeast(where, "run_limit", options.run_limit, 0));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(CheckAtLeast(where, "every", options.every, 1));
+  RETURN_IF_ERROR(CheckAtLeast(where, "run_limit", options.run_limit, 0));
+  RETURN_IF_ERROR(
       CheckSorted(where, "column_max_blobs", options.column_max_blobs));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckSorted(where, "op_types", options.op_types));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckSorted(where, "op_names", options.op_names));
+  RETURN_IF_ERROR(CheckSorted(where, "op_types", options.op_types));
+  RETURN_IF_ERROR(CheckSorted(where, "op_names", options.op_names));
   return CheckSorted(where, "outputs", options.outputs);
 }
 
@@ -335,14 +328,12 @@ std::string OutputText(const OperatorInfo& op, const OutputInfo& output) {
 }
 
 Status CheckProfile(const NetInfo& info) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckHash(info.net_hash));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOptions(info.options));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckAtMost(
-      "header", "recorded_runs", info.recorded_runs, "runs", info.runs));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckSorted("header", "forced", info.forced));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckSorted("provenance", "hosts", info.hosts));
+  RETURN_IF_ERROR(CheckHash(info.net_hash));
+  RETURN_IF_ERROR(CheckOptions(info.options));
+  RETURN_IF_ERROR(CheckAtMost("header", "recorded_runs", info.recorded_runs,
+                              "runs", info.runs));
+  RETURN_IF_ERROR(CheckSorted("header", "forced", info.forced));
+  RETURN_IF_ERROR(CheckSorted("provenance", "hosts", info.hosts));
   for (std::size_t i = 0; i < info.operators.size(); ++i) {
     const OperatorInfo& op = info.operators[i];
     if (i > 0 && !(Key(info.operators[i - 1]) < Key(op))) {
@@ -350,7 +341,7 @@ Status CheckProfile(const NetInfo& info) {
                                          OperatorText(info.operators[i - 1]) +
                                          ", expected sorted, each once");
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOperator(op));
+    RETURN_IF_ERROR(CheckOperator(op));
   }
   return Status::Ok();
 }

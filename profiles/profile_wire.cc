@@ -4,6 +4,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/wire_format.h>
 
+#include "base/return_if_error.h"
 #include "profiles/profile.h"
 #include "proto/profile.pb.h"
 
@@ -65,7 +66,7 @@ class Walker {
                                   " operators, outputs, ranges, histograms and "
                                   "shapes together");
       }
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      RETURN_IF_ERROR(
           Walk(*field->message_type(), position + static_cast<int>(size)));
     }
     return Status::Ok();
@@ -112,7 +113,7 @@ Status CheckProfileVersion(const std::string& bytes) {
 }
 
 Status CheckProfileWire(const std::string& bytes, int64_t max_parts) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckProfileVersion(bytes));
+  RETURN_IF_ERROR(CheckProfileVersion(bytes));
   return Walker(bytes, max_parts)
       .Walk(*ProfileProto::descriptor(), static_cast<int>(bytes.size()));
 }

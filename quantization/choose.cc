@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "base/text.h"
 #include "quantization/choose_in_bins.h"
 #include "quantization/choose_internal.h"
@@ -93,7 +94,7 @@ float Choice::RepresentedMax(QuantizedType type) const {
 
 Status ChooseFromRange(float min, float max, const ChooseOptions& options,
                        Choice* choice) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
+  RETURN_IF_ERROR(options.Validate());
   if (!std::isfinite(min) || !std::isfinite(max) || min > max) {
     return Status::InvalidArgument(
         "choosing parameters: the range is [" + NineDigits(min) + ", " +
@@ -160,15 +161,14 @@ namespace {
 // extremes: of the values, within the bins' edges.
 Status ChooseFromBins(const BinCounts& counts, ValueRange extremes,
                       const ChooseOptions& options, Choice* choice) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
+  RETURN_IF_ERROR(options.Validate());
   if (counts.counts.empty()) {
     return Status::InvalidArgument(
         "choosing parameters: there are no bins, expected at least one");
   }
   // Checks the range, and is the answer where nothing else can be.
   Choice whole;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ChooseFromRange(counts.min, counts.max, options, &whole));
+  RETURN_IF_ERROR(ChooseFromRange(counts.min, counts.max, options, &whole));
   if (options.method == ChooseMethod::kMinMax) {
     *choice = whole;
     return Status::Ok();
@@ -232,7 +232,7 @@ Status ChooseFromBins(const BinCounts& counts, ValueRange extremes,
     final_options.preserve_sparsity = false;
   }
   Choice result;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       ChooseFromRange(range.min, range.max, final_options, &result));
   result.objective = range.objective;
   const double half_step = result.scale / 2.0;
@@ -253,8 +253,7 @@ Status ChoosePercentileOfArray(const float* values, std::size_t count,
   const ValueRange range =
       left_out == 0 ? extremes : OrderStatistics(values, count, left_out);
   Choice result;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ChooseFromRange(range.min, range.max, options, &result));
+  RETURN_IF_ERROR(ChooseFromRange(range.min, range.max, options, &result));
   if (left_out != 0) {
     const float half_step = result.scale / 2;
     const float low = result.RepresentedMin(options.Codes()) - half_step;
@@ -293,7 +292,7 @@ Status ChooseFromArray(const float* values, std::size_t count,
   if (options.method == ChooseMethod::kMinMax) {
     return ChooseFromRange(extremes.min, extremes.max, options, choice);
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
+  RETURN_IF_ERROR(options.Validate());
   if (options.method == ChooseMethod::kPercentile) {
     return ChoosePercentileOfArray(values, count, {extremes.min, extremes.max},
                                    options, choice);
@@ -320,7 +319,7 @@ Status ChooseFromHistogram(const Histogram& histogram, float min, float max,
   if (options.method == ChooseMethod::kMse) {
     if (!(min < max)) return ChooseFromRange(min, max, options, choice);
     // The extremes cut the outermost bins, which keep a width.
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
+    RETURN_IF_ERROR(options.Validate());
     const double width = histogram.bin_width();
     std::vector<double> edges;
     for (std::size_t i = 0; i <= histogram.counts().size(); ++i) {
@@ -335,8 +334,7 @@ Status ChooseFromHistogram(const Histogram& histogram, float min, float max,
     return ChooseLeastSquaresOfBins(edges, histogram.counts(), options, choice);
   }
   Choice whole;  // checks the range
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ChooseFromRange(min, max, options, &whole));
+  RETURN_IF_ERROR(ChooseFromRange(min, max, options, &whole));
   BinCounts bins;
   bins.min = ToFloat(histogram.lower_edge());
   bins.max = ToFloat(histogram.upper_edge());

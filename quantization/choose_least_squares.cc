@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "quantization/choose_internal.h"
 #include "quantization/least_squares.h"
 
@@ -49,8 +50,7 @@ Status ChooseLeastSquares(const TwoSides& values, double count, float min,
                           Choice* choice) {
   // Its zero point is the symmetric one, and its error is not exceeded.
   Choice whole;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ChooseFromRange(min, max, options, &whole));
+  RETURN_IF_ERROR(ChooseFromRange(min, max, options, &whole));
   if (values.squares() == 0 || std::isinf(values.squares())) {
     *choice = whole;
     return Status::Ok();

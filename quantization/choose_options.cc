@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "base/return_if_error.h"
 #include "base/text.h"
 #include "quantization/choose.h"
 #include "quantization/choose_internal.h"
@@ -80,7 +81,7 @@ void ChooseLikeDnnlowp(ChooseOptions* options) {
 }
 
 Status ChooseOptions::Validate() const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(type.Validate());
+  RETURN_IF_ERROR(type.Validate());
   if (type.precision == 32) {
     return Status::InvalidArgument(
         "choosing parameters: precision is 32, expected 1 to 16 bits");

@@ -6,6 +6,7 @@
 
 #include "base/atomic_file.h"
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "quantization/kernels/packed_bytes.h"
 #include "serialization/qtensor_decoder.h"
@@ -75,14 +76,12 @@ void AppendPlanes(const uint8_t* planes, std::size_t size, std::string* out) {
 
 Status QTensorToBytes(const QTensorCPU& tensor, const std::string& name,
                       std::string* out) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckQTensorMessageSize(name, QTensorPlaneBytes(tensor)));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateQTensor(name, tensor));
+  RETURN_IF_ERROR(CheckQTensorMessageSize(name, QTensorPlaneBytes(tensor)));
+  RETURN_IF_ERROR(ValidateQTensor(name, tensor));
   const uint8_t* const planes = tensor.data();
   const std::size_t plane_bytes = tensor.nbytes();
   const uint64_t wire_bytes = kernels::PackedBytesSize(planes, plane_bytes);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckQTensorMessageSize(name, wire_bytes));
+  RETURN_IF_ERROR(CheckQTensorMessageSize(name, wire_bytes));
 
   std::string before;
   WriteFieldsBeforeData(tensor, &before);
@@ -100,7 +99,7 @@ Status QTensorToBytes(const QTensorCPU& tensor, const std::string& name,
   writer.Length(BlobProto::kQtensorFieldNumber, tensor_bytes);
   start += before;
   const uint64_t total = start.size() + wire_bytes + after.size();
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckQTensorMessageSize(name, total));
+  RETURN_IF_ERROR(CheckQTensorMessageSize(name, total));
 
   out->clear();
   out->reserve(total);
@@ -126,14 +125,14 @@ Status QTensorFromProtoBytes(const void* bytes, std::size_t size,
 Status QTensorToFile(const QTensorCPU& tensor, const std::string& name,
                      const std::string& path) {
   std::string bytes;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(QTensorToBytes(tensor, name, &bytes));
+  RETURN_IF_ERROR(QTensorToBytes(tensor, name, &bytes));
   return WriteFileAtomically(path, bytes);
 }
 
 Status QTensorFromFile(const std::string& path,
                        std::unique_ptr<QTensorCPU>* tensor, std::string* name) {
   InputFile file;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(path));
+  RETURN_IF_ERROR(file.Open(path));
   if (file.size() > kMaxMessageBytes) {
     return Status::OutOfRange(
         "'" + path + "' has " + std::to_string(file.size()) +
@@ -141,14 +140,13 @@ Status QTensorFromFile(const std::string& path,
         ", the limit of protobuf for one message");
   }
   std::unique_ptr<QTensorCPU> streamed;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      StreamQTensor(&file, 0, file.size(), &streamed, name));
+  RETURN_IF_ERROR(StreamQTensor(&file, 0, file.size(), &streamed, name));
   if (streamed != nullptr) {
     *tensor = std::move(streamed);
     return Status::Ok();
   }
   const uint8_t* bytes = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Read(0, file.size(), &bytes));
+  RETURN_IF_ERROR(file.Read(0, file.size(), &bytes));
   const Status status = QTensorFromBytes(bytes, file.size(), tensor, name);
   if (status.ok()) return status;
   const std::string message = "'" + path + "': " + status.message();

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/return_if_error.h"
 #include "quantization/kernels/packed_bytes.h"
 #include "serialization/wire_reader.h"
 
@@ -63,9 +64,8 @@ Status ForEachTensorField(const QTensorInput& input, WireReader tensor,
                           const OnTensor& on_tensor) {
   WireField field;
   while (!tensor.AtEnd()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        InMessage(input.tensor_name(), tensor.Next(&field)));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(on_tensor(tensor, field));
+    RETURN_IF_ERROR(InMessage(input.tensor_name(), tensor.Next(&field)));
+    RETURN_IF_ERROR(on_tensor(tensor, field));
   }
   return Status::Ok();
 }
@@ -79,12 +79,10 @@ Status ForEachField(const QTensorInput& input, const OnBlob& on_blob,
   if (!input.is_blob) return ForEachTensorField(input, reader, on_tensor);
   WireField field;
   while (!reader.AtEnd()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        InMessage("BlobProto", reader.Next(&field)));
+    RETURN_IF_ERROR(InMessage("BlobProto", reader.Next(&field)));
     on_blob(field);
     if (!IsBytes(field, BlobProto::kQtensorFieldNumber)) continue;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ForEachTensorField(input, reader.Nested(field), on_tensor));
+    RETURN_IF_ERROR(ForEachTensorField(input, reader.Nested(field), on_tensor));
   }
   return Status::Ok();
 }
@@ -282,28 +280,26 @@ Status DecodeQTensor(const QTensorInput& input,
     return CheckQTensorMessageSize("", input.size);
   }
   QTensorScan scan;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ScanQTensor(input, &scan));
+  RETURN_IF_ERROR(ScanQTensor(input, &scan));
 
   const std::string_view full_name = scan.name.value_or(scan.tensor_name);
   const std::string quoted = QuotedText(full_name);
   if (input.is_blob) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateQTensorBlob(
-        quoted, scan.type.has_value(), QuotedText(scan.type.value_or("")),
-        scan.has_qtensor));
+    RETURN_IF_ERROR(ValidateQTensorBlob(quoted, scan.type.has_value(),
+                                        QuotedText(scan.type.value_or("")),
+                                        scan.has_qtensor));
   }
   QTensorLayout layout;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       ValidateQTensorProto(quoted, scan.fields, scan.counts, &layout));
 
   QTensorExtras extras = QTensorExtrasOf(scan.fields);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadScalesAndBiases(input, quoted, scan.counts, &extras));
+  RETURN_IF_ERROR(ReadScalesAndBiases(input, quoted, scan.counts, &extras));
   std::unique_ptr<QTensorCPU> result;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       MakeQTensor(quoted, scan.fields, layout, std::move(extras), &result));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      DecodePlanes(input, quoted, result->mutable_data(),
-                   static_cast<std::size_t>(layout.data_bytes)));
+  RETURN_IF_ERROR(DecodePlanes(input, quoted, result->mutable_data(),
+                               static_cast<std::size_t>(layout.data_bytes)));
   if (name != nullptr) name->assign(full_name.data(), full_name.size());
   *tensor = std::move(result);
   return Status::Ok();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "quantization/kernels/packed_bytes.h"
 #include "serialization/qtensor_codec.h"
@@ -56,7 +57,7 @@ class FileFields {
     const std::size_t available =
         std::min<std::size_t>(end_ - at_, 2 * kMaxVarintBytes);
     const uint8_t* bytes = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file_.Read(at_, available, &bytes));
+    RETURN_IF_ERROR(file_.Read(at_, available, &bytes));
     const uint8_t* cursor = bytes;
     const uint8_t* const last = bytes + available;
     uint64_t tag = 0, size = 0;
@@ -103,7 +104,7 @@ Status CopyField(InputFile* file, const FileFields::Field& field,
   *whole = size <= kMaxOtherFields && message->size() <= kMaxOtherFields - size;
   if (!*whole) return Status::Ok();
   const uint8_t* bytes = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file->Read(field.begin, size, &bytes));
+  RETURN_IF_ERROR(file->Read(field.begin, size, &bytes));
   message->append(reinterpret_cast<const char*>(bytes), size);
   return Status::Ok();
 }
@@ -118,22 +119,20 @@ Status ReadOutline(InputFile* file, std::size_t begin, std::size_t end,
   bool has_tensor = false;
   *whole = true;
   while (*whole && !blob.AtEnd()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(blob.Next(&field, whole));
+    RETURN_IF_ERROR(blob.Next(&field, whole));
     if (!*whole) return Status::Ok();
     if (field.number != BlobProto::kQtensorFieldNumber || !field.is_bytes) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          CopyField(file, field, &outline->fields, whole));
+      RETURN_IF_ERROR(CopyField(file, field, &outline->fields, whole));
       continue;
     }
     *whole = !has_tensor;
     has_tensor = true;
     FileFields fields(file, field.payload, field.end);
     while (*whole && !fields.AtEnd()) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(fields.Next(&field, whole));
+      RETURN_IF_ERROR(fields.Next(&field, whole));
       if (!*whole) return Status::Ok();
       if (field.number != QTensorProto::kDataFieldNumber) {
-        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-            CopyField(file, field, &tensor, whole));
+        RETURN_IF_ERROR(CopyField(file, field, &tensor, whole));
         continue;
       }
       *whole = field.is_bytes && outline->data_size == 0 &&
@@ -156,8 +155,7 @@ Status StreamPlanes(InputFile* file, const Outline& outline, uint8_t* planes,
     const std::size_t left = outline.data_size - done;
     std::size_t count = std::min(left, kStreamPiece);
     const uint8_t* bytes = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        file->Read(outline.data_begin + done, count, &bytes));
+    RETURN_IF_ERROR(file->Read(outline.data_begin + done, count, &bytes));
     if (count < left) {  // a piece ends where a varint does
       const std::size_t least = count - kMaxVarintBytes;
       while (count > least && bytes[count - 1] >= 0x80) --count;
@@ -179,8 +177,7 @@ Status StreamQTensor(InputFile* file, std::size_t offset, std::size_t size,
   if (size < kShortestStreamed || size > kMaxMessageBytes) return Status::Ok();
   Outline outline;
   bool whole = false;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadOutline(file, offset, offset + size, &outline, &whole));
+  RETURN_IF_ERROR(ReadOutline(file, offset, offset + size, &outline, &whole));
   if (!whole) return Status::Ok();
   // From here on a message that is not valid is left to who reads it in whole,
   // and tells why.
@@ -208,9 +205,9 @@ Status StreamQTensor(InputFile* file, std::size_t offset, std::size_t size,
            .ok()) {
     return Status::Ok();
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      StreamPlanes(file, outline, result->mutable_data(),
-                   static_cast<std::size_t>(layout.data_bytes), &whole));
+  RETURN_IF_ERROR(StreamPlanes(file, outline, result->mutable_data(),
+                               static_cast<std::size_t>(layout.data_bytes),
+                               &whole));
   if (!whole) return Status::Ok();
   if (name != nullptr) name->assign(scan.name->data(), scan.name->size());
   *tensor = std::move(result);

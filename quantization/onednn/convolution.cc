@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 
+#include "base/return_if_error.h"
 #include "quantization/kernels/im2col.h"
 #include "quantization/kernels/transpose.h"
 #include "quantization/onednn/parallel.h"
@@ -88,7 +89,7 @@ class Convolution {
         std::min(shape_.batch, std::max<int64_t>(kTransposedBytes / image, 1));
     thread_local Scratch scratch;
     uint8_t* transposed = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         scratch.Get(static_cast<std::size_t>(run * image), &transposed));
     Status status;
     for (int64_t i = 0; i < shape_.batch && status.ok(); i += run) {
@@ -146,7 +147,7 @@ class Convolution {
     const int64_t column_bytes =
         in_place_ ? 0 : Lines(rows * matrix.k() + kernels::kIm2ColSlack);
     uint8_t* columns = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OfThisThread().Get(
+    RETURN_IF_ERROR(OfThisThread().Get(
         static_cast<std::size_t>(column_bytes + CodeBytes(rows)), &columns));
     uint8_t* const codes = columns + column_bytes;
 
@@ -165,7 +166,7 @@ class Convolution {
     if (!filter_.zero_points_.empty()) {
       stage.weight_zero_points = filter_.zero_points_.data() + n;
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Finish(
+    RETURN_IF_ERROR(Finish(
         n, first, rows, stage, codes, dst_image, dst,
         [&](const kernels::OutputStage& stage, uint8_t* dst, int64_t stride) {
           return MultiplyRowsToCodes(matrix, a, rows, k, stage, dst, stride);
@@ -193,7 +194,7 @@ class Convolution {
                               codes, outputs);
       stage.addend = codes;
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(run(stage, codes, outputs));
+    RETURN_IF_ERROR(run(stage, codes, outputs));
     kernels::TransposeBytes(codes, rows, outputs, outputs, dst + place,
                             pixels_);
     return Status::Ok();
@@ -205,8 +206,8 @@ class Convolution {
     const int64_t height = windows_.output[1];
     const int64_t planes = images * windows_.output[0];
     const int64_t line_bytes = LineBytes();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckConvolutionRange(
-        "bytes of a padded line", line_bytes, 0, kMostLineBytes));
+    RETURN_IF_ERROR(CheckConvolutionRange("bytes of a padded line", line_bytes,
+                                          0, kMostLineBytes));
     const int64_t read =
         (windows_.kernel[0] * windows_.stride[1] + 4) * line_bytes;
     const int64_t lines =
@@ -257,7 +258,7 @@ class Convolution {
     const int64_t pointers_bytes =
         Lines(filter.rows * static_cast<int64_t>(sizeof(uint8_t*)));
     uint8_t* padding = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OfThisThread().Get(
+    RETURN_IF_ERROR(OfThisThread().Get(
         static_cast<std::size_t>(lines_bytes + sums_bytes + pointers_bytes +
                                  CodeBytes(at_once * width)),
         &padding));
@@ -300,7 +301,7 @@ class Convolution {
                                w.stride[2] * channels, width,
                                sums + j * width * channels);
       }
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Finish(
+      RETURN_IF_ERROR(Finish(
           0, (depth * w.output[1] + first + l) * width, now * width, stage_,
           codes, dst_image, dst,
           [&](const kernels::OutputStage& stage, uint8_t* dst, int64_t stride) {
@@ -388,19 +389,16 @@ Status CheckFilter(const ConvolutionShape& filter,
         "convolution: " + name + " is " + std::to_string(value) +
         ", expected the filter's " + std::to_string(expected));
   };
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      check("in_channels", shape.in_channels, filter.in_channels));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(check("in_channels", shape.in_channels, filter.in_channels));
+  RETURN_IF_ERROR(
       check("out_channels", shape.out_channels, filter.out_channels));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      check("groups", shape.groups, filter.groups));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(check("dims", shape.dims, filter.dims));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(check("groups", shape.groups, filter.groups));
+  RETURN_IF_ERROR(check("dims", shape.dims, filter.dims));
+  RETURN_IF_ERROR(
       check("channels_first", shape.channels_first, filter.channels_first));
   for (int i = 0; i < shape.dims; ++i) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        check("kernel[" + std::to_string(i) + "]", shape.kernel[i],
-              filter.kernel[i]));
+    RETURN_IF_ERROR(check("kernel[" + std::to_string(i) + "]", shape.kernel[i],
+                          filter.kernel[i]));
   }
   return Status::Ok();
 }
@@ -410,13 +408,13 @@ Status CheckFilter(const ConvolutionShape& filter,
 Status Convolve(const PackedFilter& filter, const ConvolutionShape& shape,
                 const uint8_t* x, int32_t x_zero_point,
                 const kernels::OutputStage& stage, uint8_t* dst) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(shape.Validate());
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckFilter(filter.shape(), shape));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(shape.Validate());
+  RETURN_IF_ERROR(CheckFilter(filter.shape(), shape));
+  RETURN_IF_ERROR(
       CheckConvolutionRange("the input's zero point", x_zero_point, 0, 255));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckConvolutionRange(
-      "the output stage's number of columns", stage.columns, shape.out_channels,
-      shape.out_channels));
+  RETURN_IF_ERROR(CheckConvolutionRange("the output stage's number of columns",
+                                        stage.columns, shape.out_channels,
+                                        shape.out_channels));
   if (shape.batch == 0) return Status::Ok();
   return Convolution(filter, shape, x_zero_point, stage).Run(x, dst);
 }

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "base/return_if_error.h"
+
 namespace caffe2_quantization {
 namespace onednn {
 namespace {
@@ -14,7 +16,7 @@ constexpr int64_t kMostValues = int64_t{1} << 40;
 Status CheckSizes(const char* name, const std::array<int64_t, 3>& sizes,
                   int dims, int64_t smallest) {
   for (int i = 0; i < dims; ++i) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         CheckConvolutionRange(name, sizes[i], smallest, kLargestSize, i));
   }
   return Status::Ok();
@@ -66,14 +68,12 @@ Status CheckConvolutionRange(const char* name, int64_t value, int64_t smallest,
 }
 
 Status ConvolutionShape::ValidateFilter() const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckConvolutionRange("dims", dims, 1, 3));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(CheckConvolutionRange("dims", dims, 1, 3));
+  RETURN_IF_ERROR(
       CheckConvolutionRange("in_channels", in_channels, 1, kLargestSize));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       CheckConvolutionRange("out_channels", out_channels, 1, kLargestSize));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckConvolutionRange("groups", groups, 1, kLargestSize));
+  RETURN_IF_ERROR(CheckConvolutionRange("groups", groups, 1, kLargestSize));
   for (const auto& [name, channels] :
        {std::make_pair("in_channels", in_channels),
         std::make_pair("out_channels", out_channels)}) {
@@ -83,12 +83,11 @@ Status ConvolutionShape::ValidateFilter() const {
                                    ", expected a multiple of groups (" +
                                    std::to_string(groups) + ")");
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSizes("kernel", kernel, dims, 1));
+  RETURN_IF_ERROR(CheckSizes("kernel", kernel, dims, 1));
   Factors factors;
   for (int i = 0; i < dims; ++i) factors.Add(kernel[i]);
   factors.Add(in_channels / groups);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckValues("window", factors, kLargestSize));
+  RETURN_IF_ERROR(CheckValues("window", factors, kLargestSize));
   factors.Add(out_channels);
   return CheckValues("filter", factors, kMostValues);
 }
@@ -101,16 +100,13 @@ int64_t ConvolutionShape::Output(int dim) const {
 }
 
 Status ConvolutionShape::Validate() const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateFilter());
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckConvolutionRange("batch", batch, 0, kLargestSize));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSizes("input", input, dims, 1));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSizes("stride", stride, dims, 1));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckSizes("dilation", dilation, dims, 1));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckSizes("pad_begin", pad_begin, dims, 0));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSizes("pad_end", pad_end, dims, 0));
+  RETURN_IF_ERROR(ValidateFilter());
+  RETURN_IF_ERROR(CheckConvolutionRange("batch", batch, 0, kLargestSize));
+  RETURN_IF_ERROR(CheckSizes("input", input, dims, 1));
+  RETURN_IF_ERROR(CheckSizes("stride", stride, dims, 1));
+  RETURN_IF_ERROR(CheckSizes("dilation", dilation, dims, 1));
+  RETURN_IF_ERROR(CheckSizes("pad_begin", pad_begin, dims, 0));
+  RETURN_IF_ERROR(CheckSizes("pad_end", pad_end, dims, 0));
   Factors inputs, outputs;
   for (const int64_t size : {batch, in_channels}) inputs.Add(size);
   for (const int64_t size : {batch, out_channels}) outputs.Add(size);
@@ -126,8 +122,7 @@ Status ConvolutionShape::Validate() const {
     inputs.Add(input[i]);
     outputs.Add(Output(i));
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckValues("input", inputs, kMostValues));
+  RETURN_IF_ERROR(CheckValues("input", inputs, kMostValues));
   return CheckValues("output", outputs, kMostValues);
 }
 

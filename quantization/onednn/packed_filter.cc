@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "base/return_if_error.h"
+
 namespace caffe2_quantization {
 namespace onednn {
 namespace {
@@ -23,7 +25,7 @@ constexpr int64_t kKMultiple = 4;
 Status PackedFilter::Pack(const int8_t* codes, const ConvolutionShape& shape,
                           const std::vector<int32_t>& zero_points,
                           std::shared_ptr<const PackedFilter>* packed) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(shape.ValidateFilter());
+  RETURN_IF_ERROR(shape.ValidateFilter());
   const int64_t outputs = shape.out_channels;
   const int64_t sets = static_cast<int64_t>(zero_points.size());
   if (sets != 1 && sets != shape.groups && sets != outputs) {
@@ -33,10 +35,10 @@ Status PackedFilter::Pack(const int8_t* codes, const ConvolutionShape& shape,
         " (groups) or " + std::to_string(outputs) + " (out_channels)");
   }
   for (const int32_t zero_point : zero_points) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        CheckConvolutionRange("a zero point of the filter", zero_point,
-                              std::numeric_limits<int8_t>::min(),
-                              std::numeric_limits<int8_t>::max()));
+    RETURN_IF_ERROR(CheckConvolutionRange("a zero point of the filter",
+                                          zero_point,
+                                          std::numeric_limits<int8_t>::min(),
+                                          std::numeric_limits<int8_t>::max()));
   }
 
   std::shared_ptr<PackedFilter> result(new PackedFilter);
@@ -91,9 +93,8 @@ Status PackedFilter::Pack(const int8_t* codes, const ConvolutionShape& shape,
       }
     }
     std::shared_ptr<const PackedMatrix> matrix;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        PackedMatrix::Pack(block.data(), k_of_block, n_of_block,
-                           PackedMatrix::Order::kRowsOfN, &matrix));
+    RETURN_IF_ERROR(PackedMatrix::Pack(block.data(), k_of_block, n_of_block,
+                                       PackedMatrix::Order::kRowsOfN, &matrix));
     result->matrices_.push_back(std::move(matrix));
   }
   if (std::any_of(zero_points.begin(), zero_points.end(),

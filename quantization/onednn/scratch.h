@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/return_if_error.h"
 #include "base/status.h"
 #include "quantization/onednn/runtime.h"
 
@@ -25,7 +26,7 @@ class Scratch {
     if (bytes > size_) {
       size_ = 0;
       bytes_.reset();  // before more is asked for
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Allocate(bytes, &bytes_));
+      RETURN_IF_ERROR(Allocate(bytes, &bytes_));
       size_ = bytes;
     }
     *result = bytes_.get();
