@@ -12,8 +12,7 @@
 // 8.5 (8.7) for 64; 1024: 7.8 (9.0), 9.2 (10.6), 138 (139).
 //
 // Preconditions: sums fit into 32 bits, as those of 65,793 k do; a and sums do
-// not overlap; no alignment is needed. Thread
-// rule: pure functions; any thread.
+// not overlap; no alignment is needed. Thread rule: pure functions; any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_BLOCKED_PRODUCT_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_BLOCKED_PRODUCT_H_
 

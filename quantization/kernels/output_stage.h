@@ -25,9 +25,9 @@
 //                            * addend_multiplier) + zero_point)
 //
 // Rounding: acc is exact (below), fl is to the nearest float, nearbyint half to
-// even. FBGEMM's (Requantize, ReQuantizeForFloat with a fused multiply-add),
-// but saturating where its products leave 32 bits. Every target gives the same
-// bits.
+// even. It is FBGEMM's rounding (Requantize, ReQuantizeForFloat with a fused
+// multiply-add), except that it saturates where FBGEMM's products leave 32
+// bits. Every target gives the same bits.
 //
 // Width: with sums of 32 bits and column_offsets acc is computed modulo 2^32,
 // which is exact where acc itself fits into 32 bits, whatever its terms do.
@@ -94,7 +94,7 @@ void SumsToCodes(const int32_t* sums, int64_t sums_stride,
 void SumsToFloats(const int32_t* sums, int64_t sums_stride,
                   const int32_t* row_sums, int64_t rows,
                   const OutputStage& stage, float* dst, int64_t dst_stride);
-// The same of sums that 32 bits do not hold: integers.
+// The same for sums that 32 bits do not hold: integers, as doubles.
 void SumsToCodes(const double* sums, int64_t sums_stride,
                  const double* row_sums, int64_t rows, const OutputStage& stage,
                  uint8_t* dst, int64_t dst_stride);
