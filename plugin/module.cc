@@ -46,7 +46,7 @@ std::string Load() {
 }
 
 const std::string& LoadError() {
-  static NoDestructor<std::string> error(Load());
+  static caffe2_quantization::NoDestructor<std::string> error(Load());
   return *error;
 }
 

@@ -35,7 +35,9 @@ struct FloatExtremes {
     return positive_infinity_count + negative_infinity_count;
   }
   // Elements that are not finite.
-  uint64_t left_out() const { return nan_count + infinity_count(); }
+  uint64_t left_out() const {
+    return nan_count + positive_infinity_count + negative_infinity_count;
+  }
 };
 
 template <typename T>
