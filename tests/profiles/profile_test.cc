@@ -101,7 +101,7 @@ TEST(Profile, KeepsACheckpoint) {
 
 std::string DataPath(const std::string& name) {
   const char* root = std::getenv("CAFFE2_QUANTIZATION_SOURCE_DIR");
-  return std::string(root == nullptr ? "." : root) + "/tests/observers/data/" +
+  return std::string(root == nullptr ? "." : root) + "/tests/profiles/data/" +
          name;
 }
 
