@@ -12,8 +12,8 @@ install(EXPORT caffe2_quantization_targets
   DESTINATION ${package_dir})
 
 # The mathematics, for programs that compute with it: caffe2_quantization::quantization,
-# an archive that needs neither the plugin nor the host.
-install(TARGETS caffe2_quantization_quantization
+# and ::base below it, archives that need neither the plugin nor the host.
+install(TARGETS caffe2_quantization_base caffe2_quantization_quantization
   EXPORT caffe2_quantization_math_targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT caffe2_quantization_math_targets
@@ -22,20 +22,22 @@ install(EXPORT caffe2_quantization_math_targets
 
 # The public headers and what they include, in the folders that they name.
 foreach(header IN ITEMS
+    base/export.h
+    base/status.h
+    base/value_counts.h
     observers/attachment.h
-    observers/min_max_file.h
     observers/operator_run.h
-    observers/output_info.h
     observers/output_min_max_observer.h
-    observers/profile.h
     observers/record_callback.h
     operators/byte_weight_dequant_op.h
     operators/byte_weight_parameters.h
     plugin/plugin.h
+    profiles/min_max_file.h
+    profiles/output_info.h
+    profiles/profile.h
     quantization/channel_layout.h
     quantization/choose.h
     quantization/choose_tensor.h
-    quantization/export.h
     quantization/histogram.h
     quantization/kernels/byte_weight.h
     quantization/kernels/store_hint.h
@@ -45,12 +47,28 @@ foreach(header IN ITEMS
     quantization/quantize.h
     quantization/quantized_type.h
     quantization/requantize.h
-    quantization/status.h
     serialization/per_channel_qtensor.h
     serialization/qtensor_codec.h
     serialization/qtensor_serializer.h)
   cmake_path(GET header PARENT_PATH folder)
   install(FILES ${header}
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/caffe2_quantization/${folder})
+endforeach()
+
+# Headers that have moved, under the names they had: each includes the new one.
+foreach(pair IN ITEMS
+    observers/min_max_file.h=profiles/min_max_file.h
+    observers/output_info.h=profiles/output_info.h
+    observers/profile.h=profiles/profile.h
+    quantization/export.h=base/export.h
+    quantization/status.h=base/status.h)
+  string(REGEX MATCH "^(.+)=(.+)$" pair "${pair}")
+  set(old ${CMAKE_MATCH_1})
+  set(new ${CMAKE_MATCH_2})
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/moved_headers/${old}
+    CONTENT "// This header is now ${new}.\n#include \"${new}\"  // IWYU pragma: export\n")
+  cmake_path(GET old PARENT_PATH folder)
+  install(FILES ${PROJECT_BINARY_DIR}/moved_headers/${old}
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/caffe2_quantization/${folder})
 endforeach()
 

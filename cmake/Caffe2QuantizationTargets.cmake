@@ -128,6 +128,18 @@ function(caffe2_quantization_add_library room)
   endif()
 endfunction()
 
+# caffe2_quantization_install_interface(<room>)
+# The room is installed too, as caffe2_quantization::<room>, with the host's ABI.
+function(caffe2_quantization_install_interface room)
+  set(target caffe2_quantization_${room})
+  target_compile_definitions(${target}
+    INTERFACE $<INSTALL_INTERFACE:_GLIBCXX_USE_CXX11_ABI=0>)
+  target_include_directories(${target} INTERFACE
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/caffe2_quantization>)
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${room})
+endfunction()
+
 # caffe2_quantization_add_proto_library(<room> <file.proto>…)
 # Declares the static library caffe2_quantization_<room> of the classes of .proto
 # files, included as "<room>/<file>.pb.h".

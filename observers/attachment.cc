@@ -7,11 +7,13 @@
 #include <mutex>
 #include <utility>
 
+#include "base/process.h"
+#include "base/return_if_error.h"
 #include "observers/dump.h"
-#include "observers/profile.h"
+#include "observers/later_nets.h"
 #include "observers/selection.h"
 #include "observers/unshared.h"
-#include "quantization/process.h"
+#include "profiles/profile.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -174,32 +176,26 @@ std::unique_ptr<OutputMinMaxNetObserver> MakeObserver(
   return observer;
 }
 
-// What the host asks for every later net, until it is told to stop.
-class LaterNets {
+// Attaches observers to every later net. A child observes none: the nets to
+// observe are the parent's.
+class ObserversOfLaterNets final : public LaterNets {
  public:
-  static LaterNets& Get() {
-    static PerProcess<LaterNets> later_nets;
-    return later_nets.Get();
+  static ObserversOfLaterNets& Get() {
+    static PerProcess<ObserversOfLaterNets> observers;
+    return observers.Get();
   }
 
+  ObserversOfLaterNets() : LaterNets(AfterFork::kBeginsAnew) {}
+
   void Enable(OutputMinMaxOptions options, LaterNetsPaths paths) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    std::lock_guard<std::mutex> lock(mutex());
     const std::string label = Unshared(options.label);
     plans_[label] = Plan{std::move(options), std::move(paths), 0};
-    // The host may have been told to clear its creators, and does not say so;
-    // but then what ours holds on to is gone.
-    if (!creator_alive_.expired()) return;
-    const auto alive = std::make_shared<bool>(true);
-    creator_alive_ = alive;
-    caffe2::AddGlobalNetObserverCreator(
-        [this, alive, forks = ForkCount()](caffe2::NetBase* net) {
-          // A child inherits the creator; the nets to observe are the parent's.
-          return forks == ForkCount() ? Observe(net) : NoObserver(net);
-        });
+    Listen();
   }
 
   void Disable(const std::string* label) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    std::lock_guard<std::mutex> lock(mutex());
     label == nullptr ? plans_.clear() : void(plans_.erase(*label));
   }
 
@@ -210,16 +206,10 @@ class LaterNets {
     uint64_t nets = 0;
   };
 
-  // The host attaches the one that it gets, whatever it is. This one observes
-  // nothing.
-  static std::unique_ptr<caffe2::NetObserver> NoObserver(caffe2::NetBase* net) {
-    return std::make_unique<caffe2::NetObserver>(net);
-  }
-
-  std::unique_ptr<caffe2::NetObserver> Observe(caffe2::NetBase* net) {
+  std::unique_ptr<caffe2::NetObserver> OnNet(caffe2::NetBase* net) override {
     std::vector<OutputMinMaxOptions> all;
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      std::lock_guard<std::mutex> lock(mutex());
       for (auto& [label, plan] : plans_) {
         all.push_back(plan.options);
         Unshare(&all.back());
@@ -253,9 +243,7 @@ class LaterNets {
            extension;
   }
 
-  std::mutex mutex_;
   std::map<std::string, Plan> plans_;  // by label
-  std::weak_ptr<bool> creator_alive_;
   std::map<std::string, int> used_paths_;
 };
 
@@ -279,12 +267,11 @@ Status AttachOutputMinMaxObserver(
     std::shared_ptr<NetMeasurement>* measurement) {
   if (net == nullptr) return NoNet("AttachOutputMinMaxObserver");
   OutputMinMaxOptions normal;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NormalizeOptions(options, &normal));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSelection(normal.recording, net));
+  RETURN_IF_ERROR(NormalizeOptions(options, &normal));
+  RETURN_IF_ERROR(CheckSelection(normal.recording, net));
   NetInfo profile;
   if (!normal.resume_path.empty()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ReadProfile(normal.resume_path, &profile));
+    RETURN_IF_ERROR(ReadProfile(normal.resume_path, &profile));
   }
   std::lock_guard<std::mutex> lock(AttachMutex());
   if (Table::Get().FindNet(net, normal.label) != nullptr) {
@@ -293,8 +280,7 @@ Status AttachOutputMinMaxObserver(
         (normal.label.empty() ? "" : ", labelled '" + normal.label + "'") +
         "; detach it first, or give this one another label");
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckIsNotRunning(*net, "attach an observer"));
+  RETURN_IF_ERROR(CheckIsNotRunning(*net, "attach an observer"));
   auto observer = std::make_unique<OutputMinMaxNetObserver>(net, normal);
   if (!normal.resume_path.empty()) {
     const Status status = observer->measurement()->go_on_from(profile);
@@ -321,10 +307,9 @@ Status DetachOutputMinMaxObserver(caffe2::NetBase* net,
         "net '" + net->Name() + "' has no OutputMinMaxNetObserver" +
         (label.empty() ? "" : " labelled '" + label + "'"));
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckIsNotRunning(*net, "detach an observer"));
+  RETURN_IF_ERROR(CheckIsNotRunning(*net, "detach an observer"));
   if (measurement->unsaved()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(measurement->dump());
+    RETURN_IF_ERROR(measurement->dump());
   }
   OutputMinMaxNetObserver* observer = measurement->observer();
   observer->detach_from_operators();
@@ -342,14 +327,14 @@ Status AttachOutputMinMaxObserverToLaterNets(OutputMinMaxOptions options,
         options.resume_path + "'");
   }
   OutputMinMaxOptions normal;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NormalizeOptions(options, &normal));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOperatorTypes(normal.recording));
-  LaterNets::Get().Enable(std::move(normal), std::move(paths));
+  RETURN_IF_ERROR(NormalizeOptions(options, &normal));
+  RETURN_IF_ERROR(CheckOperatorTypes(normal.recording));
+  ObserversOfLaterNets::Get().Enable(std::move(normal), std::move(paths));
   return Status::Ok();
 }
 
 void StopAttachingToLaterNets(const std::string* label) {
-  LaterNets::Get().Disable(label);
+  ObserversOfLaterNets::Get().Disable(label);
 }
 
 std::shared_ptr<NetMeasurement> FindNetMeasurement(const std::string& net_name,

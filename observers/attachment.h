@@ -1,23 +1,24 @@
-// Attaching the net observers, and finding what they measured by the net's
-// name.
+// Attaches observers to nets, and finds what they measured by the net's name.
 //
 // The process keeps one table of measurements, by net and label. A measurement
 // stays in it when its net is gone, until it is detached or a new one of the
 // same name and label takes its place, so that nothing is lost because a
 // workspace was reset first.
 //
-// Of nets that are gone it keeps up to kMostGone measurements and about
-// kMostGoneBytes. What goes beyond is let go when the next observer is
-// attached: the oldest whose file holds all that they recorded, or that
-// recorded nothing; then the oldest of the others, with a warning, once.
+// It keeps up to kMostGone measurements, and about kMostGoneBytes, of nets that
+// are gone. When the next observer is attached, it drops what exceeds that:
+// first the oldest measurements whose file holds all they recorded, or that
+// recorded nothing, then the oldest of the others. Dropping one of the latter
+// is warned of once.
 //
 // A process that was forked begins with an empty table and no observers of
 // later nets: what the parent attached records nothing there and is never
 // written there.
 //
-// Thread rule: any thread; but attach and detach while the net is not running.
-// Other nets may run, come and go meanwhile. That a net with an observer is
-// running is an error; of one without, nobody knows.
+// Thread rule: any thread. Attach and detach only while the net itself is not
+// running; other nets may run, come and go meanwhile. If an observer of the net
+// sees that it is running, attaching and detaching are errors; without an
+// observer nobody can tell.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_ATTACHMENT_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_ATTACHMENT_H_
 
@@ -26,10 +27,10 @@
 #include <string>
 #include <vector>
 
+#include "base/export.h"
+#include "base/status.h"
 #include "caffe2/core/workspace.h"
 #include "observers/output_min_max_observer.h"
-#include "quantization/export.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

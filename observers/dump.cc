@@ -2,11 +2,11 @@
 
 #include <type_traits>
 
-#include "observers/exact_floating_point.h"
-#include "observers/histogram_file.h"
-#include "observers/min_max_file.h"
-#include "observers/profile.h"
-#include "quantization/atomic_file.h"
+#include "base/atomic_file.h"
+#include "base/exact_floating_point.h"
+#include "profiles/histogram_file.h"
+#include "profiles/min_max_file.h"
+#include "profiles/profile.h"
 
 namespace caffe2_quantization {
 

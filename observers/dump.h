@@ -1,12 +1,12 @@
-// Writing what was observed of a net, in the form that is asked for.
+// Writes what was observed of a net, in the form that is asked for.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_DUMP_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_DUMP_H_
 
 #include <string>
 
-#include "observers/output_info.h"
+#include "base/status.h"
 #include "observers/output_min_max_observer.h"
-#include "quantization/status.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 

@@ -8,8 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/exact_floating_point.h"
 #include "caffe2/core/logging.h"
-#include "observers/exact_floating_point.h"
 #include "observers/unshared.h"
 
 namespace caffe2_quantization {
@@ -245,11 +245,7 @@ void OperatorRecord::Add(const caffe2::Blob* blob, const TensorScan& scan,
   if (scan.count == 0) ++info.empty_runs;
   info.values.range.Merge(scan.range);
   info.values.raw_range.Merge(scan.raw_range);
-  info.count += scan.count;
-  info.zero_count += scan.zero_count;
-  info.nan_count += scan.nan_count;
-  info.positive_infinity_count += scan.positive_infinity_count;
-  info.negative_infinity_count += scan.negative_infinity_count;
+  info.AddCounts(scan);
 }
 
 // Under mutex_.
@@ -286,11 +282,7 @@ OutputRecord OperatorRecord::Heard(const Output& output, const TensorScan& scan,
   }
   record.range = scan.range;
   record.raw_range = scan.raw_range;
-  record.count = scan.count;
-  record.zero_count = scan.zero_count;
-  record.nan_count = scan.nan_count;
-  record.positive_infinity_count = scan.positive_infinity_count;
-  record.negative_infinity_count = scan.negative_infinity_count;
+  record.counts() = scan.counts();
   record.run = run;
   return record;
 }

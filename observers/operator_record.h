@@ -15,12 +15,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/process.h"
+#include "base/status.h"
 #include "caffe2/core/operator.h"
-#include "observers/output_info.h"
 #include "observers/output_min_max_observer.h"
 #include "observers/tensor_scan.h"
-#include "quantization/process.h"
-#include "quantization/status.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 
@@ -31,19 +31,20 @@ class RunGate {
  public:
   RunGate(int64_t every, int64_t limit) : every_(every), limit_(limit) {}
 
-  // Whether to record now. Costs one read.
+  // Returns whether to record now. Costs one read.
   bool open() const { return closed_.load(std::memory_order_relaxed) == 0; }
 
-  // Around each run. End() tells whether the run was counted: not while
-  // stopped. A run that has no End() has failed, and is not counted.
+  // Call them around each run. End() returns whether the run was counted, which
+  // it is not while stopped. A run without an End() has failed, and is not
+  // counted.
   void Begin();
   bool End();
 
   void Stop() { closed_ |= kStopped; }
   void Resume() { closed_ &= ~kStopped; }
-  // For good.
+  // Stops for good.
   void Close() { closed_ |= kClosed; }
-  // Goes on from so many runs.
+  // Goes on from these numbers of runs.
   void Restart(uint64_t runs, uint64_t recorded_runs);
 
   bool stopped() const { return (closed_ & ~kSkipped) != 0; }

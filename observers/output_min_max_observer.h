@@ -1,5 +1,5 @@
-// OutputMinMaxObserver and OutputMinMaxNetObserver: what values the outputs of
-// operators take while a net runs.
+// OutputMinMaxObserver and OutputMinMaxNetObserver measure what values the
+// outputs of operators take while a net runs.
 //
 //   min_i = min(min_i, every finite element of output i)
 //   max_i = max(max_i, every finite element of output i)
@@ -30,14 +30,14 @@
 #include <string>
 #include <vector>
 
+#include "base/export.h"
+#include "base/status.h"
 #include "caffe2/core/net.h"
 #include "caffe2/core/observer.h"
 #include "caffe2/core/operator.h"
 #include "observers/operator_run.h"
-#include "observers/output_info.h"
 #include "observers/record_callback.h"
-#include "quantization/export.h"
-#include "quantization/status.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 
@@ -55,7 +55,7 @@ struct OutputMinMaxOptions {
 
   // The observer's name among those of the net.
   std::string label;
-  // Where dumps go. Empty: nowhere, but for a dump call that names a file.
+  // Where dumps go. Empty: a dump call must name a file.
   std::string path;
   // N > 0: every N runs what was seen since the last such dump is written to
   // "name_K.ext" (K = runs / N) beside `path`, and the values start anew.
@@ -63,7 +63,7 @@ struct OutputMinMaxOptions {
   Format format = Format::kDefault;
   std::string delimiter = " ";  // between the fields of the text forms
   RecordingOptions recording;
-  // A profile whose totals are gone on from. Empty: none.
+  // A profile whose totals the observer takes over. Empty: none.
   std::string resume_path;
   // Called after each recorded output by the thread that ran the operator,
   // under no lock; by several threads at once where several run operators. What
@@ -103,8 +103,8 @@ class OperatorMeasurement {
 
 // Observes one operator. Attach with
 //   op->AttachObserver(std::make_unique<OutputMinMaxObserver>(op));
-// Of the options it takes those of the recording, on_record and clock; `every`
-// and `run_limit` count the operator's runs.
+// It uses the options' recording, on_record and clock; `every` and `run_limit`
+// count the operator's runs.
 class OutputMinMaxObserver final
     : public caffe2::ObserverBase<caffe2::OperatorBase> {
  public:
@@ -224,8 +224,6 @@ class OutputMinMaxNetObserver final : public caffe2::NetObserver {
   void detach_from_operators() { measurement_->detach_from_operators(); }
 
  private:
-  class Measurement;
-
   std::shared_ptr<NetMeasurement> measurement_;
 };
 

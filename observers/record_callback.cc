@@ -8,8 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "observers/exact_floating_point.h"
-#include "quantization/process.h"
+#include "base/exact_floating_point.h"
+#include "base/no_destructor.h"
+#include "base/process.h"
+#include "profiles/value_json.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -28,7 +30,7 @@ class RecordCallbacks {
   // Never destroyed: nets may run while the process exits. A child has the
   // callbacks of its parent.
   static RecordCallbacks& Get() {
-    static auto* callbacks = new RecordCallbacks;
+    static NoDestructor<RecordCallbacks> callbacks;
     return *callbacks;
   }
 
@@ -128,19 +130,11 @@ class RecordCallbacks {
   int64_t last_id_ = 0;
 };
 
-nlohmann::json LimitToJson(const ValueRange& range, bool max) {
-  if (range.empty()) return nullptr;
-  if (range.kind() == ValueRange::Kind::kInteger) {
-    return max ? range.integer_max() : range.integer_min();
-  }
-  return max ? range.max() : range.min();
-}
-
 }  // namespace
 
 std::string ToJson(const OutputRecord& record) {
   const ExactFloatingPoint exact;
-  return nlohmann::json{
+  nlohmann::json json{
       {"net", record.net_name},
       {"observer", record.observer},
       {"op_index", record.op_index},
@@ -155,14 +149,10 @@ std::string ToJson(const OutputRecord& record) {
       {"max", LimitToJson(record.range, true)},
       {"raw_min", LimitToJson(record.raw_range, false)},
       {"raw_max", LimitToJson(record.raw_range, true)},
-      {"count", record.count},
-      {"zero", record.zero_count},
-      {"nan", record.nan_count},
-      {"positive_infinity", record.positive_infinity_count},
-      {"negative_infinity", record.negative_infinity_count},
       {"run", record.run},
-  }
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  };
+  AddCounts(record, &json);
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 int64_t AddRecordCallback(RecordCallback callback, void* user_data) {

@@ -1,4 +1,4 @@
-// What others may hear of each recorded output, as it is recorded.
+// Callbacks that hear of each output when it is recorded.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_RECORD_CALLBACK_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_RECORD_CALLBACK_H_
 
@@ -6,12 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "observers/output_info.h"
+#include "base/value_counts.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 
-// One output of one run of one operator.
-struct OutputRecord {
+// One output of one run of one operator. The counts of its base are of the
+// elements, and 0 too of a type without values.
+struct OutputRecord : ValueCounts {
   std::string net_name;  // empty when the operator's observer is no net's
   std::string observer;  // the observer's label
   int op_index = 0;
@@ -24,12 +26,7 @@ struct OutputRecord {
   std::vector<int64_t> shape;
   ValueRange range;      // of this run alone; empty without a finite value
   ValueRange raw_range;  // as of OutputValues
-  uint64_t count = 0;    // 0 too of a type without values
-  uint64_t zero_count = 0;
-  uint64_t nan_count = 0;
-  uint64_t positive_infinity_count = 0;
-  uint64_t negative_infinity_count = 0;
-  uint64_t run = 0;  // of the operator's recorded runs, from 1
+  uint64_t run = 0;      // of the operator's recorded runs, from 1
 };
 
 // One JSON object in one line.

@@ -7,10 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "base/nearest_name.h"
+#include "base/return_if_error.h"
 #include "caffe2/core/operator.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "observers/operator_record.h"
-#include "quantization/nearest_name.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -79,18 +80,17 @@ Status CheckSelection(const RecordingOptions& options, caffe2::NetBase* net) {
   AddChoices(net->debug_def(), options, &choices);
   if (choices.has_unknown_steps) return Status::Ok();
   const std::string name = OfNet(net->Name());
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckPatterns("op_types", options.op_types, "operator of type",
-                    choices.types, /*literally=*/false, name));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckPatterns("op_names", options.op_names, "operator called",
-                    choices.names, /*literally=*/false, name));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckPatterns("outputs", options.outputs,
-                                                    "output", choices.outputs,
-                                                    /*literally=*/false, name));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckPatterns("column_max_blobs", options.column_max_blobs, "output",
-                    choices.outputs, /*literally=*/true, name));
+  RETURN_IF_ERROR(CheckPatterns("op_types", options.op_types,
+                                "operator of type", choices.types,
+                                /*literally=*/false, name));
+  RETURN_IF_ERROR(CheckPatterns("op_names", options.op_names, "operator called",
+                                choices.names, /*literally=*/false, name));
+  RETURN_IF_ERROR(CheckPatterns("outputs", options.outputs, "output",
+                                choices.outputs,
+                                /*literally=*/false, name));
+  RETURN_IF_ERROR(CheckPatterns("column_max_blobs", options.column_max_blobs,
+                                "output", choices.outputs, /*literally=*/true,
+                                name));
   if (choices.any_fits_all) return Status::Ok();
   return Status::InvalidArgument("no operator of " + name +
                                  " fits all of op_types, op_names and "

@@ -1,11 +1,11 @@
-// Whether what is to be observed is there: a pattern that fits nothing is a
-// mistake, and what it measures is empty.
+// Checks that what is to be observed is there: a pattern that fits nothing is a
+// mistake, and would measure nothing.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_SELECTION_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_SELECTION_H_
 
+#include "base/status.h"
 #include "caffe2/core/net.h"
-#include "observers/output_info.h"
-#include "quantization/status.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/process.h"
 #include "observers/operator_run.h"
-#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -1,4 +1,4 @@
-// Observing the operators inside a RecurrentNetwork.
+// Observes the operators inside a RecurrentNetwork.
 //
 // The host's executor of recurrent nets makes the operators of each time step
 // when it first runs that step, and then asks the observers of the

@@ -19,14 +19,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/value_counts.h"
 #include "caffe2/core/blob.h"
 #include "caffe2/core/tensor.h"
-#include "observers/output_info.h"
+#include "profiles/output_info.h"
 #include "quantization/histogram.h"
 
 namespace caffe2_quantization {
 
-struct TensorScan {
+// What one pass saw. The counts of its base are of the elements.
+struct TensorScan : ValueCounts {
   enum class Kind {
     kMissing,      // no tensor, or one that was never made
     kUnsupported,  // of a type that has no min and max, or not on the CPU
@@ -36,11 +38,6 @@ struct TensorScan {
   ValueRange range;      // finite values only
   ValueRange raw_range;  // the stored integers of an Int8TensorCPU or a QTensor
                          // (but for one of 64 bits, which an int64 cannot hold)
-  uint64_t count = 0;
-  uint64_t zero_count = 0;
-  uint64_t nan_count = 0;
-  uint64_t positive_infinity_count = 0;
-  uint64_t negative_infinity_count = 0;
 };
 
 // Scans a CPU tensor of float, double, half, bool or any integer type. With a

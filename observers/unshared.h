@@ -1,4 +1,4 @@
-// Strings of one's own.
+// Deep copies of strings.
 //
 // The host's ABI has strings that share their memory when they are copied, and
 // count who does. That is sound between threads, but part of the counting is in
@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "observers/output_info.h"
 #include "observers/output_min_max_observer.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 

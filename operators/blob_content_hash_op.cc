@@ -4,9 +4,9 @@
 
 #include "caffe2/core/net.h"
 #include "caffe2/core/workspace.h"
+#include "netdef/net_inputs.h"
 #include "operators/registration.h"
 #include "serialization/content_hash.h"
-#include "serialization/net_inputs.h"
 
 namespace caffe2_quantization {
 

@@ -6,7 +6,7 @@
 // Output 1  with net, string tensor: the names that belong to output 0.
 //
 // Arguments: net, a net of the operator's workspace, for what it reads from
-// outside (HashesOfInputs of serialization/net_inputs.h); fed, names of blobs
+// outside (HashesOfInputs of netdef/net_inputs.h); fed, names of blobs
 // that are left out of that.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_BLOB_CONTENT_HASH_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_BLOB_CONTENT_HASH_OP_H_

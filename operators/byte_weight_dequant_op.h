@@ -15,8 +15,8 @@
 
 #include <vector>
 
+#include "base/export.h"
 #include "operators/byte_weight_parameters.h"
-#include "quantization/export.h"
 
 namespace caffe2_quantization {
 

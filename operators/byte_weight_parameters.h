@@ -1,5 +1,5 @@
-// What ByteWeightDequant and ByteWeightQuant share: their arguments, turned
-// into the scale and offset of each channel.
+// Turns the arguments that ByteWeightDequant and ByteWeightQuant share into the
+// scale and offset of each channel.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_PARAMETERS_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_PARAMETERS_H_
 

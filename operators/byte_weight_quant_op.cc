@@ -58,8 +58,7 @@ bool ByteWeightQuantOp::RunOnDevice() {
 
   // One pass for what no byte can stand for, and for the ranges.
   const ChannelRanges found = FindChannelRanges(src, layout);
-  const uint64_t infinities =
-      found.all.positive_infinity_count + found.all.negative_infinity_count;
+  const uint64_t infinities = found.all.infinity_count();
   CAFFE_ENFORCE(found.all.left_out() == 0, type(), ": input '",
                 debug_def().input(0), "' holds ", found.all.nan_count,
                 " NaN and ", infinities,

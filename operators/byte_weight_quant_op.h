@@ -2,7 +2,7 @@
 //
 // Input 0   float tensor, any shape.
 // Output 0  uint8 tensor of the same shape.
-// Output 1  float, the range's min: one number, or one a channel with axis.
+// Output 1  float, the range's min: one number, or one per channel with axis.
 // Output 2  float, the range's max, likewise.
 // Outputs 1 and 2 are what ByteWeightDequant wants as min and max (mins, maxs).
 //

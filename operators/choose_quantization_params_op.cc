@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "observers/dnnlowp_settings.h"
+#include "base/text.h"
+#include "netdef/dnnlowp_settings.h"
 #include "operators/registration.h"
-#include "quantization/number_text.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -1,5 +1,5 @@
-// Choosing scale and zero point in a net: of a tensor's values, or of counts
-// that stand for them (quantization/choose.h).
+// Operators that choose scale and zero point in a net: of a tensor's values, or
+// of counts that stand for them (quantization/choose.h).
 //
 //   ChooseQuantizationParams        X, a float tensor
 //   ChooseStaticQuantizationParams  counts, an int64 tensor [n], of n bins of

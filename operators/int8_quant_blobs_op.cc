@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "caffe2/core/workspace.h"
-#include "observers/dnnlowp_settings.h"
+#include "netdef/dnnlowp_settings.h"
 #include "operators/int8_quant_blobs.h"
 #include "operators/registration.h"
 #include "quantization/choose.h"

@@ -1,8 +1,8 @@
 #include "operators/observer_control_op.h"
 
+#include "base/process.h"
 #include "operators/registration.h"
 #include "operators/string_arguments.h"
-#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -4,9 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include "observers/profile.h"
 #include "operators/registration.h"
 #include "operators/string_arguments.h"
+#include "profiles/profile.h"
 
 namespace caffe2_quantization {
 

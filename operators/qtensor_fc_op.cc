@@ -254,8 +254,7 @@ QTensorFCOp::Activations QTensorFCOp::QuantizeActivations(
   const float* const src = tensor.data<float>();
   const auto count = static_cast<std::size_t>(tensor.numel());
   const auto range = kernels::MinMax(src, count);
-  const uint64_t infinities =
-      range.positive_infinity_count + range.negative_infinity_count;
+  const uint64_t infinities = range.infinity_count();
   CAFFE_ENFORCE(range.nan_count == 0 && infinities == 0, type(), ": input '",
                 name, "' holds ", range.nan_count, " NaN and ", infinities,
                 " infinite values, expected finite numbers");

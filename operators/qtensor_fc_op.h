@@ -21,6 +21,7 @@
 
 #include "caffe2/core/operator.h"
 #include "operators/qtensor_quantize_op.h"
+#include "quantization/kernels/bit_matmul.h"
 #include "quantization/kernels/bit_planes.h"
 #include "serialization/qtensor_codec.h"
 
@@ -56,7 +57,7 @@ class BitMatrix {
 // Input 0   X, float tensor or QTensor with one scale and bias; [M, K], or more
 //           dimensions, of which those from `axis` (default 1) on are K.
 // Input 1   W, QTensor [N, K] or [N, ...], K elements; with one scale and bias,
-//           or one a channel of axis 0.
+//           or one per channel of axis 0.
 // Input 2   b, optional: float [N].
 // Output 0  float tensor: the first `axis` dims of X, then N.
 //

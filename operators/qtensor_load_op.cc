@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "caffe2/core/workspace.h"
 #include "caffe2/operators/load_save_op_util.h"
 #include "operators/registration.h"
@@ -28,7 +29,7 @@ Status ReadBlobHeader(std::string_view bytes, BlobHeader* header) {
   WireReader reader(bytes.data(), bytes.size());
   WireField field;
   while (!reader.AtEnd()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader.Next(&field));
+    RETURN_IF_ERROR(reader.Next(&field));
     if (field.type != WireType::kBytes) continue;
     const auto text = [&] {
       return std::string_view(reinterpret_cast<const char*>(field.begin),

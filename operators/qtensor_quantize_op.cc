@@ -143,8 +143,7 @@ bool QTensorQuantizeOp::RunOnDevice() {
   CAFFE_ENFORCE(valid.ok(), type(), ": ", valid.message());
 
   const ChannelRanges ranges = FindChannelRanges(src, layout);
-  const uint64_t infinities =
-      ranges.all.positive_infinity_count + ranges.all.negative_infinity_count;
+  const uint64_t infinities = ranges.all.infinity_count();
   CAFFE_ENFORCE(ranges.all.left_out() == 0, type(), ": input '", name,
                 "' holds ", ranges.all.nan_count, " NaN and ", infinities,
                 " infinite values, expected finite numbers");

@@ -44,9 +44,9 @@ void CheckQTensorScaleBias(const std::string& op, const std::string& prefix,
 //
 // Arguments: precision (bits of magnitude, 1 to 16; default 8) and signed
 // (default 1). scale and bias (default 0), else by the data; with axis
-// (negative counts from the end) scales and biases (default 0), one a channel,
-// else by the data of each channel. Rounding is half to even; values outside
-// the range saturate.
+// (negative counts from the end) scales and biases (default 0), one per
+// channel, else by the data of each channel. Rounding is half to even; values
+// outside the range saturate.
 class QTensorQuantizeOp final : public caffe2::Operator<caffe2::CPUContext> {
  public:
   QTensorQuantizeOp(const caffe2::OperatorDef& definition,

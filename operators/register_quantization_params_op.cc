@@ -3,6 +3,7 @@
 #include <string>
 
 #include "caffe2/core/workspace.h"
+#include "netdef/static_parameters.h"
 #include "observers/register_quantization_params.h"
 #include "operators/registration.h"
 

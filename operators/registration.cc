@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/nearest_name.h"
 #include "caffe2/core/operator_gradient.h"
-#include "quantization/nearest_name.h"
 
 namespace caffe2_quantization {
 namespace {

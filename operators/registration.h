@@ -1,4 +1,4 @@
-// How an operator of ours enters the host's registries.
+// Enters an operator of ours into the host's registries.
 //
 // Each operator file defines one `void Register…()`; operator_list.inc names it
 // and RegisterOperators() calls the whole list. Nothing is registered by a

@@ -1,4 +1,4 @@
-// Arguments that hold strings, as operators on nets and files take them.
+// Reads arguments that hold strings, as operators on nets and files take them.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_STRING_ARGUMENTS_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_STRING_ARGUMENTS_H_
 

@@ -4,10 +4,11 @@
 #include <cstdio>
 #include <string>
 
+#include "base/export.h"
+#include "base/no_destructor.h"
 #include "observers/record_callback.h"
 #include "plugin/plugin.h"
 #include "plugin/registration.h"
-#include "quantization/export.h"
 #include "quantization/kernels/isa.h"
 
 // CAFFE2_MODULE defines it with the visibility of its first declaration.
@@ -45,7 +46,7 @@ std::string Load() {
 }
 
 const std::string& LoadError() {
-  static const std::string* error = new std::string(Load());
+  static caffe2_quantization::NoDestructor<std::string> error(Load());
   return *error;
 }
 

@@ -2,12 +2,13 @@
 
 #include <string>
 
+#include "base/process.h"
+#include "base/return_if_error.h"
 #include "caffe2/core/common.h"
 #include "caffe2/core/macros.h"
 #include "caffe2/core/workspace.h"
 #include "operators/registration.h"
 #include "quantization/kernels/isa.h"
-#include "quantization/process.h"
 #include "serialization/qtensor_serializer.h"
 
 namespace caffe2_quantization {
@@ -53,7 +54,7 @@ void KeepWorkspacesWholeAcrossForks() {
 }
 
 Status RegisterOnce() {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckHostVersion());
+  RETURN_IF_ERROR(CheckHostVersion());
   const std::string isa_error = kernels::ConfigureIsaFromEnvironment();
   if (!isa_error.empty()) return Status::InvalidArgument(isa_error);
   KeepWorkspacesWholeAcrossForks();

@@ -1,8 +1,8 @@
-// Everything the plugin puts into the host, behind one call.
+// Registers everything that the plugin puts into the host, by one call.
 #ifndef CAFFE2_QUANTIZATION_PLUGIN_REGISTRATION_H_
 #define CAFFE2_QUANTIZATION_PLUGIN_REGISTRATION_H_
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 

@@ -10,10 +10,10 @@
 namespace caffe2_quantization {
 
 struct ChannelRanges {
-  // One a channel; +infinity and -infinity where nothing is finite.
+  // One value per channel: +infinity and -infinity where nothing is finite.
   std::vector<float> mins;
   std::vector<float> maxs;
-  // Of the whole tensor.
+  // The extremes of the whole tensor.
   kernels::FloatExtremes<float> all;
 };
 

@@ -1,4 +1,4 @@
-// Choosing scale and zero point: from a range, an array, counts of bins, or a
+// Chooses scale and zero point from a range, an array, counts of bins, or a
 // Histogram.
 //
 // A method chooses a range [min, max] to represent; ChooseFromRange turns the
@@ -53,9 +53,9 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/histogram.h"
 #include "quantization/quantized_type.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 
@@ -165,13 +165,14 @@ struct BinCounts {
 // (fbgemm/src/QuantUtils.cc, ChooseQuantizationParams): the range is widened to
 // hold 0, scale = (max - min) / (qmax - qmin), the zero point is rounded half
 // to even, so that 0 is represented exactly. An error: NaN or infinite limits,
-// min > max. Uses of the options all but method and percentile.
+// min > max. Ignores options.method and percentile.
 Status ChooseFromRange(float min, float max, const ChooseOptions& options,
                        Choice* choice);
 
-// Errors: as above, no bins. All bins 0: the range alone decides. More bins
-// than kMostBins are merged with their neighbours first, but for kPercentile.
-// Of that the choice warns where bins are too wide to tell.
+// Errors are those of ChooseFromRange, and having no bins. If all bins are 0,
+// the range alone decides. More bins than kMostBins are merged with their
+// neighbours first, except for kPercentile, whose choice carries a warning
+// where bins are too wide to tell.
 constexpr std::size_t kMostBins = 4096;
 Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
                         Choice* choice);

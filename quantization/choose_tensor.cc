@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "quantization/channel_order.h"
 #include "quantization/channel_ranges.h"
 #include "quantization/kernels/min_max.h"
@@ -51,7 +52,7 @@ bool IsSymmetric(int32_t zero_point, QuantizedType type) {
 Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
                        const SetsOptions& sets, const ChooseOptions& options,
                        TensorChoice* choice) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(options.Validate());
+  RETURN_IF_ERROR(options.Validate());
   TensorChoice result;
   QuantizationParams& params = result.params;
   params.type = options.Codes();
@@ -66,9 +67,8 @@ Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
   }
   ParameterSets layout;
   int64_t num_sets = 0;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.SetsFor(shape, &layout));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      params.NumParameterSetsFor(shape, &num_sets));
+  RETURN_IF_ERROR(params.SetsFor(shape, &layout));
+  RETURN_IF_ERROR(params.NumParameterSetsFor(shape, &num_sets));
   const auto num_values = static_cast<std::size_t>(layout.num_values());
   if (num_values == 0 && num_sets > kMostEmptySets) {
     return Status::OutOfRange(
@@ -81,7 +81,7 @@ Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
   kernels::FloatExtremes<float> extremes;
   if (num_values == 0) {
     for (Choice& set : result.sets) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseFromRange(0, 0, options, &set));
+      RETURN_IF_ERROR(ChooseFromRange(0, 0, options, &set));
     }
   } else if (options.method == ChooseMethod::kMinMax &&
              sets.granularity == Granularity::kChannel) {
@@ -90,8 +90,8 @@ Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
     extremes = found.all;
     if (extremes.left_out() != 0) return NotFinite(extremes, num_values);
     for (std::size_t i = 0; i < result.sets.size(); ++i) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseFromRange(
-          found.mins[i], found.maxs[i], options, &result.sets[i]));
+      RETURN_IF_ERROR(ChooseFromRange(found.mins[i], found.maxs[i], options,
+                                      &result.sets[i]));
     }
   } else {
     std::vector<float> buffer;
@@ -100,7 +100,7 @@ Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
     if (extremes.left_out() != 0) return NotFinite(extremes, num_values);
     for (int64_t i = 0; i < num_sets; ++i) {
       const SetRun run = RunOfSet(layout, i);
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      RETURN_IF_ERROR(
           ChooseFromArray(in_order + run.begin, run.size, options,
                           &result.sets[static_cast<std::size_t>(i)]));
     }
@@ -124,16 +124,16 @@ Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
     params.min = extremes.min;
     params.max = extremes.max;
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.ValidateFor(shape));
+  RETURN_IF_ERROR(params.ValidateFor(shape));
   *choice = std::move(result);
   return Status::Ok();
 }
 
 Status ClipToRepresented(const float* src, const std::vector<int64_t>& shape,
                          const QuantizationParams& params, float* dst) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.ValidateFor(shape));
+  RETURN_IF_ERROR(params.ValidateFor(shape));
   ParameterSets layout;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.SetsFor(shape, &layout));
+  RETURN_IF_ERROR(params.SetsFor(shape, &layout));
   if (layout.num_values() == 0) return Status::Ok();
   for (int64_t o = 0; o < layout.outer; ++o) {
     for (int64_t c = 0; c < layout.channels; ++c) {

@@ -1,6 +1,6 @@
-// Choosing the QuantizationParams of a tensor whose values are at hand: of
-// weights, or of one batch of activations; for all of it, by channel, by block,
-// or by block within a channel.
+// Chooses the QuantizationParams of a tensor whose values are at hand, weights
+// or one batch of activations: per tensor, per channel, per block, or per block
+// within a channel.
 //
 // Each parameter set is chosen by itself, by ChooseFromArray. Clipping weights
 // is choosing them by another method than kMinMax; ClipToRepresented does to
@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/choose.h"
 #include "quantization/quantization_params.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 
@@ -40,10 +40,11 @@ struct TensorChoice {
 };
 
 // values holds the product of shape, all finite; the sets of an empty tensor
-// are of the range [0, 0]. kMinMax by channel is one pass over memory on
-// whichever axis; other methods copy the tensor if the channels are not on its
-// first axis. Errors, *choice is unchanged then: those of ChooseFromArray, and
-// of QuantizationParams::ValidateFor for sets and shape.
+// are of the range [0, 0]. kMinMax per channel is one pass over memory,
+// whichever axis has the channels; other methods copy the tensor if the
+// channels are not on its first axis. Errors, *choice is unchanged then: those
+// of ChooseFromArray, and of QuantizationParams::ValidateFor for sets and
+// shape.
 Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
                        const SetsOptions& sets, const ChooseOptions& options,
                        TensorChoice* choice);

@@ -17,8 +17,8 @@ namespace caffe2_quantization {
 inline constexpr std::size_t kPieceValues = 2048;
 
 // A piece: values [offset, offset + count), in runs of run_length that share a
-// pair; run r has a[r] and b[r]. As many values that are read next, or soon,
-// stand `ahead` further on; 0: none do.
+// pair; run r has a[r] and b[r]. The next piece to be read, or one that follows
+// soon, begins `ahead` values further on; 0: unknown.
 template <typename A, typename B>
 struct Piece {
   std::size_t offset, count, run_length;
@@ -28,9 +28,9 @@ struct Piece {
 };
 
 // Calls body(piece) for pieces that together are the tensor, one after another
-// in memory if in_order. a and b hold a value a set. No run is shorter than
-// kernels::kShortestFastRun but of length 1, for which the pairs are spread out
-// in memory first.
+// in memory if in_order. a and b hold one value per set. A run has at least
+// kernels::kShortestFastRun values, or exactly one; for runs of one value the
+// pairs are spread out in memory first.
 template <typename A, typename B, typename Body>
 class RunWalker {
  public:
@@ -107,7 +107,7 @@ class RunWalker {
     }
   }
 
-  // Spreads out the pairs of count values of a row, from one on.
+  // Spreads out the pairs of `count` values of a row, from value `first` on.
   void Spread(std::size_t first, std::size_t count) {
     const std::size_t inner = sets_.inner, channels = sets_.channels;
     for (std::size_t i = 0; i < count; ++i) {
@@ -116,7 +116,8 @@ class RunWalker {
     }
   }
 
-  // Short rows: as many as fit, and the same pairs for all.
+  // Short rows: a piece has as many whole rows as fit, and all pieces share the
+  // pairs.
   void Rows() {
     const std::size_t row = sets_.channels * sets_.inner;
     const std::size_t count = sets_.outer * row;

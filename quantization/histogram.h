@@ -22,7 +22,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 
@@ -54,7 +54,7 @@ class Histogram {
   int max_bins() const { return max_bins_; }
   bool empty() const { return counts_.empty(); }
   uint64_t total() const { return total_; }  // the sum of all counts
-  // Of an empty histogram: 0.
+  // 0 for an empty histogram.
   int exponent() const { return exponent_; }
   int64_t first_bin() const { return first_bin_; }  // the first count's i
   double bin_width() const;

@@ -1,5 +1,5 @@
-// The scale and zero point that leave the least squared error, of all there
-// are.
+// Finds the scale and zero point that leave the least squared error, of all
+// there are.
 //
 // The codes stand for scale * j, j a whole number from -below to
 // levels - 1 - below; below is zero_point - qmin. A value is represented by the

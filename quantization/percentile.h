@@ -1,4 +1,4 @@
-// The range that leaves out the same share of the values at either end.
+// Finds the range that leaves out the same share of the values at either end.
 //
 // Of n values in order, x[0] <= ... <= x[n - 1], and a percentile p (0.9999 for
 // P99.99) it is

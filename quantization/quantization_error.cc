@@ -6,9 +6,10 @@
 #include <string>
 #include <utility>
 
+#include "base/return_if_error.h"
+#include "base/text.h"
 #include "quantization/channel_order.h"
 #include "quantization/kernels/quantize.h"
-#include "quantization/number_text.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -280,9 +281,9 @@ Status MeasureQuantizationError(const float* values,
                                 const QuantizationParams& params,
                                 QuantizationError* all,
                                 std::vector<QuantizationError>* sets) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.ValidateFor(shape));
+  RETURN_IF_ERROR(params.ValidateFor(shape));
   ParameterSets layout;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.SetsFor(shape, &layout));
+  RETURN_IF_ERROR(params.SetsFor(shape, &layout));
   std::vector<float> buffer;
   const float* in_order = InChannelOrder(values, layout, &buffer);
   // An empty tensor may have a set more than its shape.
@@ -306,9 +307,8 @@ Status MeasureQuantizationError(const float* values,
 Status ExpectQuantizationError(const BinCounts& counts, QuantizedType type,
                                float scale, int32_t zero_point,
                                QuantizationError* error) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      QuantizationParams(type, scale, zero_point).Validate());
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckLimits(counts.min, counts.max));
+  RETURN_IF_ERROR(QuantizationParams(type, scale, zero_point).Validate());
+  RETURN_IF_ERROR(CheckLimits(counts.min, counts.max));
   const std::size_t bins = counts.counts.size();
   if (bins == 0) {
     return Status::InvalidArgument(
@@ -338,14 +338,13 @@ Status ExpectQuantizationError(const BinCounts& counts, QuantizedType type,
 Status ExpectQuantizationError(const Histogram& histogram, float min, float max,
                                QuantizedType type, float scale,
                                int32_t zero_point, QuantizationError* error) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      QuantizationParams(type, scale, zero_point).Validate());
+  RETURN_IF_ERROR(QuantizationParams(type, scale, zero_point).Validate());
   QuantizationError result;
   if (histogram.empty()) {
     *error = result;
     return Status::Ok();
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckLimits(min, max));
+  RETURN_IF_ERROR(CheckLimits(min, max));
   const double width = histogram.bin_width();
   const double lower = histogram.lower_edge();
   const double upper = histogram.upper_edge();

@@ -15,7 +15,7 @@
 // add up to the tensor's.
 //
 // NaN and infinite values, and pairs of which one is, are counted and left out.
-// Of no values: nothing was lost. MSE is 0, SQNR infinite, cosine 1.
+// Without values nothing was lost: MSE is 0, SQNR infinite, cosine 1.
 //
 // Thread rule: a value; the functions are pure.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_QUANTIZATION_ERROR_H_
@@ -25,11 +25,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/choose.h"
 #include "quantization/histogram.h"
 #include "quantization/quantization_params.h"
 #include "quantization/quantized_type.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

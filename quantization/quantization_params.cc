@@ -8,8 +8,9 @@
 #include <ostream>
 #include <utility>
 
+#include "base/return_if_error.h"
+#include "base/text.h"
 #include "quantization/choose.h"
-#include "quantization/number_text.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -251,13 +252,13 @@ Status QuantizationParams::FromStatistics(
     made.min = std::min(made.min.value_or(observed_min[i]), observed_min[i]);
     made.max = std::max(made.max.value_or(observed_max[i]), observed_max[i]);
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(made.Validate());
+  RETURN_IF_ERROR(made.Validate());
   *this = std::move(made);
   return Status::Ok();
 }
 
 Status QuantizationParams::Validate() const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(type.Validate());
+  RETURN_IF_ERROR(type.Validate());
   const std::string sets = std::string("granularity ") + Name(granularity);
   if (axis < 0) {
     return Wrong("axis is " + std::to_string(axis) + ", expected 0 or more");
@@ -284,7 +285,7 @@ Status QuantizationParams::Validate() const {
   }
   if (!EverySetIsPlain(*this)) {
     for (std::size_t i = 0; i < scales.size(); ++i) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateSet(*this, i));
+      RETURN_IF_ERROR(ValidateSet(*this, i));
     }
   }
   if (min.has_value() != max.has_value()) {
@@ -308,23 +309,19 @@ Status QuantizationParams::Validate() const {
 
 Status QuantizationParams::ValidateFor(
     const std::vector<int64_t>& shape) const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Validate());
+  RETURN_IF_ERROR(Validate());
   int64_t count = 0;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NumParameterSetsFor(shape, &count));
+  RETURN_IF_ERROR(NumParameterSetsFor(shape, &count));
   if (static_cast<uint64_t>(count) == scales.size()) return Status::Ok();
-  std::string dims;
-  for (const int64_t dim : shape) {
-    dims += (dims.empty() ? "" : ", ") + std::to_string(dim);
-  }
   return Wrong(std::to_string(scales.size()) + " sets with granularity " +
                Name(granularity) + ", expected " + std::to_string(count) +
-               " for a tensor of shape [" + dims + "]");
+               " for a tensor of shape " + DimsText(shape));
 }
 
 Status QuantizationParams::NumParameterSetsFor(
     const std::vector<int64_t>& shape, int64_t* count) const {
   ParameterSets sets;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(SetsFor(shape, &sets));
+  RETURN_IF_ERROR(SetsFor(shape, &sets));
   *count = std::max<int64_t>(sets.num_sets(), 1);
   return Status::Ok();
 }
@@ -358,16 +355,15 @@ Status QuantizationParams::SetsFor(const std::vector<int64_t>& shape,
   for (std::size_t i = 0; i < shape.size() && !is_empty; ++i) {
     const bool before = IsPerChannel() && i < static_cast<std::size_t>(axis);
     if (IsPerChannel() && i == static_cast<std::size_t>(axis)) continue;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Multiply(shape[i], before ? &made.outer : &made.inner));
+    RETURN_IF_ERROR(Multiply(shape[i], before ? &made.outer : &made.inner));
   }
   int64_t count = made.outer;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Multiply(made.inner, &count));
+  RETURN_IF_ERROR(Multiply(made.inner, &count));
   if (HasBlocks(granularity)) {
     made.block_size = block_size;
     made.blocks = CeilDivide(count, block_size);
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Multiply(made.channels, &count));
+  RETURN_IF_ERROR(Multiply(made.channels, &count));
   *sets = made;
   return Status::Ok();
 }

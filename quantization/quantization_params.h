@@ -24,8 +24,8 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/quantized_type.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 
@@ -47,7 +47,7 @@ struct ParameterSets {
 
   int64_t num_values() const { return outer * channels * inner; }
   int64_t num_sets() const { return channels * blocks; }
-  // Of a value by its place in memory, below num_values().
+  // The set of a value, by its place in memory, which is below num_values().
   int64_t SetOf(int64_t index) const;
 
   friend bool operator==(const ParameterSets& a, const ParameterSets& b) {
@@ -59,7 +59,7 @@ struct ParameterSets {
 
 class QuantizationParams {
  public:
-  // Of the wire forms: quantization_params_json.h, and
+  // The version of the wire forms: quantization_params_json.h, and
   // serialization/quantization_params_proto.h.
   static constexpr int kFormatVersion = 1;
   // Scales from 2^-126 to 2^126: they and their reciprocals are normal floats,
@@ -122,7 +122,7 @@ class QuantizationParams {
   Status NumParameterSetsFor(const std::vector<int64_t>& shape,
                              int64_t* count) const;
   Status SetsFor(const std::vector<int64_t>& shape, ParameterSets* sets) const;
-  // Does a channel have parameters of its own?
+  // Returns whether each channel has parameters of its own.
   bool IsPerChannel() const {
     return granularity == Granularity::kChannel ||
            granularity == Granularity::kChannelBlock;

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/return_if_error.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -73,7 +75,7 @@ Status Read(const Json& json, const std::string& name,
   }
   numbers->resize(json.size());
   for (std::size_t i = 0; i < json.size(); ++i) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         Read(json[i], name + "[" + std::to_string(i) + "]", &(*numbers)[i]));
   }
   return Status::Ok();
@@ -120,7 +122,7 @@ struct Shape {
 
 Status QuantizationParamsToJson(const QuantizationParams& params,
                                 std::string* json) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.Validate());
+  RETURN_IF_ERROR(params.Validate());
   std::string text =
       "{\n  \"format_version\": " +
       std::to_string(QuantizationParams::kFormatVersion) + ",\n  \"type\": \"" +
@@ -171,8 +173,7 @@ Status QuantizationParamsFromJson(const std::string& json,
   if (!parsed.contains("format_version")) {
     return Wrong("no format_version, expected quantization parameters");
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Read(parsed["format_version"], "format_version", &version));
+  RETURN_IF_ERROR(Read(parsed["format_version"], "format_version", &version));
   if (version != QuantizationParams::kFormatVersion) {
     return Wrong("format version " + std::to_string(version) +
                  ", this program reads " +
@@ -206,27 +207,23 @@ Status QuantizationParamsFromJson(const std::string& json,
     return Wrong("type is " + Shown(type) +
                  ", expected int1 to int16, uint1 to uint16, or int32");
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Read(parsed["symmetry"], "symmetry",
-           {Symmetry::kSymmetric, Symmetry::kAsymmetric}, &made.symmetry));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Read(parsed["granularity"], "granularity",
-           {Granularity::kTensor, Granularity::kChannel, Granularity::kBlock,
-            Granularity::kChannelBlock},
-           &made.granularity));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Read(parsed["axis"], "axis", &made.axis));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Read(parsed["block_size"], "block_size", &made.block_size));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Read(parsed["scales"], "scales", &made.scales));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(Read(parsed["symmetry"], "symmetry",
+                       {Symmetry::kSymmetric, Symmetry::kAsymmetric},
+                       &made.symmetry));
+  RETURN_IF_ERROR(Read(parsed["granularity"], "granularity",
+                       {Granularity::kTensor, Granularity::kChannel,
+                        Granularity::kBlock, Granularity::kChannelBlock},
+                       &made.granularity));
+  RETURN_IF_ERROR(Read(parsed["axis"], "axis", &made.axis));
+  RETURN_IF_ERROR(Read(parsed["block_size"], "block_size", &made.block_size));
+  RETURN_IF_ERROR(Read(parsed["scales"], "scales", &made.scales));
+  RETURN_IF_ERROR(
       Read(parsed["zero_points"], "zero_points", &made.zero_points));
   for (const auto& [name, value] :
        {std::pair<const char*, std::optional<float>*>("min", &made.min),
         {"max", &made.max}}) {
     if (!parsed.contains(name)) continue;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Read(parsed[name], name, &value->emplace()));
+    RETURN_IF_ERROR(Read(parsed[name], name, &value->emplace()));
   }
   const Status valid = made.Validate();
   if (!valid.ok()) return Status::Corruption(valid.message());

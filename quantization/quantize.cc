@@ -5,6 +5,7 @@
 #include <string>
 #include <type_traits>
 
+#include "base/return_if_error.h"
 #include "quantization/for_each_run.h"
 #include "quantization/kernels/isa.h"
 #include "quantization/kernels/nibbles.h"
@@ -271,10 +272,10 @@ class NibbleSource {
 template <typename T>
 Status Quantize(const float* src, const std::vector<int64_t>& shape,
                 const QuantizationParams& params, T* dst, StoreHint hint) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.ValidateFor(shape));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckStorage<T>(params.type));
+  RETURN_IF_ERROR(params.ValidateFor(shape));
+  RETURN_IF_ERROR(CheckStorage<T>(params.type));
   ParameterSets sets;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.SetsFor(shape, &sets));
+  RETURN_IF_ERROR(params.SetsFor(shape, &sets));
   if constexpr (std::is_same_v<T, int32_t>) {
     ForEachRun(sets, params.scales.data(), params.zero_points.data(), false,
                [&](const Piece<float, int32_t>& piece) {
@@ -302,10 +303,10 @@ template <typename T>
 Status Dequantize(const T* src, const std::vector<int64_t>& shape,
                   const QuantizationParams& params, float* dst,
                   StoreHint hint) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.ValidateFor(shape));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckStorage<T>(params.type));
+  RETURN_IF_ERROR(params.ValidateFor(shape));
+  RETURN_IF_ERROR(CheckStorage<T>(params.type));
   ParameterSets sets;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.SetsFor(shape, &sets));
+  RETURN_IF_ERROR(params.SetsFor(shape, &sets));
   if constexpr (std::is_same_v<T, int32_t>) {
     ForEachRun(sets, params.scales.data(), params.zero_points.data(), false,
                [&](const Piece<float, int32_t>& piece) {
@@ -351,10 +352,10 @@ QUANTIZE(int32_t)
 Status QuantizePacked(const float* src, const std::vector<int64_t>& shape,
                       const QuantizationParams& params, uint8_t* dst,
                       StoreHint hint) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.ValidateFor(shape));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckPacked(params.type));
+  RETURN_IF_ERROR(params.ValidateFor(shape));
+  RETURN_IF_ERROR(CheckPacked(params.type));
   ParameterSets sets;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.SetsFor(shape, &sets));
+  RETURN_IF_ERROR(params.SetsFor(shape, &sets));
   const std::size_t count = sets.num_values();
   NibbleSink sink(dst, params.type,
                   Streams(hint, count * sizeof(float) + PackedBytes(count)));
@@ -369,10 +370,10 @@ Status QuantizePacked(const float* src, const std::vector<int64_t>& shape,
 Status DequantizePacked(const uint8_t* src, const std::vector<int64_t>& shape,
                         const QuantizationParams& params, float* dst,
                         StoreHint hint) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.ValidateFor(shape));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckPacked(params.type));
+  RETURN_IF_ERROR(params.ValidateFor(shape));
+  RETURN_IF_ERROR(CheckPacked(params.type));
   ParameterSets sets;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.SetsFor(shape, &sets));
+  RETURN_IF_ERROR(params.SetsFor(shape, &sets));
   const std::size_t count = sets.num_values();
   Sink<float> sink(dst,
                    Streams(hint, count * sizeof(float) + PackedBytes(count)));

@@ -37,9 +37,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/kernels/store_hint.h"
 #include "quantization/quantization_params.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <string>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 

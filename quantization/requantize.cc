@@ -5,9 +5,10 @@
 #include <iterator>
 #include <string>
 
+#include "base/return_if_error.h"
+#include "base/text.h"
 #include "quantization/for_each_run.h"
 #include "quantization/kernels/requantize.h"
-#include "quantization/number_text.h"
 #include "quantization/storage.h"
 
 namespace caffe2_quantization {
@@ -36,7 +37,7 @@ kernels::CodeRange RangeOf(const Requantization& requantization) {
 }  // namespace
 
 Status Requantization::ValidateFor(const std::vector<int64_t>& shape) const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(type.Validate());
+  RETURN_IF_ERROR(type.Validate());
   if (zero_point < type.qmin() || zero_point > type.qmax()) {
     return Wrong("zero_point is " + std::to_string(zero_point) +
                  ", expected a value of " + type.Name() + ", " +
@@ -49,7 +50,7 @@ Status Requantization::ValidateFor(const std::vector<int64_t>& shape) const {
                  ShortestText(multipliers[i]) + ", expected a positive number");
   }
   ParameterSets sets;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(SetsFor(*this, shape, &sets));
+  RETURN_IF_ERROR(SetsFor(*this, shape, &sets));
   if (multipliers.size() == 1 ||
       static_cast<int64_t>(multipliers.size()) == sets.num_sets()) {
     return Status::Ok();
@@ -76,10 +77,10 @@ Status ChooseFixedPointMultiplier(float real, FixedPointMultiplier* fixed) {
 template <typename T>
 Status Requantize(const int32_t* src, const std::vector<int64_t>& shape,
                   const Requantization& requantization, T* dst) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(requantization.ValidateFor(shape));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckStorage<T>(requantization.type));
+  RETURN_IF_ERROR(requantization.ValidateFor(shape));
+  RETURN_IF_ERROR(CheckStorage<T>(requantization.type));
   ParameterSets sets;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(SetsFor(requantization, shape, &sets));
+  RETURN_IF_ERROR(SetsFor(requantization, shape, &sets));
   const float* multipliers = requantization.multipliers.data();
   ForEachRun(sets, multipliers, multipliers, false,
              [&](const Piece<float, float>& piece) {
@@ -94,15 +95,14 @@ template <typename T>
 Status RequantizeFixedPoint(const int32_t* src,
                             const std::vector<int64_t>& shape,
                             const Requantization& requantization, T* dst) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(requantization.ValidateFor(shape));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckStorage<T>(requantization.type));
+  RETURN_IF_ERROR(requantization.ValidateFor(shape));
+  RETURN_IF_ERROR(CheckStorage<T>(requantization.type));
   ParameterSets sets;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(SetsFor(requantization, shape, &sets));
+  RETURN_IF_ERROR(SetsFor(requantization, shape, &sets));
   std::vector<int32_t> multipliers, shifts;
   for (const float real : requantization.multipliers) {
     FixedPointMultiplier fixed;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ChooseFixedPointMultiplier(real, &fixed));
+    RETURN_IF_ERROR(ChooseFixedPointMultiplier(real, &fixed));
     multipliers.push_back(fixed.multiplier);
     shifts.push_back(fixed.right_shift);
   }

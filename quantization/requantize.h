@@ -5,7 +5,11 @@
 // where the multiplier is scale_of_a * scale_of_b / scale_of_result, and the
 // sum is free of the zero points of a and b. In float, rounded half to even; or
 // in fixed point, rounded half upwards, which needs integers alone.
-// kernels/requantize.h has the equations.
+// kernels/requantize.h has the equations. The plugin's operators do not call
+// this: their output stage (kernels/output_stage.h) adds zero points and bias
+// in the same pass. It is for programs that link
+// caffe2_quantization::quantization alone, and its fixed-point form for
+// comparison with processors that compute in integers.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_REQUANTIZE_H_
@@ -14,8 +18,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/quantized_type.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

@@ -1,12 +1,12 @@
-// Which C++ integers hold the codes of a type.
+// Tells which C++ integers hold the codes of a type.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_STORAGE_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_STORAGE_H_
 
 #include <string>
 #include <type_traits>
 
+#include "base/status.h"
 #include "quantization/quantized_type.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

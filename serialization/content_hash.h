@@ -28,7 +28,7 @@ class ContentHash {
   void Add(const std::string& text);
   // Without a size.
   void AddBytes(const void* bytes, std::size_t size);
-  // Of what was added so far.
+  // The hash of what was added so far.
   std::string Hex() const;
 
  private:
@@ -36,9 +36,9 @@ class ContentHash {
   const std::unique_ptr<State> state_;
 };
 
-// Of a blob's type and contents: of a tensor also element type and shape. The
-// name does not count. A type that the host cannot serialize counts by its name
-// alone.
+// The hash of a blob's type and contents; for a tensor, of its element type and
+// shape too. The name does not count. A type that the host cannot serialize
+// counts by its name alone.
 //
 // Thread rule: any thread, while nobody writes to the blob.
 std::string HashOfBlob(const caffe2::Blob& blob);

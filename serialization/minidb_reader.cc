@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "base/return_if_error.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -28,7 +30,7 @@ Status MinidbReader::Bytes(std::size_t offset, std::size_t count,
     return Status::Ok();
   }
   const uint8_t* read = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file_->Read(offset, count, &read));
+  RETURN_IF_ERROR(file_->Read(offset, count, &read));
   *bytes = reinterpret_cast<const char*>(read);
   return Status::Ok();
 }
@@ -42,7 +44,7 @@ Status MinidbReader::ReadSizes(std::size_t* key_size, MinidbRecord* record) {
                              " for key_size and value_size");
   }
   const char* bytes = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Bytes(start, kSizesBytes, &bytes));
+  RETURN_IF_ERROR(Bytes(start, kSizesBytes, &bytes));
   int32_t sizes[2];
   std::memcpy(sizes, bytes, kSizesBytes);
   std::size_t left = size_ - start - kSizesBytes;
@@ -65,9 +67,9 @@ Status MinidbReader::ReadSizes(std::size_t* key_size, MinidbRecord* record) {
 
 Status MinidbReader::Next(MinidbRecord* record) {
   std::size_t key_size = 0;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadSizes(&key_size, record));
+  RETURN_IF_ERROR(ReadSizes(&key_size, record));
   const char* bytes = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       Bytes(cursor_ + kSizesBytes, key_size + record->value_size, &bytes));
   record->key = {bytes, key_size};
   record->value = {bytes + key_size, record->value_size};
@@ -78,17 +80,16 @@ Status MinidbReader::Next(MinidbRecord* record) {
 Status MinidbReader::Skip() {
   std::size_t key_size = 0;
   MinidbRecord record;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadSizes(&key_size, &record));
+  RETURN_IF_ERROR(ReadSizes(&key_size, &record));
   cursor_ = record.value_offset + record.value_size;
   return Status::Ok();
 }
 
 Status MinidbReader::Peek(MinidbRecord* record) {
   std::size_t key_size = 0;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadSizes(&key_size, record));
+  RETURN_IF_ERROR(ReadSizes(&key_size, record));
   const char* bytes = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Bytes(cursor_ + kSizesBytes, key_size, &bytes));
+  RETURN_IF_ERROR(Bytes(cursor_ + kSizesBytes, key_size, &bytes));
   record->key = {bytes, key_size};
   record->value = {};
   return Status::Ok();

@@ -17,8 +17,8 @@
 #include <string>
 #include <string_view>
 
-#include "quantization/read_file.h"
-#include "quantization/status.h"
+#include "base/read_file.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 
@@ -47,7 +47,7 @@ class MinidbReader {
   Status Next(MinidbRecord* record);
   // Passes over the next record, of which only the sizes are read.
   Status Skip();
-  // Reads the next record but for its value; it stays the next one.
+  // Reads the next record without its value; it stays the next one.
   Status Peek(MinidbRecord* record);
 
  private:

@@ -14,15 +14,15 @@
 #include <memory>
 #include <string>
 
+#include "base/export.h"
+#include "base/status.h"
 #include "caffe2/core/qtensor.h"
-#include "quantization/export.h"
-#include "quantization/status.h"
 #include "serialization/per_channel_qtensor.h"
 
 namespace caffe2_quantization {
 
 using QTensorCPU = caffe2::QTensor<caffe2::CPUContext>;
-class InputFile;  // quantization/read_file.h, which is not installed
+class InputFile;  // base/read_file.h, which is not installed
 
 // Writes `tensor` as a BlobProto named `name`. *out is replaced; on error it is
 // left as it was.

@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "caffe2/core/blob.h"
 #include "quantization/kernels/packed_bytes.h"
 #include "serialization/qtensor_codec.h"
@@ -19,17 +20,16 @@ Status MakeFromProto(const caffe2::BlobProto& proto,
                      std::unique_ptr<QTensorCPU>* tensor) {
   const caffe2::QTensorProto& fields = proto.qtensor();
   const std::string& name = proto.has_name() ? proto.name() : fields.name();
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateQTensorBlob(
-      name, proto.has_type(), proto.type(), proto.has_qtensor()));
+  RETURN_IF_ERROR(ValidateQTensorBlob(name, proto.has_type(), proto.type(),
+                                      proto.has_qtensor()));
   const std::size_t values = static_cast<std::size_t>(fields.data_size());
   QTensorCounts counts;
   counts.data = values;
   counts.scales = static_cast<uint64_t>(fields.scales_size());
   counts.biases = static_cast<uint64_t>(fields.biases_size());
   QTensorLayout layout;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ValidateQTensorProto(name, fields, counts, &layout));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(ValidateQTensorProto(name, fields, counts, &layout));
+  RETURN_IF_ERROR(
       MakeQTensor(name, fields, layout, QTensorExtrasOf(fields), tensor));
   const std::size_t narrowed = kernels::NarrowInt32ToBytes(
       fields.data().data(), values, (*tensor)->mutable_data());

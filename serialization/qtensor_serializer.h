@@ -5,8 +5,8 @@
 
 #include <string>
 
+#include "base/export.h"
 #include "caffe2/core/blob_serialization.h"
-#include "quantization/export.h"
 
 namespace caffe2_quantization {
 

@@ -5,6 +5,7 @@
 #include <exception>
 #include <limits>
 
+#include "base/return_if_error.h"
 #include "quantization/kernels/bit_planes.h"
 
 namespace caffe2_quantization {
@@ -101,7 +102,7 @@ Status CheckChannelCounts(const std::string& blob, int64_t axis,
                               " elements, expected " + Text(channels) +
                               " (dims[" + std::to_string(axis) + "])");
   };
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(check_length("scales", scales));
+  RETURN_IF_ERROR(check_length("scales", scales));
   return check_length("biases", biases);
 }
 
@@ -131,21 +132,19 @@ Status ValidateQTensorProto(const std::string& blob,
                             const caffe2::QTensorProto& fields,
                             const QTensorCounts& counts,
                             QTensorLayout* layout) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       CheckDimCount(blob, static_cast<uint64_t>(fields.dims_size())));
   const std::vector<int64_t> dims(fields.dims().begin(), fields.dims().end());
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CountElements(blob, dims, &layout->elements));
+  RETURN_IF_ERROR(CountElements(blob, dims, &layout->elements));
   layout->dims.assign(dims.begin(), dims.end());
 
   if (!fields.has_precision()) return Missing(blob, "precision");
   if (!fields.has_scale()) return Missing(blob, "scale");
   if (!fields.has_bias()) return Missing(blob, "bias");
   if (!fields.has_is_signed()) return Missing(blob, "is_signed");
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckPrecision(blob, fields.precision()));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckFinite(blob, "scale", fields.scale()));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckFinite(blob, "bias", fields.bias()));
+  RETURN_IF_ERROR(CheckPrecision(blob, fields.precision()));
+  RETURN_IF_ERROR(CheckFinite(blob, "scale", fields.scale()));
+  RETURN_IF_ERROR(CheckFinite(blob, "bias", fields.bias()));
 
   // Without dims the host's class has no element when fresh and one after a
   // Resize({}): the data tells which was written.
@@ -179,23 +178,21 @@ Status ValidateQTensorBlob(const std::string& blob, bool has_type,
 }
 
 Status ValidateQTensor(const std::string& blob, const HostQTensor& tensor) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckDimCount(blob, static_cast<uint64_t>(tensor.ndim())));
+  RETURN_IF_ERROR(CheckDimCount(blob, static_cast<uint64_t>(tensor.ndim())));
   const std::vector<int64_t> dims(tensor.sizes().begin(), tensor.sizes().end());
   uint64_t elements = 0;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CountElements(blob, dims, &elements));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckPrecision(blob, tensor.precision()));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckFinite(blob, "scale", tensor.scale()));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckFinite(blob, "bias", tensor.bias()));
+  RETURN_IF_ERROR(CountElements(blob, dims, &elements));
+  RETURN_IF_ERROR(CheckPrecision(blob, tensor.precision()));
+  RETURN_IF_ERROR(CheckFinite(blob, "scale", tensor.scale()));
+  RETURN_IF_ERROR(CheckFinite(blob, "bias", tensor.bias()));
   if (const PerChannelQTensor* per_channel = AsPerChannel(tensor)) {
     const QTensorExtras& extras = per_channel->extras();
     if (per_channel->is_per_channel()) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          CheckChannelCounts(blob, per_channel->axis(), extras.scales.size(),
-                             extras.biases.size(), dims));
+      RETURN_IF_ERROR(CheckChannelCounts(blob, per_channel->axis(),
+                                         extras.scales.size(),
+                                         extras.biases.size(), dims));
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckChannelValues(blob, extras));
+    RETURN_IF_ERROR(CheckChannelValues(blob, extras));
   }
   const uint64_t bytes = QTensorPlaneBytes(tensor);
   if (bytes != 0 && tensor.data() == nullptr) {
@@ -240,7 +237,7 @@ QTensorExtras QTensorExtrasOf(const caffe2::QTensorProto& fields) {
 Status MakeQTensor(const std::string& blob, const caffe2::QTensorProto& fields,
                    const QTensorLayout& layout, QTensorExtras extras,
                    std::unique_ptr<HostQTensor>* out) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckChannelValues(blob, extras));
+  RETURN_IF_ERROR(CheckChannelValues(blob, extras));
   const auto precision = static_cast<unsigned char>(fields.precision());
   std::unique_ptr<HostQTensor> tensor;
   if (extras.empty()) {

@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "caffe2/core/qtensor.h"
 #include "caffe2/proto/caffe2_pb.h"
-#include "quantization/status.h"
 #include "serialization/per_channel_qtensor.h"
 
 namespace caffe2_quantization {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "proto/quantization_params.pb.h"
 
 namespace caffe2_quantization {
@@ -37,7 +38,7 @@ Status TooLarge(std::size_t size) {
 
 Status QuantizationParamsToProto(const QuantizationParams& params,
                                  QuantizationParamsProto* proto) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(params.Validate());
+  RETURN_IF_ERROR(params.Validate());
   if (params.scales.size() > kMostBytes / sizeof(float)) {
     return TooLarge(params.scales.size() * sizeof(float));
   }
@@ -117,8 +118,7 @@ Status QuantizationParamsFromProto(const QuantizationParamsProto& proto,
 Status QuantizationParamsToBytes(const QuantizationParams& params,
                                  std::string* bytes) {
   Proto proto;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      QuantizationParamsToProto(params, &proto));
+  RETURN_IF_ERROR(QuantizationParamsToProto(params, &proto));
   const std::size_t size = proto.ByteSizeLong();
   if (size > kMostBytes) return TooLarge(size);
   *bytes = proto.SerializeAsString();

@@ -8,8 +8,8 @@
 #include <cstddef>
 #include <string>
 
+#include "base/status.h"
 #include "quantization/quantization_params.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "base/return_if_error.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -50,7 +52,7 @@ WireReader WireReader::Nested(const WireField& field) const {
 }
 
 Status WireReader::Next(WireField* field) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadTag(field));
+  RETURN_IF_ERROR(ReadTag(field));
   if (field->type == WireType::kGroupEnd) {
     return BrokenField(*field, "ends a group that never began");
   }
@@ -121,7 +123,7 @@ Status WireReader::SkipGroup(WireField* field) {
   while (!open.empty()) {
     if (AtEnd()) return BrokenField(*field, "is a group that never ends");
     WireField inner;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadTag(&inner));
+    RETURN_IF_ERROR(ReadTag(&inner));
     if (inner.type == WireType::kGroup) {
       if (open.size() == kMaxGroupDepth) {
         return BrokenField(*field, "holds groups more than " +
@@ -137,7 +139,7 @@ Status WireReader::SkipGroup(WireField* field) {
       open.pop_back();
       field->end = inner.tag;
     } else {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadPayload(&inner));
+      RETURN_IF_ERROR(ReadPayload(&inner));
     }
   }
   return Status::Ok();

@@ -1,5 +1,5 @@
-// A cursor over the fields of one protobuf message, without parsing them: for
-// messages whose bulk must not be copied. It takes what protobuf takes (any
+// A cursor over the fields of one protobuf message, for messages whose bulk
+// must not be copied: it parses nothing. It takes what protobuf takes (any
 // order, unknown fields, groups, varints longer than needed) and tells where a
 // broken message breaks.
 //
@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 

@@ -10,12 +10,12 @@
 
 #include "caffe2/core/common.h"
 #include "caffe2/core/init.h"
+#include "netdef/host_error.h"
 #include "plugin/plugin.h"
 #include "quantization/kernels/isa.h"
 #include "quantization/onednn/description.h"
 #include "tools/command.h"
 #include "tools/stop_signal.h"
-#include "workflow/host_error.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -6,12 +6,13 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.h"
+#include "inspect/inspect.h"
+#include "inspect/inspect_float.h"
+#include "inspect/inspect_json.h"
 #include "tools/command.h"
 #include "tools/output.h"
 #include "tools/text_table.h"
-#include "workflow/inspect.h"
-#include "workflow/inspect_float.h"
-#include "workflow/inspect_json.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -34,11 +35,7 @@ std::string OrUnknown(const std::string& text) {
 }
 
 std::string Joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) {
-    text += (text.empty() ? "" : ", ") + Printable(name);
-  }
-  return text;
+  return Printable(Join(names));
 }
 
 std::string RatioText(uint64_t float_bytes, uint64_t bytes) {
@@ -116,7 +113,7 @@ std::string QTensorTable(const InspectReport& report) {
                    {"max", Align::kRight}});
   for (const InspectedQTensor& each : report.qtensors) {
     const bool channels = each.is_per_channel;
-    table.AddRow({OrUnknown(each.name), ShapeText(each.dims),
+    table.AddRow({OrUnknown(each.name), DimsText(each.dims),
                   std::to_string(each.precision), each.is_signed ? "yes" : "no",
                   channels ? ChannelsText(each.scales) : Rounded(each.scale, 6),
                   channels ? ChannelsText(each.biases) : Rounded(each.bias, 6),
@@ -140,7 +137,7 @@ std::string TensorTable(const InspectReport& report) {
                    {"NaN", Align::kRight}});
   for (const InspectedTensor& each : report.tensors) {
     table.AddRow({OrUnknown(each.name), Printable(each.type),
-                  ShapeText(each.dims), Count(each.bytes), MinText(each.range),
+                  DimsText(each.dims), Count(each.bytes), MinText(each.range),
                   MaxText(each.range), Count(each.range.nan_count)});
   }
   return table.ToString();

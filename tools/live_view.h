@@ -12,7 +12,7 @@
 #include <ostream>
 #include <string>
 
-#include "observers/output_info.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 

@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "observers/profile.h"
+#include "base/text.h"
+#include "profiles/profile.h"
 #include "tools/command.h"
 #include "tools/output.h"
 #include "tools/text_table.h"
@@ -30,10 +31,7 @@ std::string Count(uint64_t count) {
 }
 
 std::string Joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) {
-    text += (text.empty() ? "" : ", ") + Printable(name);
-  }
+  const std::string text = Printable(Join(names));
   return text.empty() ? "-" : text;
 }
 

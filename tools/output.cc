@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "quantization/atomic_file.h"
+#include "base/atomic_file.h"
 
 namespace caffe2_quantization {
 

@@ -1,11 +1,11 @@
-// What the subcommands share of their output.
+// The output that the subcommands share.
 #ifndef CAFFE2_QUANTIZATION_TOOLS_OUTPUT_H_
 #define CAFFE2_QUANTIZATION_TOOLS_OUTPUT_H_
 
 #include <functional>
 #include <string>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "observers/output_info.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 

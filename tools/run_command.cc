@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.h"
 #include "tools/command.h"
 #include "tools/data_options.h"
 #include "tools/live_view.h"
@@ -89,7 +90,7 @@ std::string QTensorTable(const std::vector<QTensorWeight>& weights) {
                    {"ratio", Align::kRight},
                    {"largest error", Align::kRight}});
   for (const QTensorWeight& each : weights) {
-    table.AddRow({each.blob, WeightText(each), ShapeText(each.shape),
+    table.AddRow({each.blob, WeightText(each), DimsText(each.shape),
                   std::to_string(each.precision), each.is_signed ? "yes" : "no",
                   Rounded(each.scale, 6), Rounded(each.bias, 6),
                   Grouped(each.bytes), Grouped(each.float_bytes),
@@ -107,7 +108,7 @@ std::string ByteWeightTable(const std::vector<StoredWeight>& weights) {
                    {"ratio", Align::kRight},
                    {"largest error", Align::kRight}});
   for (const StoredWeight& each : weights) {
-    table.AddRow({each.blob, WeightText(each), ShapeText(each.shape),
+    table.AddRow({each.blob, WeightText(each), DimsText(each.shape),
                   Grouped(each.bytes), Grouped(each.float_bytes),
                   RatioText(each), ErrorText(each)});
   }

@@ -5,6 +5,8 @@
 
 #include <atomic>
 
+#include "base/no_destructor.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -27,7 +29,7 @@ void Handle(int signal) {
 }
 
 std::string& StoppedText() {
-  static std::string* const text = new std::string;
+  static NoDestructor<std::string> text;
   return *text;
 }
 

@@ -1,5 +1,5 @@
-// Ending a long command in order: what the user or the system sends to end the
-// process (SIGINT, SIGTERM, SIGHUP) becomes a flag that the command asks for
+// Ends a long command in order: what the user or the system sends to end the
+// process (SIGINT, SIGTERM, SIGHUP) becomes a flag, which the command reads
 // between two steps. A second one ends the process at once.
 #ifndef CAFFE2_QUANTIZATION_TOOLS_STOP_SIGNAL_H_
 #define CAFFE2_QUANTIZATION_TOOLS_STOP_SIGNAL_H_

@@ -75,14 +75,6 @@ std::string Fixed(double number, int digits) {
   return Printf("%.*f", digits, number);
 }
 
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  std::string text;
-  for (const int64_t dim : shape) {
-    text += (text.empty() ? "" : ", ") + std::to_string(dim);
-  }
-  return "[" + text + "]";
-}
-
 std::string Printable(std::string text) {
   for (char& c : text) {
     const auto byte = static_cast<unsigned char>(c);

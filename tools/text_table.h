@@ -36,8 +36,6 @@ std::string Grouped(int64_t number);
 std::string Rounded(double number, int digits);
 // With that many digits behind the point.
 std::string Fixed(double number, int digits);
-// "[16, 1, 3, 3]".
-std::string ShapeText(const std::vector<int64_t>& shape);
 // A name out of a file, with nothing in it that a terminal obeys.
 std::string Printable(std::string text);
 

@@ -9,12 +9,12 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/nearest_name.h"
+#include "base/read_file.h"
 #include "caffe2/core/tensor.h"
-#include "quantization/nearest_name.h"
-#include "quantization/read_file.h"
+#include "netdef/host_error.h"
+#include "netdef/load_net.h"
 #include "serialization/minidb_reader.h"
-#include "workflow/host_error.h"
-#include "workflow/load_net.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -292,19 +292,8 @@ Status OpenBatchSource(const DataOptions& options, const WantedBlobs& wanted,
   return Status::Ok();
 }
 
-std::string DimsText(const std::vector<int64_t>& shape) {
-  std::string text;
-  for (const int64_t dim : shape) {
-    text += (text.empty() ? "" : ", ") + std::to_string(dim);
-  }
-  return "[" + text + "]";
-}
-
 std::string Joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) {
-    text += (text.empty() ? "" : ", ") + name;
-  }
+  const std::string text = Join(names);
   return text.empty() ? "none" : text;
 }
 

@@ -24,8 +24,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/status.h"
+#include "base/text.h"
 #include "caffe2/core/workspace.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 
@@ -184,8 +185,6 @@ Status OpenCsvSource(const DataOptions& options,
 
 // For the sources.
 
-// "[16, 1, 8, 8]"
-std::string DimsText(const std::vector<int64_t>& shape);
 // "a, b", or "none"
 std::string Joined(const std::vector<std::string>& names);
 bool Contains(const std::vector<std::string>& names, const std::string& name);

@@ -11,14 +11,14 @@
 #include <memory>
 #include <utility>
 
+#include "base/path_lock.h"
 #include "caffe2/core/net.h"
 #include "caffe2/core/workspace.h"
+#include "netdef/host_error.h"
+#include "netdef/load_net.h"
 #include "observers/attachment.h"
-#include "quantization/path_lock.h"
 #include "serialization/content_hash.h"
-#include "workflow/host_error.h"
 #include "workflow/load_model.h"
-#include "workflow/load_net.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -536,7 +536,7 @@ class Calibration {
   int64_t samples_ = 0;  // of all shards, and so are the batches
   int64_t batches_ = 0;
   mutable caffe2::Workspace workspace_;  // RootFolder() is not const
-  caffe2::NetBase* net_ = nullptr;  // of the workspace
+  caffe2::NetBase* net_ = nullptr;       // of the workspace
   std::shared_ptr<NetMeasurement> measurement_;
   std::vector<Item> weights_;  // each with its hash
   Checkpoint checkpoint_;

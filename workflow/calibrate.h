@@ -6,7 +6,7 @@
 //   PROFILE             the result; written when all is done
 //   PROFILE.checkpoint  a profile of what is done so far, and what the run was
 //                       started with; removed at the end
-//   PROFILE.lock        held while the run lasts (quantization/path_lock.h)
+//   PROFILE.lock        held while the run lasts (base/path_lock.h)
 //
 // Thread rule: any thread. Each calibration has a workspace of its own, so that
 // several may run at once in a process; of one PROFILE one.
@@ -18,8 +18,8 @@
 #include <string>
 #include <vector>
 
-#include "observers/output_info.h"
-#include "quantization/status.h"
+#include "base/status.h"
+#include "profiles/output_info.h"
 #include "workflow/batch_source.h"
 
 namespace caffe2_quantization {

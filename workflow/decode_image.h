@@ -18,7 +18,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 

@@ -3,8 +3,8 @@
 
 #include <cmath>
 
+#include "base/read_file.h"
 #include "caffe2/core/tensor.h"
-#include "quantization/read_file.h"
 #include "workflow/batch_source.h"
 #include "workflow/decode_image.h"
 

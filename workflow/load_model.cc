@@ -2,8 +2,8 @@
 
 #include <set>
 
-#include "workflow/host_error.h"
-#include "workflow/load_net.h"
+#include "netdef/host_error.h"
+#include "netdef/load_net.h"
 
 namespace caffe2_quantization {
 

@@ -5,10 +5,10 @@
 
 #include <string>
 
+#include "base/status.h"
 #include "caffe2/core/net.h"
 #include "caffe2/core/workspace.h"
 #include "caffe2/proto/caffe2_pb.h"
-#include "quantization/status.h"
 #include "workflow/batch_source.h"
 
 namespace caffe2_quantization {

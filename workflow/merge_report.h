@@ -1,11 +1,11 @@
-// What `caffe2-quantize merge` did, as JSON, for other programs.
+// The report of `caffe2-quantize merge` as JSON, for other programs.
 #ifndef CAFFE2_QUANTIZATION_WORKFLOW_MERGE_REPORT_H_
 #define CAFFE2_QUANTIZATION_WORKFLOW_MERGE_REPORT_H_
 
 #include <string>
 #include <vector>
 
-#include "observers/profile.h"
+#include "profiles/profile.h"
 
 namespace caffe2_quantization {
 

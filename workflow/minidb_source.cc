@@ -4,9 +4,9 @@
 #include "caffe2/core/context.h"
 #include "caffe2/core/tensor.h"
 #include "caffe2/proto/caffe2_pb.h"
+#include "netdef/load_net.h"
 #include "serialization/minidb_reader.h"
 #include "workflow/batch_source.h"
-#include "workflow/load_net.h"
 
 namespace caffe2_quantization {
 namespace {

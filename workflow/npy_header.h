@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 

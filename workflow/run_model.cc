@@ -8,14 +8,14 @@
 #include <set>
 #include <utility>
 
+#include "base/nearest_name.h"
 #include "caffe2/core/net.h"
 #include "caffe2/core/tensor.h"
 #include "caffe2/core/workspace.h"
+#include "netdef/host_error.h"
+#include "netdef/load_net.h"
 #include "observers/attachment.h"
-#include "quantization/nearest_name.h"
-#include "workflow/host_error.h"
 #include "workflow/load_model.h"
-#include "workflow/load_net.h"
 
 namespace caffe2_quantization {
 namespace {

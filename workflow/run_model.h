@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "observers/output_info.h"
-#include "quantization/status.h"
+#include "base/status.h"
+#include "profiles/output_info.h"
 #include "workflow/batch_source.h"
 #include "workflow/weight_report.h"
 

@@ -1,8 +1,8 @@
 // A TensorProtos: one message with the whole data.
 #include "caffe2/core/context.h"
 #include "caffe2/core/tensor.h"
+#include "netdef/load_net.h"
 #include "workflow/batch_source.h"
-#include "workflow/load_net.h"
 
 namespace caffe2_quantization {
 namespace {

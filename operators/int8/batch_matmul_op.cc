@@ -7,12 +7,12 @@
 #include <string>
 #include <utility>
 
+#include "base/process.h"
 #include "caffe2/core/tensor_int8.h"
 #include "operators/int8/shared_weights.h"
 #include "operators/registration.h"
 #include "quantization/onednn/parallel.h"
 #include "quantization/onednn/thread_share.h"
-#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace {

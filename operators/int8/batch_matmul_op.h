@@ -18,7 +18,7 @@
 //
 // constant_B (default 0; 8 bits alone): B is read in the first run, and again
 // when another tensor is in its place (weight_watch.h), by the arguments for
-// weights (observers/dnnlowp_settings.h), with a parameter set for each of its
+// weights (netdef/dnnlowp_settings.h), with a parameter set for each of its
 // matrices if it is of floats; its codes are shared with all that hold the same
 // B in the process. Values that change where they are, are not seen, unless the
 // host's float operator runs beside it: then B is read in every run.

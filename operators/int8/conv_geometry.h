@@ -27,9 +27,9 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "quantization/onednn/convolution.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

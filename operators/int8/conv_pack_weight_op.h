@@ -12,7 +12,7 @@
 // Arguments: group (1); quantize_groupwise, quantize_channelwise
 // (conv_weights.h); in_scale, the scale of the convolution's input, in which
 // the bias is quantized; save_unpacked_weights (0), keeps the codes too;
-// weight_precision and the like (observers/dnnlowp_settings.h). Strides,
+// weight_precision and the like (netdef/dnnlowp_settings.h). Strides,
 // paddings and dilations, which DNNLOWP packs for, are not read: the packed
 // form serves all of them.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_CONV_PACK_WEIGHT_OP_H_

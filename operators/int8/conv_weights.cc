@@ -4,12 +4,12 @@
 #include <cmath>
 #include <utility>
 
+#include "base/process.h"
+#include "base/text.h"
 #include "operators/int8/int8_arguments.h"
 #include "operators/int8/quantized_input.h"
 #include "operators/int8/shared_weights.h"
 #include "quantization/kernels/min_max.h"
-#include "quantization/number_text.h"
-#include "quantization/process.h"
 
 namespace caffe2 {
 CAFFE_KNOWN_TYPE(caffe2_quantization::PackedConvWeights);

@@ -9,12 +9,12 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/status.h"
 #include "caffe2/core/operator.h"
 #include "caffe2/core/tensor_int8.h"
 #include "operators/int8/quantized_weights.h"
 #include "quantization/choose.h"
 #include "quantization/onednn/convolution.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

@@ -10,8 +10,8 @@
 
 #include <cstdint>
 
+#include "base/status.h"
 #include "quantization/quantization_params.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

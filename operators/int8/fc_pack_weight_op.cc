@@ -6,10 +6,10 @@
 #include <memory>
 #include <utility>
 
+#include "base/text.h"
 #include "caffe2/core/tensor_int8.h"
 #include "operators/int8/int8_arguments.h"
 #include "operators/registration.h"
-#include "quantization/number_text.h"
 #include "quantization/quantization_params.h"
 
 namespace caffe2_quantization {

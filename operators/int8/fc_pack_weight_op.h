@@ -15,7 +15,7 @@
 // Arguments: axis_w; quantize_channelwise, or an engine with _ROWWISE: one
 // parameter set a row; in_scale: the scale of the input, which a bias needs;
 // save_unpacked_weights: keep the codes too (Int8FC with outputs for debugging
-// asks for them); the arguments for weights (observers/dnnlowp_settings.h).
+// asks for them); the arguments for weights (netdef/dnnlowp_settings.h).
 // nbits_in_non_outlier of _ACC16 has no part in it: sums are exact.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_FC_PACK_WEIGHT_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_FC_PACK_WEIGHT_OP_H_

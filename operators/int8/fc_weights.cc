@@ -5,11 +5,11 @@
 #include <limits>
 #include <utility>
 
+#include "base/process.h"
+#include "base/text.h"
 #include "caffe2/core/tensor_int8.h"
 #include "operators/int8/shared_weights.h"
 #include "quantization/kernels/min_max.h"
-#include "quantization/number_text.h"
-#include "quantization/process.h"
 #include "quantization/quantization_params.h"
 
 namespace caffe2 {

@@ -9,12 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "caffe2/core/blob.h"
 #include "caffe2/core/tensor.h"
 #include "operators/int8/quantized_weights.h"
 #include "quantization/choose.h"
 #include "quantization/onednn/matmul.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

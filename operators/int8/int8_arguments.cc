@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "observers/dnnlowp_settings.h"
-#include "observers/read_argument.h"
+#include "netdef/dnnlowp_settings.h"
+#include "netdef/read_argument.h"
 #include "operators/int8/output_parameters.h"
 #include "quantization/kernels/min_max.h"
 

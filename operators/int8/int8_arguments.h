@@ -6,7 +6,7 @@
 //                               operator and log how far it is (default 0;
 //                               slow): quantization_error_report.h
 //   Y_scale, Y_zero_point, followed_by   output_parameters.h
-//   precisions, sparsity, kinds          observers/dnnlowp_settings.h
+//   precisions, sparsity, kinds          netdef/dnnlowp_settings.h
 //
 // They are read when the operator runs first, not when it is made: until then a
 // net's observer may have given it parameters.
@@ -18,12 +18,12 @@
 #include <optional>
 #include <string>
 
+#include "base/status.h"
 #include "caffe2/core/tensor.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "caffe2/utils/proto_utils.h"
 #include "quantization/choose.h"
 #include "quantization/quantization_params.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "caffe2/utils/proto_utils.h"
-#include "observers/dnnlowp_settings.h"
-#include "observers/read_argument.h"
+#include "netdef/dnnlowp_settings.h"
+#include "netdef/read_argument.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -19,10 +19,10 @@
 
 #include <optional>
 
+#include "base/status.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "quantization/choose.h"
 #include "quantization/quantization_params.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

@@ -5,7 +5,7 @@
 #include <limits>
 #include <string>
 
-#include "quantization/number_text.h"
+#include "base/text.h"
 
 namespace caffe2_quantization {
 

@@ -21,11 +21,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/status.h"
 #include "operators/int8/quantized_weights.h"
 #include "quantization/kernels/output_stage.h"
 #include "quantization/onednn/column_offsets.h"
 #include "quantization/quantization_params.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text.h"
 #include "c10/util/Logging.h"
 #include "operators/int8/convert.h"
-#include "quantization/number_text.h"
 
 namespace caffe2_quantization {
 

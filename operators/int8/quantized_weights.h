@@ -10,9 +10,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/status.h"
 #include "caffe2/core/tensor_int8.h"
 #include "quantization/choose.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 
@@ -46,8 +46,8 @@ Status WeightsFromInt8Tensor(const caffe2::int8::Int8TensorCPU& w,
 struct ProductBias {
   // A sum beside them may leave 32 bits: quantization/onednn/column_offsets.h.
   std::vector<int32_t> codes;
-  // The values of those that no code holds, whose codes are 0: they are added to
-  // what sums have become (kernels/output_stage.h). 0 for the others; empty:
+  // The values of those that no code holds, whose codes are 0: they are added
+  // to what sums have become (kernels/output_stage.h). 0 for the others; empty:
   // there are none.
   std::vector<float> large;
 };

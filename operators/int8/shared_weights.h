@@ -16,7 +16,7 @@
 #include <mutex>
 #include <string>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 

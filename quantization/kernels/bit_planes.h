@@ -1,5 +1,5 @@
-// Kernels for bit planes: the layout of a QTensor, and products of bit
-// matrices.
+// Kernels for bit planes, the layout of a QTensor. bit_matmul.h multiplies
+// them.
 //
 // Layout. Plane b of n integers is BitPlaneBytes(n) bytes that hold bit b of
 // every magnitude; integer i sits in byte i / 8, most significant bit first
@@ -86,14 +86,7 @@ void QuantizeToBitPlanes(const float* src, BitPlaneFormat format,
 void QuantizeToBitPlanes(const float* src, std::size_t n, BitPlaneFormat format,
                          double scale, double bias, uint8_t* dst);
 
-// ---- Matrix product on bit planes -------------------------------------------
-//
-// C[i][j] = sum over k of A[i][k] * B[j][k], from the planes of the two integer
-// matrices in two's complement:
-//   sum over planes p, q of  w(p) * w(q) * popcount(A_p[i] & B_q[j])
-// where w(p) = 2^p, but -2^p for the last plane of a signed operand. A signed
-// format of `precision` bits therefore needs precision + 1 planes, with no
-// plane of signs. Sums are exact modulo 2^32: right whenever C fits an int32.
+// ---- Rows of bits, which bit_matmul.h multiplies ----------------------------
 
 // Bytes of a row of `columns` bits: whole 32-bit words.
 constexpr std::size_t BitRowBytes(std::size_t columns) {
@@ -105,47 +98,6 @@ constexpr std::size_t BitRowBytes(std::size_t columns) {
 // bit first within a byte; pad bits are 0. planes 1..16.
 void PackBitRows(const int32_t* src, std::size_t rows, std::size_t columns,
                  int planes, uint8_t* dst);
-
-// The second operand is regrouped into panels of kBitPanelColumns rows each, in
-// which the words of those rows alternate:
-//   panels[plane][panel][word][row of panel].
-inline constexpr std::size_t kBitPanelColumns = 16;
-
-// 32-bit words of one plane of n rows in panels.
-constexpr std::size_t BitPanelWords(std::size_t n, std::size_t row_bytes) {
-  return (n + kBitPanelColumns - 1) / kBitPanelColumns * kBitPanelColumns *
-         (row_bytes / 4);
-}
-
-// rows is [planes][n][row_bytes], as PackBitRows() writes it; panels has
-// planes * BitPanelWords(n, row_bytes) words.
-void PackBitPanels(const uint8_t* rows, std::size_t n, std::size_t row_bytes,
-                   int planes, uint32_t* panels);
-
-// A: `rows` rows of row_bytes bytes each in every plane; plane p starts at
-// data + p * plane_bytes, so that a block of rows of a larger matrix is one
-// too.
-struct BitRows {
-  const uint8_t* data = nullptr;
-  std::size_t rows = 0;
-  std::size_t plane_bytes = 0;
-  int planes = 1;
-  bool is_signed = false;
-};
-
-// B: `rows` rows in panels; plane q starts at data + q * plane_words.
-struct BitPanels {
-  const uint32_t* data = nullptr;
-  std::size_t rows = 0;
-  std::size_t plane_words = 0;
-  int planes = 1;
-  bool is_signed = false;
-};
-
-// c[i * ldc + j] = the product above, for i < a.rows, j < b.rows. Nothing else
-// of c is touched. row_bytes is a multiple of 4, the same for both.
-void BitPlaneMatMul(const BitRows& a, const BitPanels& b, std::size_t row_bytes,
-                    int32_t* c, std::size_t ldc);
 
 // The plain forms that define the results; also what the cap `scalar` runs.
 namespace reference {
@@ -163,10 +115,6 @@ void QuantizeToBitPlanes(const float* src, BitPlaneFormat format,
                          const ChannelParams& params, uint8_t* dst);
 void PackBitRows(const int32_t* src, std::size_t rows, std::size_t columns,
                  int planes, uint8_t* dst);
-void PackBitPanels(const uint8_t* rows, std::size_t n, std::size_t row_bytes,
-                   int planes, uint32_t* panels);
-void BitPlaneMatMul(const BitRows& a, const BitPanels& b, std::size_t row_bytes,
-                    int32_t* c, std::size_t ldc);
 }  // namespace reference
 
 }  // namespace kernels

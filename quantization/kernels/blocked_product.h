@@ -12,8 +12,7 @@
 // 8.5 (8.7) for 64; 1024: 7.8 (9.0), 9.2 (10.6), 138 (139).
 //
 // Preconditions: sums fit into 32 bits, as those of 65,793 k do; a and sums do
-// not overlap; no alignment is needed. Thread
-// rule: pure functions; any thread.
+// not overlap; no alignment is needed. Thread rule: pure functions; any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_BLOCKED_PRODUCT_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_BLOCKED_PRODUCT_H_
 
@@ -22,9 +21,9 @@
 namespace caffe2_quantization {
 namespace kernels {
 
-// Outputs of a block.
+// The number of outputs in a block.
 inline constexpr int64_t kBlockOutputs = 64;
-// Columns of sums are written in multiples of so many.
+// Sums are written in groups of this many columns.
 inline constexpr int64_t kSumsMultiple = 16;
 
 // Weights that the caller holds.
@@ -34,7 +33,7 @@ struct BlockedWeights {
   int64_t k = 0;
 };
 
-// Whether the processor, within the cap, has VNNI with 512 bits.
+// Returns whether the processor, within the cap, has VNNI with 512 bits.
 bool HasVnniProduct();
 
 // Sums of outputs [kBlockOutputs * block, + columns), `columns` rounded up to

@@ -9,10 +9,9 @@
 // covers; steps are in bytes. Rows are those of all dimensions but the last:
 // depth times height. Padding is the caller's, by lines that contain it.
 //
-// Preconditions: all sizes at least 1; sums fit into 32 bits, as those of 33,025
-// taps do; nothing overlaps. No alignment is
-// needed, and nothing beyond the windows is read. Thread rule: pure functions;
-// any thread.
+// Preconditions: all sizes at least 1; sums fit into 32 bits, as those of
+// 33,025 taps do; nothing overlaps. No alignment is needed, and nothing beyond
+// the windows is read. Thread rule: pure functions; any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_DEPTHWISE_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_DEPTHWISE_H_
 

@@ -31,6 +31,9 @@ struct FloatExtremes {
   uint64_t nan_count = 0;
   uint64_t positive_infinity_count = 0;
   uint64_t negative_infinity_count = 0;
+  uint64_t infinity_count() const {
+    return positive_infinity_count + negative_infinity_count;
+  }
   // Elements that are not finite.
   uint64_t left_out() const {
     return nan_count + positive_infinity_count + negative_infinity_count;
@@ -86,8 +89,9 @@ FloatExtremes<float> MinMaxHalf(const uint16_t* src, std::size_t count);
 FloatExtremes<float> MinMaxColumns(const float* src, std::size_t rows,
                                    std::size_t columns, float* min, float* max);
 
-// Of integers, `zero` is the one that zero_count counts: a zero point, say.
-// One entry a type: the list drives declarations, dispatch and tests.
+// For integers, zero_count counts the values equal to `zero`: a zero point, for
+// example. One entry per type: the list drives declarations, dispatch and
+// tests.
 #define CAFFE2_QUANTIZATION_MIN_MAX_INTEGERS(X) \
   X(int8_t)                                     \
   X(uint8_t)                                    \

@@ -25,9 +25,9 @@
 //                            * addend_multiplier) + zero_point)
 //
 // Rounding: acc is exact (below), fl is to the nearest float, nearbyint half to
-// even. FBGEMM's (Requantize, ReQuantizeForFloat with a fused multiply-add),
-// but saturating where its products leave 32 bits. Every target gives the same
-// bits.
+// even. It is FBGEMM's rounding (Requantize, ReQuantizeForFloat with a fused
+// multiply-add), except that it saturates where FBGEMM's products leave 32
+// bits. Every target gives the same bits.
 //
 // Width: with sums of 32 bits and column_offsets acc is computed modulo 2^32,
 // which is exact where acc itself fits into 32 bits, whatever its terms do.
@@ -94,18 +94,13 @@ void SumsToCodes(const int32_t* sums, int64_t sums_stride,
 void SumsToFloats(const int32_t* sums, int64_t sums_stride,
                   const int32_t* row_sums, int64_t rows,
                   const OutputStage& stage, float* dst, int64_t dst_stride);
-// The same of sums that 32 bits do not hold: integers.
+// The same for sums that 32 bits do not hold: integers, as doubles.
 void SumsToCodes(const double* sums, int64_t sums_stride,
                  const double* row_sums, int64_t rows, const OutputStage& stage,
                  uint8_t* dst, int64_t dst_stride);
 void SumsToFloats(const double* sums, int64_t sums_stride,
                   const double* row_sums, int64_t rows,
                   const OutputStage& stage, float* dst, int64_t dst_stride);
-
-// row_sums[r] = sum of a[r * stride] to a[r * stride + k - 1]. Precondition: it
-// fits into 32 bits, as that of 2^23 codes does.
-void RowSums(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
-             int32_t* row_sums);
 
 // The plain forms that define the results; also what the cap `scalar` runs.
 namespace reference {
@@ -121,8 +116,6 @@ void SumsToCodes(const double* sums, int64_t sums_stride,
 void SumsToFloats(const double* sums, int64_t sums_stride,
                   const double* row_sums, int64_t rows,
                   const OutputStage& stage, float* dst, int64_t dst_stride);
-void RowSums(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
-             int32_t* row_sums);
 }  // namespace reference
 
 }  // namespace kernels

@@ -109,15 +109,6 @@ void SumsToFloats(const double* sums, int64_t sums_stride,
   ToFloats(sums, sums_stride, row_sums, rows, stage, dst, dst_stride);
 }
 
-void RowSums(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
-             int32_t* row_sums) {
-  for (int64_t r = 0; r < rows; ++r) {
-    uint32_t sum = 0;
-    for (int64_t i = 0; i < k; ++i) sum += a[r * stride + i];
-    row_sums[r] = static_cast<int32_t>(sum);
-  }
-}
-
 }  // namespace reference
 }  // namespace kernels
 }  // namespace caffe2_quantization

@@ -67,7 +67,7 @@ std::size_t DequantizeRunsOfNibbles(const uint8_t* src, bool is_signed,
                                     const float* zero_points, float* dst,
                                     bool streaming);
 
-// Of int32, which biases and sums are: in plain form alone.
+// For int32, which biases and sums are, in plain form alone.
 void QuantizeRuns(const float* src, std::size_t count, std::size_t run_length,
                   const float* scales, const int32_t* zero_points,
                   int32_t* dst);

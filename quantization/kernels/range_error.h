@@ -1,6 +1,7 @@
 // The inner loops of the searches for a range (norm_minimization.h and
-// kl_minimization.h): one sum for each of many ranges of one size, which differ
-// in where they start. What a cell boundary reads then lies side by side.
+// kl_minimization.h). They compute one sum for each of many ranges that have
+// the same size and differ in where they start: what a cell boundary reads then
+// lies side by side.
 //
 // Every target gives the same bits in SumAtOffsets. KlOfRanges has a logarithm
 // in it, of 2 ulp: targets agree to about 1e-12 of the number of values.
@@ -31,10 +32,11 @@ void SumAtOffsets(const double* value, const double* slope,
                   const double* curvature, const Positions& positions,
                   std::size_t count, double* sums);
 
-// Of bin b: its count, the counts before it, 1 if it counted anything, and how
-// many before it did; c * log(c) of all before it; the first bin from b on that
-// counted anything. Each array has one element more than there are bins (counts
-// and nonzero end with a 0, next with the number of bins).
+// What is known of bin b: its count and the sum of the counts before it; 1 if
+// it counted anything, and how many bins before it did; the sum of c * log(c)
+// over the bins before it; the first bin from b on that counted anything. Each
+// array has one element more than there are bins (counts and nonzero end with a
+// 0, next with the number of bins).
 struct KlBins {
   const double* counts;
   const double* counts_before;
@@ -59,10 +61,9 @@ inline std::size_t LastBoundaryBefore(int64_t bin, std::size_t size,
 // levels cells, levels <= size, which start at bins 0 to count - 1; see
 // kl_minimization.h. Cell k begins at positions k and ends at positions k + 1:
 // levels + 1 positions. cut[k][b] is what bin b adds when boundary k cuts it; 0
-// of a bin without counts.
-// Of a range that is found to exceed limit, a lower bound above limit may be
-// returned instead. Time: O(the smaller of levels and the bins with counts), a
-// range.
+// for a bin without counts. For a range that is found to exceed limit, a lower
+// bound above limit may be returned instead. Time per range: O(the smaller of
+// levels and the number of bins with counts).
 void KlOfRanges(const KlBins& bins, std::size_t num_bins,
                 const Positions& positions, const double* const* cut,
                 std::size_t size, std::size_t first, std::size_t count,

@@ -1,5 +1,5 @@
-// What the zero point of activations and a bias add to sums of products, and
-// how wide a sum can become with them.
+// Computes what the zero point of activations and a bias add to sums of
+// products, and how wide a sum can become with them.
 //
 //   acc[n]    = sum over k of (a[k] - x_zp) * (w[k][n] - w_zp[n]) + bias[n]
 //             = sum over k of a[k] * w[k][n] - w_zp[n] * (sum over k of a[k])
@@ -29,9 +29,9 @@ namespace onednn {
 
 class ColumnOffsets {
  public:
-  // Of n outputs: column_sums, weight_zero_points and bias are [n]; bias may be
-  // null: all 0. Preconditions: k is 1 to 2^31 - 1; codes and zero points have
-  // at most 16 bits.
+  // Computes the offsets of n outputs. column_sums, weight_zero_points and bias
+  // are [n]; a null bias is all 0. Preconditions: k is 1 to 2^31 - 1; codes and
+  // zero points have at most 16 bits.
   void Set(int64_t n, int64_t k, int32_t x_zero_point,
            const int64_t* column_sums, const int32_t* weight_zero_points,
            const int32_t* bias);

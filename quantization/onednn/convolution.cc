@@ -1,9 +1,10 @@
 #include "quantization/onednn/convolution.h"
 
 #include <algorithm>
-#include <limits>
+#include <array>
 #include <string>
 
+#include "base/return_if_error.h"
 #include "quantization/kernels/im2col.h"
 #include "quantization/kernels/transpose.h"
 #include "quantization/onednn/parallel.h"
@@ -14,9 +15,6 @@ namespace caffe2_quantization {
 namespace onednn {
 namespace {
 
-constexpr int64_t kLargestSize = std::numeric_limits<int32_t>::max();
-constexpr int64_t kMostValues = int64_t{1} << 40;
-
 // What a chunk reads: it stays in the second-level cache, beside weights.
 constexpr int64_t kChunkBytes = 256 << 10;
 // Input that is transposed at once, if that is more than an image.
@@ -26,96 +24,10 @@ constexpr int64_t kTransposedBytes = 4 << 20;
 constexpr int64_t kLinesBytes = 128 << 10;
 constexpr int64_t kLineSumsBytes = 16 << 10;
 constexpr int64_t kMostLineBytes = int64_t{1} << 30;
-// Outputs of a channel up to which it is convolved as so many channels.
-constexpr int64_t kMostRepeats = 4;
-// Taps of a depthwise window whose sum fits into 32 bits: x is up to 255, w
-// less its zero point too.
-constexpr int64_t kMostDepthwiseTaps =
-    std::numeric_limits<int32_t>::max() / (255 * 255);
-// Outputs of a product of joined groups: fewer would leave vectors empty.
-constexpr int64_t kJoinedOutputs = 16;
-// oneDNN takes four values of K at once; others it would copy first.
-constexpr int64_t kKMultiple = 4;
 constexpr int64_t kCacheLine = 64;
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t RoundUp(int64_t a, int64_t b) { return DivideUp(a, b) * b; }
-
-// Messages are made only when there is something to say: shapes are checked in
-// every run, which takes microseconds altogether. index: of name, unless -1.
-Status CheckRange(const char* name, int64_t value, int64_t smallest,
-                  int64_t largest, int index = -1) {
-  if (value >= smallest && value <= largest) return Status::Ok();
-  return Status::InvalidArgument(
-      std::string("convolution: ") + name +
-      (index < 0 ? "" : "[" + std::to_string(index) + "]") + " is " +
-      std::to_string(value) + ", expected " + std::to_string(smallest) +
-      " to " + std::to_string(largest));
-}
-
-Status CheckSizes(const char* name, const std::array<int64_t, 3>& sizes,
-                  int dims, int64_t smallest) {
-  for (int i = 0; i < dims; ++i) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        CheckRange(name, sizes[i], smallest, kLargestSize, i));
-  }
-  return Status::Ok();
-}
-
-// Sizes whose product is a number of values: below 2^31, or below 2^33.
-struct Factors {
-  std::array<int64_t, 5> sizes{};
-  int count = 0;
-
-  void Add(int64_t size) { sizes[count++] = size; }
-};
-
-Status CheckValues(const char* name, const Factors& factors, int64_t most) {
-  int64_t values = 1;
-  bool too_many = false;
-  for (int i = 0; i < factors.count; ++i) {
-    const int64_t size = factors.sizes[i];
-    too_many = too_many || (size != 0 && values > most / size);
-    if (!too_many) values *= size;
-  }
-  if (!too_many) return Status::Ok();
-  std::string text;
-  for (int i = 0; i < factors.count; ++i) {
-    text += (i == 0 ? "" : " x ") + std::to_string(factors.sizes[i]);
-  }
-  return Status::OutOfRange(std::string("convolution: the ") + name + " has " +
-                            text + " values, expected at most " +
-                            std::to_string(most));
-}
-
-// What a filter depends on.
-Status ValidateFilter(const ConvolutionShape& shape) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckRange("dims", shape.dims, 1, 3));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckRange("in_channels", shape.in_channels, 1, kLargestSize));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckRange("out_channels", shape.out_channels, 1, kLargestSize));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckRange("groups", shape.groups, 1, kLargestSize));
-  for (const auto& [name, channels] :
-       {std::make_pair("in_channels", shape.in_channels),
-        std::make_pair("out_channels", shape.out_channels)}) {
-    if (channels % shape.groups == 0) continue;
-    return Status::InvalidArgument(std::string("convolution: ") + name +
-                                   " is " + std::to_string(channels) +
-                                   ", expected a multiple of groups (" +
-                                   std::to_string(shape.groups) + ")");
-  }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckSizes("kernel", shape.kernel, shape.dims, 1));
-  Factors factors;
-  for (int i = 0; i < shape.dims; ++i) factors.Add(shape.kernel[i]);
-  factors.Add(shape.in_channels / shape.groups);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckValues("window", factors, kLargestSize));
-  factors.Add(shape.out_channels);
-  return CheckValues("filter", factors, kMostValues);
-}
 
 // Each byte so often; count bytes are written.
 template <int64_t kTimes>
@@ -125,146 +37,7 @@ void Repeat(const uint8_t* src, int64_t count, uint8_t* dst) {
   }
 }
 
-// The sizes that are used; 1 where there is none.
-int64_t Count(const ConvolutionShape& shape,
-              const std::array<int64_t, 3>& sizes) {
-  int64_t count = 1;
-  for (int i = 0; i < shape.dims; ++i) count *= sizes[i];
-  return count;
-}
-
 }  // namespace
-
-int64_t ConvolutionShape::Output(int dim) const {
-  return (input[dim] + pad_begin[dim] + pad_end[dim] -
-          dilation[dim] * (kernel[dim] - 1) - 1) /
-             stride[dim] +
-         1;
-}
-
-Status ConvolutionShape::Validate() const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateFilter(*this));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckRange("batch", batch, 0, kLargestSize));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSizes("input", input, dims, 1));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSizes("stride", stride, dims, 1));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckSizes("dilation", dilation, dims, 1));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckSizes("pad_begin", pad_begin, dims, 0));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSizes("pad_end", pad_end, dims, 0));
-  Factors inputs, outputs;
-  for (const int64_t size : {batch, in_channels}) inputs.Add(size);
-  for (const int64_t size : {batch, out_channels}) outputs.Add(size);
-  for (int i = 0; i < dims; ++i) {
-    const int64_t window = dilation[i] * (kernel[i] - 1) + 1;
-    const int64_t padded = input[i] + pad_begin[i] + pad_end[i];
-    if (window > padded) {
-      return Status::InvalidArgument(
-          "convolution: the window has " + std::to_string(window) +
-          " pixels in dimension " + std::to_string(i) +
-          ", expected at most the padded input's " + std::to_string(padded));
-    }
-    inputs.Add(input[i]);
-    outputs.Add(Output(i));
-  }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckValues("input", inputs, kMostValues));
-  return CheckValues("output", outputs, kMostValues);
-}
-
-Status PackedFilter::Pack(const int8_t* codes, const ConvolutionShape& shape,
-                          const std::vector<int32_t>& zero_points,
-                          std::shared_ptr<const PackedFilter>* packed) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValidateFilter(shape));
-  const int64_t outputs = shape.out_channels;
-  const int64_t sets = static_cast<int64_t>(zero_points.size());
-  if (sets != 1 && sets != shape.groups && sets != outputs) {
-    return Status::InvalidArgument(
-        "convolution: the filter has " + std::to_string(sets) +
-        " zero points, expected 1, " + std::to_string(shape.groups) +
-        " (groups) or " + std::to_string(outputs) + " (out_channels)");
-  }
-  for (const int32_t zero_point : zero_points) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        CheckRange("a zero point of the filter", zero_point,
-                   std::numeric_limits<int8_t>::min(),
-                   std::numeric_limits<int8_t>::max()));
-  }
-
-  std::shared_ptr<PackedFilter> result(new PackedFilter);
-  result->shape_ = shape;
-  const int64_t taps = Count(shape, shape.kernel);
-  const int64_t channels = shape.in_channels / shape.groups;
-  const int64_t k = taps * channels;
-  result->k_ = k;
-  std::vector<int32_t> zero_point_of(outputs);
-  result->column_sums_.resize(outputs);
-  for (int64_t n = 0; n < outputs; ++n) {
-    zero_point_of[n] = zero_points[n * sets / outputs];
-    int64_t sum = 0;
-    for (int64_t i = 0; i < k; ++i) sum += codes[n * k + i];
-    result->column_sums_[n] = sum;
-  }
-
-  const int64_t own_outputs = outputs / shape.groups;
-  if (channels == 1 && shape.groups > 1 && own_outputs <= kMostRepeats &&
-      taps <= kMostDepthwiseTaps) {
-    const int64_t columns = shape.kernel[shape.dims - 1];
-    result->depthwise_ =
-        std::make_unique<const kernels::DepthwiseFilter>(kernels::PackDepthwise(
-            codes, zero_point_of.data(), outputs, taps / columns, columns));
-    *packed = std::move(result);
-    return Status::Ok();
-  }
-  int64_t joined = std::min(shape.groups,
-                            std::max<int64_t>(kJoinedOutputs / own_outputs, 1));
-  while (shape.groups % joined != 0) --joined;
-  const int64_t n_of_block = joined * own_outputs;
-  const int64_t width = joined * channels;
-  const int64_t k_of_block = taps == 1 && joined == shape.groups
-                                 ? width
-                                 : RoundUp(taps * width, kKMultiple);
-  std::vector<int8_t> block(n_of_block * k_of_block);
-  for (int64_t first = 0; first < outputs; first += n_of_block) {
-    for (int64_t i = 0; i < n_of_block; ++i) {
-      const int64_t n = first + i;
-      int8_t* const row = block.data() + i * k_of_block;
-      // Other groups' channels count as zero; what fills K up is 0 itself.
-      std::fill_n(row, taps * width, static_cast<int8_t>(zero_point_of[n]));
-      std::fill_n(row + taps * width, k_of_block - taps * width, int8_t{0});
-      int8_t* const own = row + i / own_outputs * channels;
-      for (int64_t t = 0; t < taps; ++t) {
-        for (int64_t c = 0; c < channels; ++c) {
-          own[t * width + c] =
-              codes[n * k +
-                    (shape.channels_first ? c * taps + t : t * channels + c)];
-        }
-      }
-    }
-    std::shared_ptr<const PackedMatrix> matrix;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        PackedMatrix::Pack(block.data(), k_of_block, n_of_block,
-                           PackedMatrix::Order::kRowsOfN, &matrix));
-    result->matrices_.push_back(std::move(matrix));
-  }
-  if (std::any_of(zero_points.begin(), zero_points.end(),
-                  [](int32_t zero_point) { return zero_point != 0; })) {
-    result->zero_points_ = std::move(zero_point_of);
-  }
-  *packed = std::move(result);
-  return Status::Ok();
-}
-
-std::size_t PackedFilter::bytes() const {
-  std::size_t bytes = 0;
-  if (depthwise_ != nullptr) {
-    bytes += depthwise_->quads.size() +
-             depthwise_->pairs.size() * sizeof(depthwise_->pairs[0]);
-  }
-  for (const auto& matrix : matrices_) bytes += matrix->bytes();
-  return bytes;
-}
 
 // One call of Convolve. What it reads lies in NHWC order, transposed if need
 // be, a run of images at a time.
@@ -290,7 +63,7 @@ class Convolution {
     }
     windows_.channels = shape.in_channels / blocks_;
     windows_.pixel_stride = shape.in_channels;
-    image_pixels_ = Count(shape, shape.input);
+    image_pixels_ = shape.InputPixels();
     pixels_ = windows_.pixels();
     stage_.columns = shape.out_channels / blocks_;
     stage_.weight_zero_points = nullptr;
@@ -316,7 +89,7 @@ class Convolution {
         std::min(shape_.batch, std::max<int64_t>(kTransposedBytes / image, 1));
     thread_local Scratch scratch;
     uint8_t* transposed = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         scratch.Get(static_cast<std::size_t>(run * image), &transposed));
     Status status;
     for (int64_t i = 0; i < shape_.batch && status.ok(); i += run) {
@@ -374,7 +147,7 @@ class Convolution {
     const int64_t column_bytes =
         in_place_ ? 0 : Lines(rows * matrix.k() + kernels::kIm2ColSlack);
     uint8_t* columns = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OfThisThread().Get(
+    RETURN_IF_ERROR(OfThisThread().Get(
         static_cast<std::size_t>(column_bytes + CodeBytes(rows)), &columns));
     uint8_t* const codes = columns + column_bytes;
 
@@ -393,7 +166,7 @@ class Convolution {
     if (!filter_.zero_points_.empty()) {
       stage.weight_zero_points = filter_.zero_points_.data() + n;
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Finish(
+    RETURN_IF_ERROR(Finish(
         n, first, rows, stage, codes, dst_image, dst,
         [&](const kernels::OutputStage& stage, uint8_t* dst, int64_t stride) {
           return MultiplyRowsToCodes(matrix, a, rows, k, stage, dst, stride);
@@ -421,7 +194,7 @@ class Convolution {
                               codes, outputs);
       stage.addend = codes;
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(run(stage, codes, outputs));
+    RETURN_IF_ERROR(run(stage, codes, outputs));
     kernels::TransposeBytes(codes, rows, outputs, outputs, dst + place,
                             pixels_);
     return Status::Ok();
@@ -433,8 +206,8 @@ class Convolution {
     const int64_t height = windows_.output[1];
     const int64_t planes = images * windows_.output[0];
     const int64_t line_bytes = LineBytes();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        CheckRange("bytes of a padded line", line_bytes, 0, kMostLineBytes));
+    RETURN_IF_ERROR(CheckConvolutionRange("bytes of a padded line", line_bytes,
+                                          0, kMostLineBytes));
     const int64_t read =
         (windows_.kernel[0] * windows_.stride[1] + 4) * line_bytes;
     const int64_t lines =
@@ -485,7 +258,7 @@ class Convolution {
     const int64_t pointers_bytes =
         Lines(filter.rows * static_cast<int64_t>(sizeof(uint8_t*)));
     uint8_t* padding = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OfThisThread().Get(
+    RETURN_IF_ERROR(OfThisThread().Get(
         static_cast<std::size_t>(lines_bytes + sums_bytes + pointers_bytes +
                                  CodeBytes(at_once * width)),
         &padding));
@@ -528,7 +301,7 @@ class Convolution {
                                w.stride[2] * channels, width,
                                sums + j * width * channels);
       }
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Finish(
+      RETURN_IF_ERROR(Finish(
           0, (depth * w.output[1] + first + l) * width, now * width, stage_,
           codes, dst_image, dst,
           [&](const kernels::OutputStage& stage, uint8_t* dst, int64_t stride) {
@@ -549,7 +322,7 @@ class Convolution {
     const int64_t inside =
         std::min(windows_.input[2] * channels, line_bytes - before);
     std::fill_n(dst, before, x_zero_point_);
-    static_assert(kMostRepeats == 4, "a case for each");
+    static_assert(PackedFilter::kMostRepeats == 4, "a case for each");
     switch (repeats) {
       case 1:
         std::copy_n(src, inside, dst + before);
@@ -616,19 +389,16 @@ Status CheckFilter(const ConvolutionShape& filter,
         "convolution: " + name + " is " + std::to_string(value) +
         ", expected the filter's " + std::to_string(expected));
   };
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      check("in_channels", shape.in_channels, filter.in_channels));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(check("in_channels", shape.in_channels, filter.in_channels));
+  RETURN_IF_ERROR(
       check("out_channels", shape.out_channels, filter.out_channels));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      check("groups", shape.groups, filter.groups));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(check("dims", shape.dims, filter.dims));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(check("groups", shape.groups, filter.groups));
+  RETURN_IF_ERROR(check("dims", shape.dims, filter.dims));
+  RETURN_IF_ERROR(
       check("channels_first", shape.channels_first, filter.channels_first));
   for (int i = 0; i < shape.dims; ++i) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        check("kernel[" + std::to_string(i) + "]", shape.kernel[i],
-              filter.kernel[i]));
+    RETURN_IF_ERROR(check("kernel[" + std::to_string(i) + "]", shape.kernel[i],
+                          filter.kernel[i]));
   }
   return Status::Ok();
 }
@@ -638,13 +408,13 @@ Status CheckFilter(const ConvolutionShape& filter,
 Status Convolve(const PackedFilter& filter, const ConvolutionShape& shape,
                 const uint8_t* x, int32_t x_zero_point,
                 const kernels::OutputStage& stage, uint8_t* dst) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(shape.Validate());
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckFilter(filter.shape(), shape));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckRange("the input's zero point", x_zero_point, 0, 255));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckRange("the output stage's number of columns", stage.columns,
-                 shape.out_channels, shape.out_channels));
+  RETURN_IF_ERROR(shape.Validate());
+  RETURN_IF_ERROR(CheckFilter(filter.shape(), shape));
+  RETURN_IF_ERROR(
+      CheckConvolutionRange("the input's zero point", x_zero_point, 0, 255));
+  RETURN_IF_ERROR(CheckConvolutionRange("the output stage's number of columns",
+                                        stage.columns, shape.out_channels,
+                                        shape.out_channels));
   if (shape.batch == 0) return Status::Ok();
   return Convolution(filter, shape, x_zero_point, stage).Run(x, dst);
 }

@@ -33,81 +33,15 @@
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_CONVOLUTION_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_CONVOLUTION_H_
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <vector>
 
-#include "quantization/kernels/depthwise.h"
+#include "base/status.h"
 #include "quantization/kernels/output_stage.h"
-#include "quantization/onednn/matmul.h"
-#include "quantization/status.h"
+#include "quantization/onednn/convolution_shape.h"
+#include "quantization/onednn/packed_filter.h"
 
 namespace caffe2_quantization {
 namespace onednn {
-
-struct ConvolutionShape {
-  int64_t batch = 1;
-  int64_t in_channels = 1;
-  int64_t out_channels = 1;
-  int64_t groups = 1;
-  int dims = 2;  // 1 to 3; as many of what follows are used
-  std::array<int64_t, 3> input = {1, 1, 1};
-  std::array<int64_t, 3> kernel = {1, 1, 1};
-  std::array<int64_t, 3> stride = {1, 1, 1};
-  std::array<int64_t, 3> dilation = {1, 1, 1};
-  std::array<int64_t, 3> pad_begin = {0, 0, 0};
-  std::array<int64_t, 3> pad_end = {0, 0, 0};
-  bool channels_first = false;
-
-  // Pixels of the output in a dimension:
-  // (input + pads - dilation * (kernel - 1) - 1) / stride + 1.
-  int64_t Output(int dim) const;
-
-  // Errors: dims not 1 to 3; a size, stride or dilation below 1, a batch or
-  // padding below 0; any of them above 2^31 - 1; groups that do not divide the
-  // channels; a window larger than the padded input; an input, output or filter
-  // of more than 2^40 values, or a window of more than 2^31 - 1.
-  Status Validate() const;
-};
-
-class PackedFilter {
- public:
-  // codes: [M, kernel..., C / groups], or with channels first
-  // [M, C / groups, kernel...]. zero_points: one, one a group or one an output
-  // channel. Of the shape, channels, groups, dims, kernel and order count; a
-  // filter serves every batch, input size, stride, dilation and padding.
-  //
-  // Errors: what Validate() refuses of these; another number of zero points;
-  // zero points outside of -128 to 127; what PackedMatrix::Pack refuses.
-  static Status Pack(const int8_t* codes, const ConvolutionShape& shape,
-                     const std::vector<int32_t>& zero_points,
-                     std::shared_ptr<const PackedFilter>* packed);
-
-  // What it was packed for.
-  const ConvolutionShape& shape() const { return shape_; }
-  // Sum of the codes of each output channel.
-  const std::vector<int64_t>& column_sums() const { return column_sums_; }
-  // Codes of an output channel.
-  int64_t k() const { return k_; }
-  // Bytes of the packed form.
-  std::size_t bytes() const;
-
- private:
-  friend class Convolution;
-
-  PackedFilter() = default;
-
-  ConvolutionShape shape_;
-  int64_t k_ = 0;
-  // One an output channel, or empty: all 0.
-  std::vector<int32_t> zero_points_;
-  std::vector<int64_t> column_sums_;
-  // Either of the two; groups share a matrix, as many in each.
-  std::unique_ptr<const kernels::DepthwiseFilter> depthwise_;
-  std::vector<std::shared_ptr<const PackedMatrix>> matrices_;
-};
 
 // y in codes. The stage has one column for each output channel; its zero points
 // of weights are not read, the filter knows them. Without wide_offsets acc must

@@ -10,11 +10,12 @@
 #include <numeric>
 #include <utility>
 
+#include "base/process.h"
+#include "base/return_if_error.h"
 #include "quantization/kernels/isa.h"
 #include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"
 #include "quantization/onednn/scratch.h"
-#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace onednn {
@@ -52,25 +53,25 @@ Status Desc(int64_t rows, int64_t columns, dnnl_data_type_t type,
 Status Choose(int64_t m, int64_t k, int64_t n,
               const dnnl_memory_desc_t& weights, PrimitiveDesc* result) {
   dnnl_engine_t engine;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
+  RETURN_IF_ERROR(GetEngine(&engine));
   dnnl_memory_desc_t a, c;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Desc(m, k, dnnl_u8, dnnl_ab, &a));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Desc(m, n, dnnl_s32, dnnl_ab, &c));
+  RETURN_IF_ERROR(Desc(m, k, dnnl_u8, dnnl_ab, &a));
+  RETURN_IF_ERROR(Desc(m, n, dnnl_s32, dnnl_ab, &c));
   dnnl_matmul_desc_t product;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       Check(dnnl_matmul_desc_init(&product, &a, &weights, nullptr, &c),
             "dnnl_matmul_desc_init"));
   dnnl_primitive_attr_t made = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       Check(dnnl_primitive_attr_create(&made), "dnnl_primitive_attr_create"));
   const Attributes attributes(made);
   // oneDNN's own intermediate memory is not for several threads at once.
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Check(
+  RETURN_IF_ERROR(Check(
       dnnl_primitive_attr_set_scratchpad_mode(made, dnnl_scratchpad_mode_user),
       "dnnl_primitive_attr_set_scratchpad_mode"));
   dnnl_primitive_desc_t chosen = nullptr;
   const std::lock_guard<std::mutex> lock(MakingMutex());
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Check(
+  RETURN_IF_ERROR(Check(
       dnnl_primitive_desc_create(&chosen, &product, made, engine, nullptr),
       "dnnl_primitive_desc_create (matmul)"));
   result->reset(chosen);
@@ -94,7 +95,7 @@ class Plan {
 
   Status Execute(const uint8_t* a, dnnl_memory_t w, int32_t* c) const {
     Operands operands;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Take(&operands));
+    RETURN_IF_ERROR(Take(&operands));
     const Status status = Execute(operands, a, w, c);
     const std::lock_guard<std::mutex> lock(mutex_);
     idle_.push_back(std::move(operands));
@@ -111,24 +112,23 @@ class Plan {
         return Status::Ok();
       }
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Allocate(
-        dnnl_memory_desc_get_size(&scratch_), &operands->scratch_bytes));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(Allocate(dnnl_memory_desc_get_size(&scratch_),
+                             &operands->scratch_bytes));
+    RETURN_IF_ERROR(
         Wrap(scratch_, operands->scratch_bytes.get(), &operands->scratch));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Wrap(a_, DNNL_MEMORY_NONE, &operands->a));
+    RETURN_IF_ERROR(Wrap(a_, DNNL_MEMORY_NONE, &operands->a));
     return Wrap(c_, DNNL_MEMORY_NONE, &operands->c);
   }
 
   Status Execute(const Operands& operands, const uint8_t* a, dnnl_memory_t w,
                  int32_t* c) const {
     dnnl_stream_t stream;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetStream(&stream));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(GetStream(&stream));
+    RETURN_IF_ERROR(
         Check(dnnl_memory_set_data_handle_v2(operands.a.get(),
                                              const_cast<uint8_t*>(a), stream),
               "dnnl_memory_set_data_handle_v2"));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         Check(dnnl_memory_set_data_handle_v2(operands.c.get(), c, stream),
               "dnnl_memory_set_data_handle_v2"));
     const dnnl_exec_arg_t arguments[] = {
@@ -136,7 +136,7 @@ class Plan {
         {DNNL_ARG_WEIGHTS, w},
         {DNNL_ARG_DST, operands.c.get()},
         {DNNL_ARG_SCRATCHPAD, operands.scratch.get()}};
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         Check(dnnl_primitive_execute(primitive_.get(), stream, 4, arguments),
               "dnnl_primitive_execute (matmul)"));
     return Check(dnnl_stream_wait(stream), "dnnl_stream_wait");
@@ -193,14 +193,12 @@ PlanCache& ThePlans() {
 Status MakePlan(const PlanKey& key, const dnnl_memory_desc_t& weights,
                 std::shared_ptr<const Plan>* result) {
   PrimitiveDesc chosen;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Choose(key[0], key[1], key[2], weights, &chosen));
+  RETURN_IF_ERROR(Choose(key[0], key[1], key[2], weights, &chosen));
   dnnl_primitive_t made = nullptr;
   {
     const std::lock_guard<std::mutex> lock(MakingMutex());
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Check(dnnl_primitive_create(&made, chosen.get()),
-              "dnnl_primitive_create (matmul)"));
+    RETURN_IF_ERROR(Check(dnnl_primitive_create(&made, chosen.get()),
+                          "dnnl_primitive_create (matmul)"));
   }
   const auto desc = [&](dnnl_query_t what) {
     return *dnnl_primitive_desc_query_md(chosen.get(), what, 0);
@@ -215,7 +213,7 @@ Status FindPlan(const PlanKey& key, const dnnl_memory_desc_t& weights,
                 std::shared_ptr<const Plan>* plan) {
   *plan = ThePlans().Find(key);
   if (*plan != nullptr) return Status::Ok();
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MakePlan(key, weights, plan));
+  RETURN_IF_ERROR(MakePlan(key, weights, plan));
   ThePlans().Add(key, *plan);
   return Status::Ok();
 }
@@ -268,45 +266,38 @@ Status PackedMatrix::AddPart(const int8_t* src) {
   Packed part;
   PrimitiveDesc chosen;
   dnnl_memory_desc_t any, plain;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Desc(packed_k_, n_, dnnl_s8, dnnl_format_tag_any, &any));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Desc(packed_k_, n_, dnnl_s8,
-           order_ == Order::kRowsOfK ? dnnl_ab : dnnl_ba, &plain));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Choose(1, packed_k_, n_, any, &chosen));
+  RETURN_IF_ERROR(Desc(packed_k_, n_, dnnl_s8, dnnl_format_tag_any, &any));
+  RETURN_IF_ERROR(Desc(packed_k_, n_, dnnl_s8,
+                       order_ == Order::kRowsOfK ? dnnl_ab : dnnl_ba, &plain));
+  RETURN_IF_ERROR(Choose(1, packed_k_, n_, any, &chosen));
   part.desc =
       *dnnl_primitive_desc_query_md(chosen.get(), dnnl_query_weights_md, 0);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Allocate(dnnl_memory_desc_get_size(&part.desc), &part.data));
+  RETURN_IF_ERROR(Allocate(dnnl_memory_desc_get_size(&part.desc), &part.data));
 
   dnnl_engine_t engine;
   dnnl_stream_t stream;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetStream(&stream));
+  RETURN_IF_ERROR(GetEngine(&engine));
+  RETURN_IF_ERROR(GetStream(&stream));
   std::unique_lock<std::mutex> making(MakingMutex());
   dnnl_primitive_desc_t reorder_desc = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       Check(dnnl_reorder_primitive_desc_create(&reorder_desc, &plain, engine,
                                                &part.desc, engine, nullptr),
             "dnnl_reorder_primitive_desc_create"));
   const PrimitiveDesc owned_desc(reorder_desc);
   dnnl_primitive_t reorder = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Check(dnnl_primitive_create(&reorder, reorder_desc),
-            "dnnl_primitive_create (reorder)"));
+  RETURN_IF_ERROR(Check(dnnl_primitive_create(&reorder, reorder_desc),
+                        "dnnl_primitive_create (reorder)"));
   const Primitive owned(reorder);
   making.unlock();
   Memory from;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Wrap(plain, src, &from));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Wrap(part.desc, part.data.get(), &part.memory));
+  RETURN_IF_ERROR(Wrap(plain, src, &from));
+  RETURN_IF_ERROR(Wrap(part.desc, part.data.get(), &part.memory));
   const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from.get()},
                                        {DNNL_ARG_TO, part.memory.get()}};
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Check(dnnl_primitive_execute(reorder, stream, 2, arguments),
-            "dnnl_primitive_execute (reorder)"));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Check(dnnl_stream_wait(stream), "dnnl_stream_wait"));
+  RETURN_IF_ERROR(Check(dnnl_primitive_execute(reorder, stream, 2, arguments),
+                        "dnnl_primitive_execute (reorder)"));
+  RETURN_IF_ERROR(Check(dnnl_stream_wait(stream), "dnnl_stream_wait"));
   parts_.push_back(std::move(part));
   return Status::Ok();
 }
@@ -351,7 +342,7 @@ Status PackedMatrix::PackPieces(const int8_t* src) {
       codes = own.data();
     }
     std::shared_ptr<const PackedMatrix> piece;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Pack(codes, k, n_, order_, &piece));
+    RETURN_IF_ERROR(Pack(codes, k, n_, order_, &piece));
     std::transform(piece->column_sums_.begin(), piece->column_sums_.end(),
                    column_sums_.begin(), column_sums_.begin(), std::plus<>());
     pieces_.push_back(std::move(piece));
@@ -365,11 +356,11 @@ Status PackedMatrix::PackPieces(const int8_t* src) {
 
 Status PackedMatrix::Pack(const int8_t* src, int64_t k, int64_t n, Order order,
                           std::shared_ptr<const PackedMatrix>* packed) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("K", k, 1));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("N", n, 1));
+  RETURN_IF_ERROR(CheckSize("K", k, 1));
+  RETURN_IF_ERROR(CheckSize("N", n, 1));
   std::shared_ptr<PackedMatrix> result(new PackedMatrix(k, n, order));
   if (k > kMostSummed) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result->PackPieces(src));
+    RETURN_IF_ERROR(result->PackPieces(src));
     *packed = std::move(result);
     return Status::Ok();
   }
@@ -380,7 +371,7 @@ Status PackedMatrix::Pack(const int8_t* src, int64_t k, int64_t n, Order order,
     return Status::Ok();
   }
   dnnl_engine_t engine;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
+  RETURN_IF_ERROR(GetEngine(&engine));
   std::vector<int8_t> padded;
   if (HasAmx() && k % kAmxKMultiple != 0) {
     src = result->PadK(src, &padded);
@@ -389,16 +380,16 @@ Status PackedMatrix::Pack(const int8_t* src, int64_t k, int64_t n, Order order,
   if (HasVnni() || std::all_of(src, src + count, [](int w) {
         return std::abs(w) <= kLargestUnsaturatedWeight;
       })) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result->AddPart(src));
+    RETURN_IF_ERROR(result->AddPart(src));
     result->FindBlocks();
   } else {
     std::vector<int8_t> part(count);
     std::transform(src, src + count, part.begin(),
                    [](int w) { return static_cast<int8_t>(w >> 1); });
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result->AddPart(part.data()));
+    RETURN_IF_ERROR(result->AddPart(part.data()));
     std::transform(src, src + count, part.begin(),
                    [](int w) { return static_cast<int8_t>(w & 1); });
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result->AddPart(part.data()));
+    RETURN_IF_ERROR(result->AddPart(part.data()));
   }
   *packed = std::move(result);
   return Status::Ok();
@@ -417,7 +408,7 @@ Status PackedMatrix::CheckRows(int64_t m) { return CheckSize("M", m, 0); }
 
 Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int64_t a_stride,
                               int threads, int32_t* c) const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckRows(m));
+  RETURN_IF_ERROR(CheckRows(m));
   if (!pieces_.empty()) {
     return Status::OutOfRange(
         "matrix product: K is " + std::to_string(k_) + ", expected at most " +
@@ -431,7 +422,7 @@ Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int64_t a_stride,
   thread_local Scratch scratch;
   if (packed_k_ != k_ || (a_stride != k_ && m > 1)) {
     uint8_t* rows = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         scratch.Get(static_cast<std::size_t>(m) * packed_k_, &rows));
     for (int64_t i = 0; i < m; ++i) {
       uint8_t* const row = rows + i * packed_k_;
@@ -442,65 +433,57 @@ Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int64_t a_stride,
   }
   const ThreadsScope scope(threads);
   std::shared_ptr<const Plan> plan;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      FindPlan({m, packed_k_, n_, threads}, parts_[0].desc, &plan));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      plan->Execute(a, parts_[0].memory.get(), c));
+  RETURN_IF_ERROR(FindPlan({m, packed_k_, n_, threads}, parts_[0].desc, &plan));
+  RETURN_IF_ERROR(plan->Execute(a, parts_[0].memory.get(), c));
   if (parts_.size() == 1) {
     scratch.GiveBack();
     return Status::Ok();
   }
   const std::size_t count = static_cast<std::size_t>(m) * n_;
   AlignedBytes bytes;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Allocate(count * sizeof(int32_t), &bytes));
+  RETURN_IF_ERROR(Allocate(count * sizeof(int32_t), &bytes));
   auto* const low = reinterpret_cast<int32_t*>(bytes.get());
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      plan->Execute(a, parts_[1].memory.get(), low));
+  RETURN_IF_ERROR(plan->Execute(a, parts_[1].memory.get(), low));
   for (std::size_t i = 0; i < count; ++i) c[i] = 2 * c[i] + low[i];
   scratch.GiveBack();
   return Status::Ok();
 }
 
 Status PackedMatrix::Multiply(const uint8_t* a, int64_t m, int64_t* c) const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckRows(m));
+  RETURN_IF_ERROR(CheckRows(m));
   if (m == 0) return Status::Ok();
   const std::size_t count = static_cast<std::size_t>(m) * n_;
   std::fill_n(c, count, 0);
   AlignedBytes bytes;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Allocate(count * sizeof(int32_t), &bytes));
+  RETURN_IF_ERROR(Allocate(count * sizeof(int32_t), &bytes));
   auto* const sums = reinterpret_cast<int32_t*>(bytes.get());
   const auto add = [&](const PackedMatrix& piece, int64_t first) -> Status {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        piece.Multiply(a + first, m, k_, MaxThreads(), sums));
+    RETURN_IF_ERROR(piece.Multiply(a + first, m, k_, MaxThreads(), sums));
     for (std::size_t i = 0; i < count; ++i) c[i] += sums[i];
     return Status::Ok();
   };
   if (pieces_.empty()) return add(*this, 0);
   int64_t first = 0;
   for (const auto& piece : pieces_) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(add(*piece, first));
+    RETURN_IF_ERROR(add(*piece, first));
     first += piece->k_;
   }
   return Status::Ok();
 }
 
 Status PackedMatrix::ImplementationName(int64_t m, std::string* name) const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckSize("M", m, 1));
+  RETURN_IF_ERROR(CheckSize("M", m, 1));
   if (!pieces_.empty()) return pieces_[0]->ImplementationName(m, name);
   if (parts_.empty()) {
     *name = "scalar";
     return Status::Ok();
   }
   PrimitiveDesc chosen;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Choose(m, packed_k_, n_, parts_[0].desc, &chosen));
+  RETURN_IF_ERROR(Choose(m, packed_k_, n_, parts_[0].desc, &chosen));
   const char* text = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Check(dnnl_primitive_desc_query(chosen.get(), dnnl_query_impl_info_str, 0,
-                                      &text),
-            "dnnl_primitive_desc_query"));
+  RETURN_IF_ERROR(Check(dnnl_primitive_desc_query(
+                            chosen.get(), dnnl_query_impl_info_str, 0, &text),
+                        "dnnl_primitive_desc_query"));
   *name = text;
   return Status::Ok();
 }

@@ -2,11 +2,11 @@
 //
 //   c[m][n] = sum over k of a[m][k] * w[k][n]
 //
-// a is u8 [M, K], w is s8 [K, N], c is [M, N]. What becomes of the sums is
-// kernels/output_stage.h; column_sums() is what a zero point of a takes. oneDNN
-// could requantize in the same pass, but not as DNNLOWP does: it adds the zero
-// point before it rounds, and then a tie with an odd zero point goes the other
-// way.
+// a is u8 [M, K], w is s8 [K, N], c is [M, N]. kernels/output_stage.h turns the
+// sums into codes or floats; it needs column_sums() for a zero point of a.
+// oneDNN could requantize in the same pass, but it adds the zero point before
+// it rounds, where DNNLOWP rounds first: with an odd zero point a tie would go
+// the other way.
 //
 // No sum of up to kMostSummed products leaves 32 bits. A matrix of a larger K
 // is kept and multiplied in pieces of at most that many rows, whose sums are
@@ -20,8 +20,8 @@
 //
 // Memory: a matrix is packed once, in the form that oneDNN prefers for its K
 // and N; that does not depend on M. What oneDNN makes for one M, K, N and
-// number of threads (a plan) is kept for the next time, kMostPlans of them in a
-// process, the least recently used go first.
+// number of threads (a plan) is kept for the next time. A process keeps
+// kMostPlans of them and drops the least recently used one first.
 //
 // Thread rule: any thread; one matrix may be multiplied by several at once. A
 // product runs on the threads of parallel.h.
@@ -34,14 +34,14 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "quantization/kernels/blocked_product.h"
 #include "quantization/kernels/output_stage.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 namespace onednn {
 
-// Plans that are kept.
+// The number of plans that are kept at most.
 inline constexpr int kMostPlans = 256;
 
 // The largest K of a matrix in one piece: 65,536 * 255 * 128 < 2^31.
@@ -64,29 +64,29 @@ class PackedMatrix {
   // Bytes of the packed form.
   std::size_t bytes() const;
 
-  // An error unless a product may have so many rows.
+  // Returns an error unless a product may have this many rows.
   static Status CheckRows(int64_t m);
 
   // c = a * w. a is row major [m, k()], c [m, n()]; they do not overlap. m 0:
   // nothing is done. Errors: m negative or above 2^31 - 1; what oneDNN refuses.
   Status Multiply(const uint8_t* a, int64_t m, int64_t* c) const;
-  // The same in 32 bits, with rows of a that begin a_stride apart and so many
-  // threads. They are copied first if a_stride is not k(): oneDNN has but a
-  // slow plain loop for such rows. Errors: also a k() above kMostSummed.
+  // The same in 32 bits, on `threads` threads; rows of a begin a_stride apart.
+  // The rows are copied first if a_stride is not k(), since oneDNN has only a
+  // slow plain loop for such rows. A k() above kMostSummed is an error too.
   Status Multiply(const uint8_t* a, int64_t m, int64_t a_stride, int threads,
                   int32_t* c) const;
 
-  // What the matrix is kept in if k() is above kMostSummed, from the first rows
-  // on; else empty.
+  // The pieces of the matrix, from the first rows on, if k() is above
+  // kMostSummed; else empty.
   const std::vector<std::shared_ptr<const PackedMatrix>>& pieces() const {
     return pieces_;
   }
 
   // The packed form, if it is the one of kernels/blocked_product.h and the
-  // processor has that product; else its codes are null. Of a matrix without
-  // pieces.
+  // processor has that product; else its codes are null. Call it for a matrix
+  // without pieces.
   const kernels::BlockedWeights& blocks() const { return blocks_; }
-  // Whether it, or each of its pieces, has that form.
+  // Returns whether it, or each of its pieces, has that form.
   bool has_blocks() const { return has_blocks_; }
 
   // What oneDNN multiplies with: "brg:avx512_core_vnni", "gemm:jit"; "scalar"
@@ -126,9 +126,9 @@ class PackedMatrix {
 // stage.columns other than w.n().
 //
 // With VNNI and without AMX the product is that of kernels/blocked_product.h,
-// on oneDNN's packed form: its sums are taken up while they are in the first
-// cache level, and few rows take less time. Else it is oneDNN's, by chunks of
-// rows whose sums stay in the second level.
+// on oneDNN's packed form: its sums are read while they are in the first cache
+// level, and few rows take less time. Else it is oneDNN's, in chunks of rows
+// whose sums stay in the second level.
 Status MultiplyToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
                        const kernels::OutputStage& stage, uint8_t* dst);
 Status MultiplyToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
@@ -136,8 +136,8 @@ Status MultiplyToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
 
 // The same on the calling thread alone, for those who have divided the work: a
 // few rows, whose sums (m * w.n() of 4 bytes) should stay in the cache. Rows of
-// dst begin dst_stride apart. Of a row of a, `summed` values are meant; weights
-// beyond them are 0.
+// dst begin dst_stride apart. Only the first `summed` values of each row of a
+// count; weights beyond them are 0.
 Status MultiplyRowsToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
                            int64_t summed, const kernels::OutputStage& stage,
                            uint8_t* dst, int64_t dst_stride);
@@ -145,7 +145,7 @@ Status MultiplyRowsToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
                             int64_t summed, const kernels::OutputStage& stage,
                             float* dst, int64_t dst_stride);
 
-// Plans that are kept now.
+// The number of plans that are kept now.
 std::size_t NumPlans();
 
 namespace reference {

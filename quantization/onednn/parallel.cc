@@ -5,7 +5,7 @@
 #include <mutex>
 #include <utility>
 
-#include "quantization/process.h"
+#include "base/process.h"
 
 // libgomp's, all of them in its first versions.
 extern "C" {

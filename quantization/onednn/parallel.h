@@ -15,16 +15,16 @@
 
 #include <cstdint>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 namespace onednn {
 
-// Threads that the calling thread may use.
+// The number of threads that the calling thread may use.
 int MaxThreads();
 
-// In its scope oneDNN uses so many threads, when a plan is made and when it
-// runs.
+// In its scope oneDNN uses this many threads, both when a plan is made and when
+// it runs.
 class ThreadsScope {
  public:
   explicit ThreadsScope(int threads);
@@ -41,10 +41,10 @@ using Body = Status (*)(const void* body, int64_t i);
 Status ParallelFor(int64_t count, int threads, Body call, const void* body);
 }  // namespace internal
 
-// Status body(i) for each i in [0, count), on up to `threads` threads, each of
-// which takes the next i that is left; with one, on the calling thread. One of
-// the errors, if there were any; the others are run all the same. body must not
-// throw.
+// Calls Status body(i) for each i in [0, count), on up to `threads` threads,
+// each of which takes the next i that is left; with one thread, on the calling
+// one. Returns one of the errors; a failed iteration stops no other. body must
+// not throw.
 template <class Body>
 Status ParallelFor(int64_t count, int threads, const Body& body) {
   return internal::ParallelFor(

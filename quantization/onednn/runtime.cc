@@ -3,9 +3,10 @@
 #include <atomic>
 #include <mutex>
 
+#include "base/process.h"
+#include "base/return_if_error.h"
 #include "quantization/kernels/isa.h"
 #include "quantization/onednn/matmul.h"
-#include "quantization/process.h"
 
 namespace caffe2_quantization {
 namespace onednn {
@@ -32,14 +33,12 @@ bool Has(dnnl_cpu_isa_t isa) {
 }
 
 Status MakeEngine(dnnl_engine_t* engine) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Check(dnnl_set_max_cpu_isa(IsaOf(kernels::GetIsaCap())),
-            "dnnl_set_max_cpu_isa"));
+  RETURN_IF_ERROR(Check(dnnl_set_max_cpu_isa(IsaOf(kernels::GetIsaCap())),
+                        "dnnl_set_max_cpu_isa"));
   // Plans are kept by us (matmul.h), and kept alive by that: oneDNN need not
   // keep more of them.
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Check(dnnl_set_primitive_cache_capacity(kMostPlans),
-            "dnnl_set_primitive_cache_capacity"));
+  RETURN_IF_ERROR(Check(dnnl_set_primitive_cache_capacity(kMostPlans),
+                        "dnnl_set_primitive_cache_capacity"));
   return Check(dnnl_engine_create(engine, dnnl_cpu, 0), "dnnl_engine_create");
 }
 
@@ -109,9 +108,9 @@ Status GetStream(dnnl_stream_t* stream) {
   thread_local Stream of_this_thread;
   if (of_this_thread == nullptr) {
     dnnl_engine_t engine;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
+    RETURN_IF_ERROR(GetEngine(&engine));
     dnnl_stream_t made = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         Check(dnnl_stream_create(&made, engine, dnnl_stream_default_flags),
               "dnnl_stream_create"));
     of_this_thread.reset(made);
@@ -122,9 +121,9 @@ Status GetStream(dnnl_stream_t* stream) {
 
 Status Wrap(const dnnl_memory_desc_t& desc, const void* data, Memory* memory) {
   dnnl_engine_t engine;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GetEngine(&engine));
+  RETURN_IF_ERROR(GetEngine(&engine));
   dnnl_memory_t made = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       Check(dnnl_memory_create(&made, &desc, engine, const_cast<void*>(data)),
             "dnnl_memory_create"));
   memory->reset(made);

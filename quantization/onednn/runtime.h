@@ -23,7 +23,7 @@
 #include <mutex>
 #include <string>
 
-#include "quantization/status.h"
+#include "base/status.h"
 
 namespace caffe2_quantization {
 namespace onednn {

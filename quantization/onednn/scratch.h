@@ -7,31 +7,33 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/return_if_error.h"
+#include "base/status.h"
 #include "quantization/onednn/runtime.h"
-#include "quantization/status.h"
 
 namespace caffe2_quantization {
 namespace onednn {
 
-// Bytes that a thread keeps from one use to the next, kMostScratch at most
-// between two uses. One object a thread and purpose (thread_local).
+// A thread keeps the bytes from one use to the next, kMostScratch at most. Have
+// one thread_local object per purpose.
 inline constexpr std::size_t kMostScratch = std::size_t{16} << 20;
 
 class Scratch {
  public:
-  // At least so many bytes, aligned to a cache line, until the next call.
+  // Returns at least `bytes` bytes, aligned to a cache line, until the next
+  // call.
   Status Get(std::size_t bytes, uint8_t** result) {
     if (bytes > size_) {
       size_ = 0;
       bytes_.reset();  // before more is asked for
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Allocate(bytes, &bytes_));
+      RETURN_IF_ERROR(Allocate(bytes, &bytes_));
       size_ = bytes;
     }
     *result = bytes_.get();
     return Status::Ok();
   }
 
-  // After use.
+  // Call it after use.
   void GiveBack() {
     if (size_ <= kMostScratch) return;
     bytes_.reset();

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <string>
 
+#include "base/return_if_error.h"
+#include "quantization/kernels/row_sums.h"
 #include "quantization/onednn/matmul.h"
 #include "quantization/onednn/parallel.h"
 #include "quantization/onednn/runtime.h"
@@ -83,7 +85,7 @@ Scratch& TheScratch() {
 Status GetSums(int64_t products, int64_t rows, bool wide, Sums* sums) {
   const auto count = static_cast<std::size_t>(products + rows);
   uint8_t* bytes = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(TheScratch().Get(
+  RETURN_IF_ERROR(TheScratch().Get(
       count * (sizeof(int32_t) + (wide ? sizeof(double) : 0)), &bytes));
   sums->wide_of_products = wide ? reinterpret_cast<double*>(bytes) : nullptr;
   sums->wide_of_rows = wide ? sums->wide_of_products + products : nullptr;
@@ -116,7 +118,7 @@ Status SumPieces(const PackedMatrix& w, int64_t count, int64_t columns,
   if (w.pieces().empty()) return multiply(w, 0);
   int64_t k = 0;
   for (const auto& piece : w.pieces()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(multiply(*piece, k));
+    RETURN_IF_ERROR(multiply(*piece, k));
     AddSums(sums.of_products, count, columns, stride, k > 0,
             sums.wide_of_products);
     k += piece->k();
@@ -162,8 +164,7 @@ template <typename T>
 Status RunBlocked(const Rows<T>& rows, int64_t first, int64_t columns) {
   const int64_t k = rows.w.k();
   Sums sums;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      GetSums(kTileSums, rows.m, !rows.w.pieces().empty(), &sums));
+  RETURN_IF_ERROR(GetSums(kTileSums, rows.m, !rows.w.pieces().empty(), &sums));
   SumRowsIfNeeded(rows, sums);
   const int64_t most_rows =
       std::min(rows.m, kTileSums / kernels::kBlockOutputs);
@@ -174,14 +175,14 @@ Status RunBlocked(const Rows<T>& rows, int64_t first, int64_t columns) {
     for (int64_t r = 0; r < rows.m; r += most_rows) {
       const int64_t count = std::min(most_rows, rows.m - r);
       const uint8_t* const a = rows.a + r * k;
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          SumPieces(rows.w, count, width, most_columns, sums,
-                    [&](const PackedMatrix& w, int64_t first_k) {
-                      kernels::BlockedProduct(a + first_k, count, k, w.blocks(),
-                                              n / kernels::kBlockOutputs, width,
-                                              sums.of_products, most_columns);
-                      return Status::Ok();
-                    }));
+      RETURN_IF_ERROR(SumPieces(rows.w, count, width, most_columns, sums,
+                                [&](const PackedMatrix& w, int64_t first_k) {
+                                  kernels::BlockedProduct(
+                                      a + first_k, count, k, w.blocks(),
+                                      n / kernels::kBlockOutputs, width,
+                                      sums.of_products, most_columns);
+                                  return Status::Ok();
+                                }));
       Finish(rows, sums, r, count, n, width, most_columns);
     }
   }
@@ -193,9 +194,8 @@ template <typename T>
 Status RunOneDnn(const Rows<T>& rows, int threads) {
   const int64_t n = rows.w.n();
   Sums sums;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      GetSums(rows.m * n, rows.m, !rows.w.pieces().empty(), &sums));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(SumPieces(
+  RETURN_IF_ERROR(GetSums(rows.m * n, rows.m, !rows.w.pieces().empty(), &sums));
+  RETURN_IF_ERROR(SumPieces(
       rows.w, rows.m, n, n, sums, [&](const PackedMatrix& w, int64_t first_k) {
         return w.Multiply(rows.a + first_k, rows.m, rows.w.k(), threads,
                           sums.of_products);
@@ -257,7 +257,7 @@ Status Divide(const Rows<T>& all, int threads) {
 
 Status Check(const PackedMatrix& w, int64_t m,
              const kernels::OutputStage& stage) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(PackedMatrix::CheckRows(m));
+  RETURN_IF_ERROR(PackedMatrix::CheckRows(m));
   if (stage.columns == w.n()) return Status::Ok();
   return Status::InvalidArgument(
       "matrix product: the output stage has " + std::to_string(stage.columns) +
@@ -267,7 +267,7 @@ Status Check(const PackedMatrix& w, int64_t m,
 template <typename T>
 Status MultiplyTo(const PackedMatrix& w, const uint8_t* a, int64_t m,
                   const kernels::OutputStage& stage, T* dst) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Check(w, m, stage));
+  RETURN_IF_ERROR(Check(w, m, stage));
   const Rows<T> all{w, a, m, w.k(), stage, dst, w.n()};
   if (m == 0) return Status::Ok();
   // In double: it may leave 64 bits.
@@ -280,7 +280,7 @@ template <typename T>
 Status MultiplyRowsTo(const PackedMatrix& w, const uint8_t* a, int64_t m,
                       int64_t summed, const kernels::OutputStage& stage, T* dst,
                       int64_t dst_stride) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Check(w, m, stage));
+  RETURN_IF_ERROR(Check(w, m, stage));
   return RunRows(Rows<T>{w, a, m, summed, stage, dst, dst_stride});
 }
 

@@ -1,5 +1,6 @@
-// How many threads a computation may use, so that computations of several nets,
-// or of one net's workers, do not ask for more together than the processor has.
+// Divides the threads among computations that run at once, so that several
+// nets, or one net's workers, do not ask for more together than the processor
+// has.
 //
 // A process has as many to give as OpenMP says (OMP_NUM_THREADS, or
 // omp_set_num_threads of the caller). Whoever begins takes what is left, one at
@@ -18,7 +19,7 @@ namespace onednn {
 // Holds its threads as long as it lives.
 class ThreadShare {
  public:
-  // Of `most` threads at most.
+  // Takes `most` threads at most.
   explicit ThreadShare(int most = MaxThreads());
   ~ThreadShare();
   ThreadShare(const ThreadShare&) = delete;

@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "c10/util/Logging.h"
+#include "inspect/inspect.h"
+#include "inspect/inspect_json.h"
+#include "netdef/model_reader.h"
 #include "serialization/wire_reader.h"
 #include "tests/fuzz/fuzz_targets.h"
-#include "workflow/inspect.h"
-#include "workflow/inspect_json.h"
-#include "workflow/model_reader.h"
 
 namespace caffe2_quantization {
 namespace {

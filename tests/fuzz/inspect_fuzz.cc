@@ -14,11 +14,11 @@
 #include "caffe2/proto/caffe2_pb.h"
 #include "caffe2/proto/metanet.pb.h"
 #include "caffe2/utils/proto_utils.h"
+#include "inspect/inspect.h"
+#include "inspect/inspect_json.h"
+#include "netdef/model_reader_text.h"
 #include "serialization/minidb_reader.h"
 #include "tests/fuzz/fuzz_targets.h"
-#include "workflow/inspect.h"
-#include "workflow/inspect_json.h"
-#include "workflow/model_reader_text.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "observers/histogram_file.h"
-#include "observers/min_max_file.h"
-#include "observers/profile.h"
+#include "profiles/histogram_file.h"
+#include "profiles/min_max_file.h"
+#include "profiles/profile.h"
 #include "tests/fuzz/fuzz_targets.h"
 
 namespace caffe2_quantization {

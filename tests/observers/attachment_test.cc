@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "caffe2/core/workspace.h"
-#include "observers/min_max_file.h"
+#include "profiles/min_max_file.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {

@@ -12,7 +12,7 @@
 
 #include "caffe2/core/workspace.h"
 #include "observers/attachment.h"
-#include "observers/min_max_file.h"
+#include "profiles/min_max_file.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
 

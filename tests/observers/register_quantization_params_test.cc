@@ -9,8 +9,9 @@
 #include <thread>
 
 #include "caffe2/core/workspace.h"
+#include "netdef/static_parameters.h"
 #include "observers/attachment.h"
-#include "observers/profile.h"
+#include "profiles/profile.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {

@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "observers/histogram_file.h"
-#include "observers/min_max_file.h"
-#include "observers/profile.h"
+#include "profiles/histogram_file.h"
+#include "profiles/min_max_file.h"
+#include "profiles/profile.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "observers/profile.h"
+#include "profiles/profile.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {

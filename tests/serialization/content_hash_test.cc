@@ -7,7 +7,7 @@
 #include "caffe2/core/db.h"
 #include "caffe2/core/qtensor.h"
 #include "caffe2/core/tensor_int8.h"
-#include "serialization/net_inputs.h"
+#include "netdef/net_inputs.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {

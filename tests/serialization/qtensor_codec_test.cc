@@ -13,8 +13,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/read_file.h"
 #include "caffe2/core/blob_serialization.h"
-#include "quantization/read_file.h"
 #include "serialization/qtensor_serializer.h"
 #include "serialization/qtensor_validation.h"
 #include "tests/serialization/qtensor_testing.h"

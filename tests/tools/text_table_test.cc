@@ -39,8 +39,6 @@ TEST(TextTableTest, FormatsNumbers) {
   EXPECT_EQ(Rounded(0.00253319, 3), "0.00253");
   EXPECT_EQ(Fixed(99.0741, 2), "99.07");
   EXPECT_EQ(Fixed(1e300, 2).size(), 304u);
-  EXPECT_EQ(ShapeText({}), "[]");
-  EXPECT_EQ(ShapeText({16, 1, 3, 3}), "[16, 1, 3, 3]");
 }
 
 }  // namespace

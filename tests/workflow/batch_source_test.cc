@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "tests/support/model_files.h"
 #include "tests/workflow/data_testing.h"
-#include "tests/workflow/workflow_testing.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -14,14 +14,14 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/path_lock.h"
 #include "observers/attachment.h"
-#include "observers/profile.h"
+#include "profiles/profile.h"
 #include "proto/profile.pb.h"
-#include "quantization/path_lock.h"
+#include "tests/support/model_files.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
 #include "tests/workflow/data_testing.h"
-#include "tests/workflow/workflow_testing.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <cmath>
 
+#include "tests/support/model_files.h"
 #include "tests/support/random.h"
 #include "tests/workflow/data_testing.h"
-#include "tests/workflow/workflow_testing.h"
 
 namespace caffe2_quantization {
 namespace {

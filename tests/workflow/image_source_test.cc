@@ -8,9 +8,9 @@
 #include <stb/stb_image_write.h>
 #pragma GCC diagnostic pop
 
+#include "tests/support/model_files.h"
 #include "tests/support/random.h"
 #include "tests/workflow/data_testing.h"
-#include "tests/workflow/workflow_testing.h"
 
 namespace caffe2_quantization {
 namespace {

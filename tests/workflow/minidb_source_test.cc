@@ -3,8 +3,8 @@
 
 #include <cstring>
 
+#include "tests/support/model_files.h"
 #include "tests/workflow/data_testing.h"
-#include "tests/workflow/workflow_testing.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "observers/attachment.h"
-#include "observers/min_max_file.h"
+#include "profiles/min_max_file.h"
+#include "tests/support/model_files.h"
 #include "tests/support/net_builder.h"
-#include "tests/workflow/workflow_testing.h"
 #include "workflow/run_report.h"
 
 namespace caffe2_quantization {

@@ -10,7 +10,7 @@
 #include <memory>
 #include <numeric>
 
-#include "observers/dnnlowp_settings.h"
+#include "netdef/dnnlowp_settings.h"
 #include "operators/int8/conv_pack_weight_op.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"

@@ -18,14 +18,14 @@
 #include <thread>
 #include <vector>
 
+#include "base/process.h"
 #include "caffe2/core/tensor_int8.h"
 #include "caffe2/core/workspace.h"
 #include "observers/attachment.h"
-#include "observers/min_max_file.h"
-#include "observers/profile.h"
 #include "observers/record_callback.h"
+#include "profiles/min_max_file.h"
+#include "profiles/profile.h"
 #include "quantization/onednn/parallel.h"
-#include "quantization/process.h"
 #include "tests/support/in_child.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"

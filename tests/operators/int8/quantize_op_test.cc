@@ -10,7 +10,7 @@
 #include <memory>
 #include <numeric>
 
-#include "observers/dnnlowp_settings.h"
+#include "netdef/dnnlowp_settings.h"
 #include "operators/int8_quant_blobs.h"
 #include "quantization/quantize.h"
 #include "tests/support/net_builder.h"

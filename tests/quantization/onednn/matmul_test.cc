@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "quantization/kernels/isa.h"
+#include "quantization/kernels/row_sums.h"
 #include "quantization/onednn/column_offsets.h"
 #include "quantization/onednn/parallel.h"
 #include "tests/support/random.h"

@@ -1,0 +1,57 @@
+// Reads one argument of an operator. A wrong type is an error, where the host
+// would silently take the default.
+//
+// Thread rule: pure functions; call from any thread.
+#ifndef CAFFE2_QUANTIZATION_NETDEF_READ_ARGUMENT_H_
+#define CAFFE2_QUANTIZATION_NETDEF_READ_ARGUMENT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/return_if_error.h"
+#include "base/status.h"
+#include "caffe2/utils/proto_utils.h"
+
+namespace caffe2_quantization {
+
+// Sets *value if the argument is there; else it is unchanged. expected: what
+// it must be, in an error's words ("an integer").
+template <typename T>
+Status ReadArgument(const caffe2::ArgumentHelper& arguments,
+                    const std::string& name, const char* expected,
+                    std::optional<T>* value) {
+  if (!arguments.HasArgument(name)) return Status::Ok();
+  if (!arguments.HasSingleArgumentOfType<T>(name)) {
+    return Status::InvalidArgument("argument " + name + " is not " + expected);
+  }
+  *value = arguments.GetSingleArgument<T>(name, T());
+  return Status::Ok();
+}
+
+template <typename T>
+Status ReadArgument(const caffe2::ArgumentHelper& arguments,
+                    const std::string& name, const char* expected, T* value) {
+  std::optional<T> given;
+  RETURN_IF_ERROR(ReadArgument(arguments, name, expected, &given));
+  if (given.has_value()) *value = *given;
+  return Status::Ok();
+}
+
+// An integer that is 0 or 1.
+inline Status ReadBoolArgument(const caffe2::ArgumentHelper& arguments,
+                               const std::string& name, bool* value) {
+  int64_t number = *value ? 1 : 0;
+  RETURN_IF_ERROR(ReadArgument(arguments, name, "an integer", &number));
+  if (number != 0 && number != 1) {
+    return Status::InvalidArgument("argument " + name + " is " +
+                                   std::to_string(number) +
+                                   ", expected 0 or 1");
+  }
+  *value = number == 1;
+  return Status::Ok();
+}
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_NETDEF_READ_ARGUMENT_H_

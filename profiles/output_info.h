@@ -1,0 +1,196 @@
+// What the observers report: plain values, copied out under a lock.
+#ifndef CAFFE2_QUANTIZATION_PROFILES_OUTPUT_INFO_H_
+#define CAFFE2_QUANTIZATION_PROFILES_OUTPUT_INFO_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/export.h"
+#include "base/status.h"
+#include "base/value_counts.h"
+#include "quantization/histogram.h"
+
+namespace caffe2_quantization {
+
+using TimePoint = std::chrono::system_clock::time_point;
+
+// The smallest and largest finite value seen, without loss: integers are kept
+// as integers (a double cannot hold every int64), floats as doubles (which hold
+// every float and half).
+class ValueRange {
+ public:
+  // How the values were stored, which decides how many digits they need.
+  enum class Kind { kEmpty, kFloat32, kFloat64, kInteger };
+
+  static ValueRange OfFloats(float min, float max);
+  static ValueRange OfDoubles(double min, double max);
+  static ValueRange OfIntegers(int64_t min, int64_t max);
+
+  // Widens this range to cover the other. Of two kinds the result is kFloat64.
+  void Merge(const ValueRange& other);
+
+  bool empty() const { return kind_ == Kind::kEmpty; }
+  Kind kind() const { return kind_; }
+  // +infinity and -infinity when empty; rounded for integers beyond 2^53.
+  double min() const {
+    if (empty()) return std::numeric_limits<double>::infinity();
+    return kind_ == Kind::kInteger ? static_cast<double>(integer_min_) : min_;
+  }
+  double max() const {
+    if (empty()) return -std::numeric_limits<double>::infinity();
+    return kind_ == Kind::kInteger ? static_cast<double>(integer_max_) : max_;
+  }
+  // For kind kInteger only.
+  int64_t integer_min() const { return integer_min_; }
+  int64_t integer_max() const { return integer_max_; }
+
+  // The fewest digits that read back as the same value of the kind. An empty
+  // range is written as the largest float and the smallest: min > max, and
+  // still a number to every reader.
+  std::string MinText() const { return LimitText(false); }
+  std::string MaxText() const { return LimitText(true); }
+
+ private:
+  CAFFE2_QUANTIZATION_API std::string LimitText(bool max) const;
+
+  Kind kind_ = Kind::kEmpty;
+  double min_ = 0;
+  double max_ = 0;
+  int64_t integer_min_ = 0;
+  int64_t integer_max_ = 0;
+};
+
+// The shapes that an output had, as a set of bounded size: the kMaxShapes
+// smallest in lexicographic order, whatever the order in which they came.
+class ShapeSet {
+ public:
+  static constexpr std::size_t kMaxShapes = 4;
+
+  void Add(const std::vector<int64_t>& shape);
+  void Merge(const ShapeSet& other);
+
+  const std::vector<std::vector<int64_t>>& shapes() const { return shapes_; }
+  // True when there were more than shapes() holds.
+  bool more() const { return more_; }
+  void set_more(bool more) { more_ = more; }
+
+ private:
+  std::vector<std::vector<int64_t>> shapes_;  // sorted, each once
+  bool more_ = false;
+};
+
+// The values of one output over a span of runs.
+struct OutputValues {
+  // The range of scale * (q - zero_point) for an Int8TensorCPU, of scale * (q +
+  // bias) for a QTensor, and of the values themselves for all else.
+  ValueRange range;
+  // The stored integers q of an Int8TensorCPU or a QTensor; else empty.
+  ValueRange raw_range;
+  // Counts the same values. Empty unless histograms were asked for.
+  Histogram histogram;
+  // One histogram per column, which counts the column's largest finite value in
+  // each run. A column is an index of the last of two dimensions. Empty unless
+  // asked for.
+  std::vector<Histogram> column_max;
+
+  // Adds what the other one saw. An error (histograms with other numbers of
+  // bins; a count past 2^64) leaves this one as it was.
+  Status Merge(const OutputValues& other);
+};
+
+// One output tensor of one operator. The counts of its base are of the elements
+// in all `runs`.
+struct OutputInfo : ValueCounts {
+  int output_index = 0;
+  std::string tensor_name;
+  std::string type_name;           // of the last run: "float", "c10::Half" ...
+  std::vector<int64_t> shape;      // of the last run
+  std::vector<std::string> types;  // all that were seen: sorted, each once
+  ShapeSet shapes;
+  OutputValues values;  // since the last reset
+  OutputValues total;   // since attach (or since the profile it resumed)
+  // All that follows is since attach.
+  uint64_t runs = 0;        // recorded runs in which it had a type with values
+  uint64_t empty_runs = 0;  // of `runs`: without a single element
+  uint64_t missing_runs = 0;      // without a tensor: never made
+  uint64_t unsupported_runs = 0;  // with a type that has no min and max
+  // Runs in which a column-max histogram was asked for, of an output that has
+  // not two dimensions or has too many columns.
+  uint64_t column_max_unsupported_runs = 0;
+};
+
+// One operator of a net.
+struct OperatorInfo {
+  int op_index = 0;
+  // Its place in a RecurrentNetwork's step net, whose own place op_index is; -1
+  // for an operator of the net itself.
+  int step_index = -1;
+  std::string op_type;
+  std::string op_name;  // of its definition; empty in what a profile tells
+  std::vector<OutputInfo> outputs;
+  TimePoint first_record{};  // the epoch while nothing was recorded
+  TimePoint last_record{};
+};
+
+// What was recorded and how: profiles that differ here are not merged.
+struct RecordingOptions {
+  int histogram_bins = 0;                     // 0: no histograms
+  int column_max_bins = 0;                    // 0: no column-max histograms
+  std::vector<std::string> column_max_blobs;  // sorted
+  std::vector<std::string> op_types;          // sorted; empty: all
+  std::vector<std::string> op_names;
+  std::vector<std::string> outputs;
+  int64_t every = 1;      // records every so many runs
+  int64_t run_limit = 0;  // stops after so many recorded runs; 0: never
+
+  friend bool operator==(const RecordingOptions&, const RecordingOptions&);
+};
+
+// Of an unfinished calibration: how far it has come, and what it must be run
+// with again to go on.
+struct Checkpoint {
+  int64_t batches = 0;                          // of the data, that are done
+  std::map<std::string, std::string> settings;  // empty: no checkpoint at all
+};
+
+// One net.
+struct NetInfo {
+  std::string net_name;
+  std::string observer;  // its label among the observers of the net
+  std::string
+      net_hash;  // of the NetDef's operators (net_hash.h), 32 hex digits
+  RecordingOptions options;
+  uint64_t runs = 0;           // of the net, while not stopped
+  uint64_t recorded_runs = 0;  // of these: that were recorded
+  uint64_t samples = 0;        // as told by who fed the net; 0: unknown
+  bool stopped = false;
+  bool net_alive = true;
+  TimePoint attached_at{};
+  std::vector<OperatorInfo> operators;
+  // Of a profile that was merged or resumed: the machines it was made on
+  // (sorted, each once), and what differed but was merged by force (likewise).
+  std::vector<std::string> hosts;
+  std::vector<std::string> forced;
+  TimePoint first_record{};
+  TimePoint last_record{};
+  Checkpoint checkpoint;
+};
+
+// The same as one JSON object; a range with no finite value has null limits.
+// The counts of histograms are in it when `histograms` says so.
+CAFFE2_QUANTIZATION_API std::string ToJson(const NetInfo& info,
+                                           bool histograms = false);
+CAFFE2_QUANTIZATION_API std::string ToJson(const std::vector<NetInfo>& infos,
+                                           bool histograms = false);
+
+// Seconds since the epoch as 2026-01-31T12:00:00.000Z; "" for the epoch itself.
+std::string ToIso8601(TimePoint time);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_PROFILES_OUTPUT_INFO_H_
