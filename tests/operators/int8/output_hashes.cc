@@ -396,8 +396,7 @@ class Case {
       const auto add = [&](const caffe2::Tensor& tensor) {
         hash->Add(std::string(tensor.dtype().name()));
         for (const int64_t size : tensor.sizes()) hash->AddValue(size);
-        if (tensor.numel() > 0 && tensor.has_storage() &&
-            tensor.storage_initialized()) {
+        if (tensor.numel() > 0 && tensor.storage_initialized()) {
           hash->Add(tensor.raw_data(), tensor.nbytes());
         }
       };
@@ -767,6 +766,27 @@ class ConvCase final : public Case {
   caffe2::OperatorDef pack_definition_;
 };
 
+// Relu, Int8Relu, in place or not.
+class ReluCase final : public Case {
+ public:
+  ReluCase(const std::string& key, uint64_t seed) : Case(key, seed) {
+    definition_.add_input("x");
+    definition_.add_output(OneIn(2) ? "x" : "y");
+    if (OneIn(4)) Op().Int("dequantize_output", OneIn(20) ? 2 : 1);
+    DrawMeasure();
+    FeedX();
+  }
+
+ protected:
+  void Change() override { FeedX(); }
+
+ private:
+  void FeedX() {
+    precision_ = wide_ ? Integer(8, 16) : 8;
+    FeedOperand("x", Shape(4));
+  }
+};
+
 template <typename T>
 std::unique_ptr<Case> Make(const std::string& key, uint64_t seed) {
   return std::make_unique<T>(key, seed);
@@ -780,6 +800,7 @@ Maker MakerOf(const std::string& key) {
   if (Contains(type, "Quantize")) return Make<QuantizeCase>;
   if (Contains(type, "BatchMatMul")) return Make<BatchMatMulCase>;
   if (Contains(type, "FC")) return Make<FcCase>;
+  if (type == "Relu" || type == "Int8Relu") return Make<ReluCase>;
   if (Contains(type, "Conv")) return Make<ConvCase>;
   return nullptr;
 }
