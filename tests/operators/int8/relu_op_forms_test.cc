@@ -1,6 +1,6 @@
 // Relu and Int8Relu under the engine ONEDNN: in place, of codes and of floats,
 // and beside the host's float operator. Codes are compared with DNNLOWP's in
-// relu_op_oracle_test.cc.
+// relu_op_test.cc.
 #include <gtest/gtest.h>
 
 #include <cmath>
