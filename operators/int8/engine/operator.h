@@ -147,13 +147,10 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
     const auto* const params =
         arguments_.dequantize_output ? nullptr : &OutputParameters();
     if (!is_empty) prepare(params);
-    if (params == nullptr) {
-      float* const y = OutputFloats(sizes);
+    const auto finish = [&](auto* y) {
       if (!is_empty) EnforceOk(*this, write(y));
-    } else {
-      T* const y = OutputCodes(sizes, *params);
-      if (!is_empty) EnforceOk(*this, write(y));
-    }
+    };
+    params ? finish(OutputCodes(sizes, *params)) : finish(OutputFloats(sizes));
   }
 
   // Writes output 0, the codes that write(T* y) makes or, with
