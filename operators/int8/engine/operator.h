@@ -57,12 +57,12 @@ struct OperatorForm {
   // It cuts negative outputs.
   bool rectifies = false;
   ArgumentSet arguments = {};
-  // The output's parameters are the input's: nobody gives or chooses others,
-  // and codes may have as many bits as T.
+  // The output has the input's parameters, and no argument gives others. Codes
+  // may have as many bits as T.
   bool keeps_parameters = false;
 };
 
-// That of an operator of one input which keeps its parameters.
+// The form of an operator of one input that keeps its parameters.
 inline OperatorForm KeepsParameters(const char* float_type) {
   const auto set = float_type == nullptr ? kNoArguments : kOutputFormAlone;
   return {float_type, 1, kNoParams, false, set, /*keeps_parameters=*/true};
@@ -88,8 +88,8 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
   // Gives the float operator its input `index`: the operator's own as floats,
   // unless it is something else. Enforces that it can be turned to floats.
   virtual void SetReferenceInput(int index, FloatReference* reference);
-  // Makes of the float operator's output what the operator is meant to compute,
-  // but for `rectifies`.
+  // Adds to the float operator's output what the operator computes beyond it;
+  // `rectifies` is seen to.
   virtual void FinishReference(caffe2::Tensor* y) {}
 
   const OperatorForm& form() const { return form_; }
@@ -131,15 +131,15 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
   // until the next run.
   const QuantizationParams& OutputParameters();
 
-  // Shape output 0, and return where its values go. Inputs in the same blob may
-  // end here, but for codes that are written over codes of as many.
+  // Shape output 0 and return where its values go. An input in the same blob
+  // ends here, unless both are codes, or both floats, of one shape.
   T* OutputCodes(at::IntArrayRef sizes, const QuantizationParams& params);
   float* OutputFloats(at::IntArrayRef sizes);
 
-  // Writes output 0 of an operator that computes either form by itself: floats
-  // with dequantize_output, else codes. For an output that is not empty
-  // prepare(params) gets the codes' parameters, or null, and then write(y) gets
-  // T* or float* and returns a Status.
+  // Writes output 0 of an operator that computes both forms itself: floats with
+  // dequantize_output, else codes. Unless the output is empty, prepare(params)
+  // gets the codes' parameters, or null for floats, before it is shaped; then
+  // write(y) gets T* or float* and returns a Status.
   template <typename Prepare, typename Write>
   void WriteEither(at::IntArrayRef sizes, const Prepare& prepare,
                    const Write& write) {
@@ -153,8 +153,8 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
     params ? finish(OutputCodes(sizes, *params)) : finish(OutputFloats(sizes));
   }
 
-  // Writes output 0, the codes that write(T* y) makes or, with
-  // dequantize_output, what they stand for.
+  // Writes output 0 of an operator that computes codes alone: those that
+  // write(T* y) makes or, with dequantize_output, what they stand for.
   template <typename Write>
   void WriteCodes(at::IntArrayRef sizes, const QuantizationParams& params,
                   const Write& write) {

@@ -42,9 +42,10 @@ struct WeightValues {
 WeightValues WeightInput(caffe2::OperatorBase* op, int index,
                          const char* others);
 
-// Reads constant_weight (default 1), and how weights that are constant or not
-// become codes of `weights`: as in DNNLOWP, what changes from run to run is not
-// searched. An error names the argument.
+// Reads the argument constant_weight (default 1). *choose becomes `weights`,
+// but weights that are not constant are quantized by their range: as in
+// DNNLOWP, what changes from run to run is not searched. An error names the
+// argument.
 Status ReadConstantWeight(const caffe2::OperatorDef& definition,
                           const ChooseOptions& weights, bool* is_constant,
                           ChooseOptions* choose);
@@ -80,9 +81,9 @@ template <typename T>
 Status MakeCodes(const WeightValues& values, int64_t rows, int64_t sets,
                  const ChooseOptions& options, QuantizedWeights<T>* result);
 
-// Makes *result of the codes, by make(quantized, &made), which returns a
-// Status. share: once in a process for the same values, options and form, which
-// is all else that the result depends on.
+// Quantizes the values and makes *result of the codes: make(quantized, &made)
+// returns a Status. share: the process makes it once for the same values,
+// options and form; form is all else that the result depends on.
 template <typename T, typename Made, typename Make>
 Status MakeWeights(const WeightValues& values, int64_t rows, int64_t sets,
                    const ChooseOptions& options, bool share,
