@@ -28,6 +28,7 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -143,6 +144,9 @@ std::string CapturedErrors(const Body& body) {
 // begins with.
 std::string Reason(const std::string& type, const std::string& what) {
   std::string line = what.substr(0, what.find('\n'));
+  line = line.substr(0, line.find(" (Error from operator:"));
+  // How large a packed form is depends on the instruction set.
+  line = std::regex_replace(line, std::regex(" [0-9]+ bytes"), " bytes");
   const std::size_t named = line.find(type + ": ");
   if (named != std::string::npos) return line.substr(named);
   const std::size_t place = line.find("] ");
@@ -226,7 +230,7 @@ class Case {
     const float low = OneIn(3) ? 0 : -random_.Scale(-4, 3);
     const float high = OneIn(6) ? 0 : random_.Scale(-4, 3);
     for (float& value : values) value = random_.Float(low, high);
-    if (!values.empty() && OneIn(25)) {
+    if (!values.empty() && OneIn(40)) {
       values[Integer(0, values.size() - 1)] =
           OneIn(2) ? std::nanf("") : std::numeric_limits<float>::infinity();
     }
@@ -244,22 +248,28 @@ class Case {
   }
 
   // Codes of the engine's type; now and then hostile ones.
-  void FeedOperandCodes(const std::string& name, const Sizes& sizes) {
-    const bool other_type = OneIn(40);
+  void FeedOperandCodes(const std::string& name, const Sizes& sizes,
+                        int precision) {
+    const bool other_type = OneIn(60);
+    const int32_t largest = (1 << precision) - 1;
     const float scale =
-        OneIn(40) ? (OneIn(2) ? 0 : std::nanf("")) : random_.Scale(-9, -3);
-    const int32_t zero_point =
-        OneIn(40) ? LargestCode() + 1 : Integer(0, LargestCode());
+        OneIn(60) ? (OneIn(2) ? 0 : std::nanf("")) : random_.Scale(-9, -3);
+    const int32_t zero_point = OneIn(60) ? largest + 1 : Integer(0, largest);
     if (wide_ != other_type) {
-      FeedRandomCodes<uint16_t>(name, sizes, 0, LargestCode(), scale,
-                                zero_point);
+      FeedRandomCodes<uint16_t>(name, sizes, 0, largest, scale, zero_point);
     } else {
-      FeedRandomCodes<uint8_t>(name, sizes, 0, std::min(255, LargestCode()),
-                               scale, zero_point);
+      FeedRandomCodes<uint8_t>(name, sizes, 0, std::min(255, largest), scale,
+                               zero_point);
     }
   }
 
+  void FeedWeights(const std::string& name, const Sizes& sizes) {
+    FeedOperand(name, sizes, weight_precision_);
+  }
   void FeedOperand(const std::string& name, const Sizes& sizes) {
+    FeedOperand(name, sizes, precision_);
+  }
+  void FeedOperand(const std::string& name, const Sizes& sizes, int precision) {
     // Another kind of content needs another blob.
     if (workspace_.HasBlob(name)) workspace_.GetBlob(name)->Reset();
     if (OneIn(60)) {
@@ -268,7 +278,7 @@ class Case {
     } else if (OneIn(2)) {
       FeedRandomFloats(name, sizes);
     } else {
-      FeedOperandCodes(name, sizes);
+      FeedOperandCodes(name, sizes, precision);
     }
   }
 
@@ -288,31 +298,40 @@ class Case {
       precision_ = Integer(3, wide_ ? 16 : 8);
       Op().Int("activation_precision", precision_);
     }
-    if (OneIn(60)) Op().Int("activation_precision", wide_ ? 17 : 9);
+    if (OneIn(90)) Op().Int("activation_precision", wide_ ? 17 : 9);
     if (OneIn(5)) Op().Int("preserve_activation_sparsity", 1);
     if (OneIn(6)) Op().Int("force_scale_power_of_two", 1);
   }
-  void DrawOutput() {
-    if (OneIn(2)) {
-      Op().Float("Y_scale", OneIn(25) ? 0 : random_.Scale(-6, 1));
+  // must_give: but for one in ten.
+  void DrawOutput(bool must_give = false) {
+    given_ = must_give ? !OneIn(10) : OneIn(2);
+    if (given_) {
+      Op().Float("Y_scale", OneIn(40) ? 0 : random_.Scale(-6, 1));
       if (!OneIn(10)) {
-        Op().Int("Y_zero_point", Integer(0, OneIn(40) ? 70000 : LargestCode()));
+        Op().Int("Y_zero_point", Integer(0, OneIn(60) ? 70000 : LargestCode()));
       }
-    } else if (OneIn(30)) {
+    } else if (OneIn(60)) {
       Op().Int("Y_zero_point", 3);
     }
     if (OneIn(5)) {
       const char* const followers[] = {"Relu", "Sigmoid", "Tanh", "Softmax"};
-      Op().String("followed_by", followers[Integer(0, OneIn(6) ? 3 : 2)]);
+      // The middle code of Sigmoid and Tanh has 8 bits.
+      const bool only_relu = precision_ < 8 && !OneIn(10);
+      Op().String("followed_by", followers[OneIn(30)   ? 3
+                                           : only_relu ? 0
+                                                       : Integer(0, 2)]);
     }
   }
   void DrawWeightArguments() {
-    if (OneIn(4)) Op().Int("weight_precision", Integer(3, wide_ ? 12 : 8));
+    if (OneIn(4)) {
+      weight_precision_ = Integer(3, wide_ ? 12 : 8);
+      Op().Int("weight_precision", weight_precision_);
+    }
     if (OneIn(6)) Op().Int("preserve_weight_sparsity", 1);
     if (OneIn(6)) {
       const char* const kinds[] = {"min_max", "l2_approx", "p99", "none such"};
       Op().String("weight_quantization_kind",
-                  kinds[Integer(0, OneIn(5) ? 3 : 2)]);
+                  kinds[Integer(0, OneIn(15) ? 3 : 2)]);
     }
     if (OneIn(5)) Op().Int("constant_weight", OneIn(20) ? 2 : 0);
   }
@@ -324,12 +343,12 @@ class Case {
   void FeedBias(const std::string& name, const Sizes& sizes, float unit) {
     if (workspace_.HasBlob(name)) workspace_.GetBlob(name)->Reset();
     Sizes fed = sizes;
-    if (OneIn(40)) ++fed[0];
-    if (OneIn(40)) fed.push_back(1);
-    if (OneIn(60)) {
+    if (OneIn(60)) ++fed[0];
+    if (OneIn(60)) fed.push_back(1);
+    if (OneIn(90)) {
       FeedRandomCodes<uint8_t>(name, fed, 0, 255, 1, 0);
-    } else if (OneIn(3)) {
-      const float scale = OneIn(10) ? unit + 0.5f : unit;
+    } else if (unit > 0 ? OneIn(3) : OneIn(30)) {
+      const float scale = OneIn(15) ? unit + 0.5f : unit;
       FeedRandomCodes<int32_t>(name, fed, -20000, 20000, scale,
                                OneIn(30) ? 1 : 0);
     } else {
@@ -342,14 +361,10 @@ class Case {
     }
   }
 
-  // The product of two operands' scales, where they have any.
-  float UnitOf(const char* x, const char* w) const {
-    const auto scale = [&](const char* name) {
-      const caffe2::Blob& blob = *workspace_.GetBlob(name);
-      return blob.IsType<Int8TensorCPU>() ? blob.Get<Int8TensorCPU>().scale
-                                          : 0.01f;
-    };
-    return scale(x) * scale(w);
+  // An operand's scale, or 0 of floats.
+  float ScaleOf(const char* name) const {
+    const caffe2::Blob& blob = *workspace_.GetBlob(name);
+    return blob.IsType<Int8TensorCPU>() ? blob.Get<Int8TensorCPU>().scale : 0;
   }
 
   // Other values where they are, in the same memory.
@@ -382,7 +397,8 @@ class Case {
   caffe2::Workspace workspace_;
   std::string type_, suffix_;
   bool wide_ = false;
-  int precision_ = 8;
+  bool given_ = false;  // the arguments give the output's parameters
+  int precision_ = 8, weight_precision_ = 8;
   caffe2::OperatorDef definition_;
   std::vector<std::string> also_hashed_;  // blobs beside the outputs
 
@@ -465,7 +481,7 @@ class DequantizeCase final : public Case {
       return;
     }
     if (workspace_.HasBlob("x")) workspace_.GetBlob("x")->Reset();
-    FeedOperandCodes("x", Shape(4));
+    FeedOperandCodes("x", Shape(4), precision_);
   }
 };
 
@@ -483,22 +499,24 @@ class FcCase final : public Case {
       definition_.add_input(name);
     }
     definition_.add_output("y");
-    const bool debugs = !wide_ && OneIn(10);
+    // The schema of FC has neither these nor params.
+    const bool debugs = type_ != "FC" && OneIn(10);
     for (int i = 0; debugs && i < 3; ++i) {
       definition_.add_output("y" + std::to_string(i));
     }
     DrawPrecision();
-    DrawOutput();
+    DrawOutput(/*must_give=*/packed_);
     DrawWeightArguments();
-    DrawMeasure();
+    if (!packed_ || OneIn(10)) DrawMeasure();
     if (OneIn(3)) Op().Int("dequantize_output", OneIn(30) ? 2 : 1);
     DrawShapes();
     const bool channelwise = OneIn(4);
     if (channelwise) Op().Int("quantize_channelwise", 1);
+    in_scale_ = OneIn(40) ? 0 : random_.Scale(-9, -3);
     FeedOperand("x", x_);
-    FeedOperand("w", w_);
-    FeedBias("b", {n_}, UnitOf("x", "w"));
-    if (OneIn(6)) {
+    FeedWeights("w", w_);
+    FeedB();
+    if (type_ != "FC" && OneIn(6)) {
       definition_.add_input("params");
       FeedParams("params");
     }
@@ -506,7 +524,7 @@ class FcCase final : public Case {
     OpBuilder pack(&pack_definition_, "Int8FCPackWeight", {"w"}, {"packed"});
     pack_definition_.set_engine("ONEDNN" + (pack_ ? suffix_ : pack_suffix));
     if (axis_w_ != 1 || OneIn(10)) pack.Int("axis_w", axis_w_);
-    if (channelwise != OneIn(10)) pack.Int("quantize_channelwise", 1);
+    if (channelwise != OneIn(20)) pack.Int("quantize_channelwise", 1);
     if (debugs || OneIn(8)) pack.Int("save_unpacked_weights", 1);
     for (const caffe2::Argument& argument : definition_.arg()) {
       if (Contains(argument.name(), "weight_")) {
@@ -515,10 +533,8 @@ class FcCase final : public Case {
     }
     if (OneIn(2)) {
       pack_definition_.add_input("b");
-      if (!OneIn(10)) {
-        pack.Float("in_scale", OneIn(20) ? 0 : random_.Scale(-9, -3));
-      }
-      if (OneIn(2)) {
+      if (!OneIn(20)) pack.Float("in_scale", in_scale_);
+      if (!channelwise && OneIn(2)) {
         pack_definition_.add_output("codes");
         workspace_.CreateBlob("codes");
         also_hashed_ = {"codes"};
@@ -535,8 +551,8 @@ class FcCase final : public Case {
     if (OneIn(3)) x_[0] = Integer(0, 5);
     FeedOperand("x", x_);
     if (OneIn(4)) ChangeInPlace("w");
-    if (OneIn(4)) FeedOperand("w", w_);
-    if (OneIn(4)) FeedBias("b", {n_}, UnitOf("x", "w"));
+    if (OneIn(4)) FeedWeights("w", w_);
+    if (OneIn(4)) FeedB();
     if (packed_ && OneIn(3)) {
       try {
         RunBefore(pack_definition_);
@@ -547,6 +563,10 @@ class FcCase final : public Case {
   }
 
  private:
+  void FeedB() {
+    FeedBias("b", {n_}, (packed_ ? in_scale_ : ScaleOf("x")) * ScaleOf("w"));
+  }
+
   void DrawShapes() {
     n_ = Integer(1, 40);
     int axis = 1;
@@ -576,6 +596,7 @@ class FcCase final : public Case {
   bool pack_, packed_;
   Sizes x_, w_;
   int64_t n_ = 0;
+  float in_scale_ = 1;
   int axis_w_ = 1;
   caffe2::OperatorDef pack_definition_;
 };
@@ -595,17 +616,22 @@ class BatchMatMulCase final : public Case {
     if (OneIn(2)) Op().Int("constant_B", 1);
     DrawShapes();
     FeedOperand("a", a_);
-    FeedOperand("b", b_);
+    FeedB();
   }
 
  protected:
   void Change() override {
     FeedOperand("a", a_);
     if (OneIn(3)) ChangeInPlace("b");
-    if (OneIn(3)) FeedOperand("b", b_);
+    if (OneIn(3)) FeedB();
   }
 
  private:
+  // A constant B has the precision of weights.
+  void FeedB() {
+    FeedOperand("b", b_, std::min(precision_, weight_precision_));
+  }
+
   void DrawShapes() {
     const bool trans_a = OneIn(2), trans_b = OneIn(2), broadcast = OneIn(2);
     const int64_t m = OneIn(20) ? 0 : Integer(1, 20);
@@ -647,18 +673,22 @@ class ConvCase final : public Case {
     packed_ = pack || (!wide_ && OneIn(channels_first_ ? 40 : 4));
     sum_ = Contains(type_, "Sum");
     DrawPrecision();
-    DrawOutput();
+    DrawOutput(/*must_give=*/packed_ && OneIn(2));
     DrawWeightArguments();
-    DrawMeasure();
+    // The host's float Conv reads beyond its input with legacy_pad.
+    const bool legacy = given_ && OneIn(20);
+    if (!legacy) DrawMeasure();
     if (OneIn(60)) Op().Int("dequantize_output", 1);
+    if (legacy) Op().Int("legacy_pad", Integer(1, 4));
     DrawGeometry();
     if (OneIn(8)) Op().Int("quantize_groupwise", 1);
-    if (OneIn(5)) Op().Int("quantize_channelwise", 1);
+    if (OneIn(6)) Op().Int("quantize_channelwise", 1);
+    in_scale_ = OneIn(40) ? 0 : random_.Scale(-9, -3);
     FeedOperand("x", x_);
-    FeedOperand("w", w_);
+    FeedWeights("w", w_);
     definition_.add_input("x");
     definition_.add_input(packed_ ? "packed" : "w");
-    FeedBias("b", {w_[0]}, UnitOf("x", "w"));
+    FeedB();
     if (!OneIn(3)) definition_.add_input("b");
     definition_.add_output("y");
     if (sum_) {
@@ -679,8 +709,8 @@ class ConvCase final : public Case {
     FeedOperand("x", x_);
     if (sum_) FeedOperand(definition_.input(definition_.input_size() - 1), y_);
     if (OneIn(4)) ChangeInPlace("w");
-    if (OneIn(4)) FeedOperand("w", w_);
-    if (OneIn(4)) FeedBias("b", {w_[0]}, UnitOf("x", "w"));
+    if (OneIn(4)) FeedWeights("w", w_);
+    if (OneIn(4)) FeedB();
     if (packed_ && OneIn(3)) {
       try {
         RunBefore(pack_definition_);
@@ -691,6 +721,10 @@ class ConvCase final : public Case {
   }
 
  private:
+  void FeedB() {
+    FeedBias("b", {w_[0]}, (packed_ ? in_scale_ : ScaleOf("x")) * ScaleOf("w"));
+  }
+
   Sizes Ordered(int64_t first, int64_t channels, const Sizes& inner) const {
     Sizes sizes{first};
     if (channels_first_) sizes.push_back(channels);
@@ -729,7 +763,7 @@ class ConvCase final : public Case {
       Op().Ints("kernels", kernel).Ints("strides", stride);
       Op().Ints("dilations", dilation).Ints("pads", pads);
     }
-    if (OneIn(30)) Op().Int("legacy_pad", Integer(1, 4));
+
     if (groups_ != 1) Op().Int("group", groups_);
     if (!channels_first_) Op().String("order", "NHWC");
     const int64_t batch = OneIn(15) ? 0 : Integer(1, 3);
@@ -751,17 +785,16 @@ class ConvCase final : public Case {
         *pack_definition_.add_arg() = argument;
       }
     }
-    if (OneIn(2)) pack.Int("save_unpacked_weights", 1);
+    if (!OneIn(3)) pack.Int("save_unpacked_weights", 1);
     if (OneIn(2)) {
       pack_definition_.add_input("b");
-      if (!OneIn(10)) {
-        pack.Float("in_scale", OneIn(20) ? 0 : random_.Scale(-9, -3));
-      }
+      if (!OneIn(20)) pack.Float("in_scale", in_scale_);
     }
   }
 
   bool channels_first_, packed_, sum_;
   int64_t groups_ = 1;
+  float in_scale_ = 1;
   Sizes x_, w_, y_;
   caffe2::OperatorDef pack_definition_;
 };

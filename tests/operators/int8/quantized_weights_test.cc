@@ -124,7 +124,7 @@ TEST(QuantizedWeights, BiasInUnitsOfASum) {
 TEST(QuantizedWeights, BiasOfCodesInOtherUnits) {
   const int32_t codes[] = {7, -1000, std::numeric_limits<int32_t>::max(), 4};
   const onednn::ProductBias made =
-      ConvertBias(codes, 4, {0.5f}, 0.25f, {2.0f, 0x1p-3f});
+      onednn::ConvertBias(codes, 4, {0.5f}, 0.25f, {2.0f, 0x1p-3f});
   // Of units of its own the third has 2^31 - 1, of the products' 2^35.
   EXPECT_EQ(made.codes, (std::vector<int32_t>{7, -1000, 0, 64}));
   EXPECT_EQ(made.large, (std::vector<float>{0, 0, 0x1p30f, 0}));
