@@ -195,7 +195,7 @@ class ConvOp final : public Int8Operator<T> {
               "filter '", this->Name(kFilter), "': ");
   }
 
-  // null: it is not packed
+  // The filter if it is packed, else null.
   const PackedConvWeights* PackedInput() const {
     const caffe2::Blob& filter = *this->Inputs()[kFilter];
     return sizeof(T) == 1 && filter.IsType<PackedConvWeights>()

@@ -117,6 +117,7 @@ class ConvPackWeightOp final : public Int8Operator<uint8_t> {
   ConvWeightsOptions options_;
   bool save_unpacked_ = false;
 };
+
 }  // namespace
 
 void RegisterOnednnConvPackWeight(const char* name,

@@ -122,7 +122,7 @@ class FcOp final : public Int8Operator<T> {
   using WeightCode = std::make_signed_t<T>;
 
   bool has_debug_outputs() const { return this->OutputSize() > 1; }
-  // and bias
+  // Reads weights and bias.
   void ReadWeights() {
     stage_key_.reset();
     const caffe2::Blob& w = this->InputBlob(kWeights);

@@ -109,6 +109,7 @@ class FcPackWeightOp final : public Int8Operator<uint8_t> {
 
   FcWeightsOptions options_;
 };
+
 }  // namespace
 
 void RegisterOnednnFCPackWeight(const char* name,

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <map>
 
+#include "quantization/choose.h"
 #include "tests/operators/int8/output_tally.h"
 #include "tests/support/net_builder.h"
 
