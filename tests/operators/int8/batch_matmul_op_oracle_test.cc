@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <map>
 
-#include "operators/int8/batch_matmul_op.h"
 #include "tests/operators/int8/output_tally.h"
 #include "tests/support/net_builder.h"
 

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <numeric>
 
-#include "operators/int8/conv_geometry.h"
+#include "operators/int8/products/conv_geometry.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"

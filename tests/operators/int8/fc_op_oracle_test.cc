@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <map>
 
-#include "operators/int8/fc_op.h"
+#include "quantization/choose.h"
 #include "tests/operators/int8/output_tally.h"
 #include "tests/support/net_builder.h"
 
