@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 
+#include "quantization/choose.h"
 #include "tests/operators/int8/output_tally.h"
 #include "tests/support/net_builder.h"
 
@@ -135,6 +136,8 @@ TEST(BatchMatMulOpOracle, LikeTheHostOver2000RandomOperators) {
       host.scale = ours.scale;
       host.zero_point = ours.zero_point;
     }
+    // DNNLOWP has no smaller one.
+    if (host.scale == kDnnlowpSmallestScale) continue;
     Tally of_this;
     of_this.Add(ours, host, product.largest_code());
     EXPECT_EQ(of_this.differ, 0) << ours << "; host: " << host;

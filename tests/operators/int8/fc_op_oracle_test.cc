@@ -97,10 +97,12 @@ class RandomFc {
     const Reals x = RealsOf("x", 1, activation_precision_);
     const Reals w = RealsOf("w", per_row_ ? n_ : 1, weight_precision_);
     const Reals b = RealsOf("b", 1, 31);
+    // Parameters that an input gives are those of codes below 0 too.
     const bool relu =
         Has(kind_.type, "Relu") ||
-        caffe2::ArgumentHelper(definition_)
-                .GetSingleArgument<std::string>("followed_by", "") == "Relu";
+        (definition_.input_size() < 4 &&
+         caffe2::ArgumentHelper(definition_)
+                 .GetSingleArgument<std::string>("followed_by", "") == "Relu");
     for (int64_t i = 0; i < m_ * n_; ++i) {
       const int64_t row = i / n_, column = i % n_;
       const double w_scale = w.scales[per_row_ ? column : 0];
