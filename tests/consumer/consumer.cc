@@ -1,10 +1,10 @@
 // What a C++ server does with the installed package: every public class and
 // function is used once, so that a missing export does not link.
 #include <caffe2_quantization/observers/attachment.h>
+#include <caffe2_quantization/observers/profile.h>  // an older name
 #include <caffe2_quantization/operators/byte_weight_dequant_op.h>
 #include <caffe2_quantization/plugin/plugin.h>
 #include <caffe2_quantization/profiles/min_max_file.h>
-#include <caffe2_quantization/observers/profile.h>  // an older name
 #include <caffe2_quantization/quantization/quantization_params.h>
 #include <caffe2_quantization/quantization/quantization_params_json.h>
 #include <caffe2_quantization/quantization/quantize.h>
