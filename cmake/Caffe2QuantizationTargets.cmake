@@ -217,3 +217,25 @@ function(caffe2_quantization_test_each_cap name)
       ENVIRONMENT "${environment};CAFFE2_QUANTIZATION_MAX_ISA=${cap}")
   endforeach()
 endfunction()
+
+# caffe2_quantization_shard_test(<name> <count> COST <seconds>)
+# Deals the program's tests out to `count` CTest entries, <name> and <name>_2 to
+# <name>_<count>, each of about so many seconds. GoogleTest does it, in the order
+# of the tests, so none can be left out.
+function(caffe2_quantization_shard_test name count)
+  cmake_parse_arguments(ARG "" "COST" "" ${ARGN})
+  get_test_property(${name} LABELS labels)
+  get_test_property(${name} ENVIRONMENT environment)
+  foreach(shard RANGE 1 ${count})
+    set(entry ${name})
+    if(shard GREATER 1)
+      set(entry ${name}_${shard})
+      add_test(NAME ${entry} COMMAND ${name})
+    endif()
+    math(EXPR index "${shard} - 1")
+    set_tests_properties(${entry} PROPERTIES
+      LABELS "${labels}"
+      COST ${ARG_COST}
+      ENVIRONMENT "${environment};GTEST_TOTAL_SHARDS=${count};GTEST_SHARD_INDEX=${index}")
+  endforeach()
+endfunction()

@@ -338,23 +338,31 @@ TEST(Int8GenQuantParamsOracle, SameSymmetricSearches) {
   }
 }
 
-TEST(Int8GenQuantParamsOracle, SameFullSearches) {
+// Each by itself, so that CTest can run them beside each other.
+class Int8GenQuantParamsFullSearch
+    : public testing::TestWithParam<const char*> {};
+
+TEST_P(Int8GenQuantParamsFullSearch, FindsTheSame) {
   TestRandom random;
   Comparison comparison;
-  for (const char* kind : {"L2", "L1", "KL"}) {
-    for (int i = 0; i < SlowTensors();) {
-      std::string what;
-      const auto values = RandomTensor(&random, &what);
-      const auto [min, max] = std::minmax_element(values.begin(), values.end());
-      // What lies on one side of 0 makes the host search for minutes.
-      if (*min > 0 || *max < 0 || *min == *max || values.size() < 300) continue;
-      SCOPED_TRACE(what);
-      comparison.Compare(values, kind, false);
-      if (testing::Test::HasFailure()) return;
-      ++i;
-    }
+  for (int i = 0; i < SlowTensors();) {
+    std::string what;
+    const auto values = RandomTensor(&random, &what);
+    const auto [min, max] = std::minmax_element(values.begin(), values.end());
+    // What lies on one side of 0 makes the host search for minutes.
+    if (*min > 0 || *max < 0 || *min == *max || values.size() < 300) continue;
+    SCOPED_TRACE(what);
+    comparison.Compare(values, GetParam(), false);
+    if (testing::Test::HasFailure()) return;
+    ++i;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Int8GenQuantParamsFullSearch,
+                         testing::Values("L2", "L1", "KL"),
+                         [](const testing::TestParamInfo<const char*>& info) {
+                           return std::string(info.param);
+                         });
 
 }  // namespace
 }  // namespace caffe2_quantization

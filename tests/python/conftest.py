@@ -2,8 +2,12 @@
 
 The plugin is the one that CAFFE2_QUANTIZATION_PLUGIN names, else the checkout's
 build. Without it no test runs, and pytest fails.
+
+Several processes share the tests when CAFFE2_QUANTIZATION_TEST_CLAIMS names a
+folder, an empty one at first: each takes the next file that no other has taken.
 """
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -44,6 +48,39 @@ def pytest_report_header(config):
     import caffe2_quantization
 
     return "plugin: %s, version %s, kernels for %s" % caffe2_quantization.load()
+
+
+def claimed(items, folder):
+    """Yields the tests whose file, or document, this process is the first to claim."""
+    mine = {}
+    for item in items:
+        file, _, test = item.nodeid.partition("::")
+        group = test if test.startswith("test_document[") else file
+        if group not in mine:
+            try:
+                name = hashlib.sha256(group.encode()).hexdigest()
+                os.close(os.open(os.path.join(folder, name), os.O_CREAT | os.O_EXCL))
+                mine[group] = True
+            except FileExistsError:
+                mine[group] = False
+        if mine[group]:
+            yield item
+
+
+def pytest_runtestloop(session):
+    folder = os.environ.get("CAFFE2_QUANTIZATION_TEST_CLAIMS")
+    if not folder or session.testsfailed or session.config.option.collectonly:
+        return None  # pytest's own loop
+    mine = claimed(session.items, folder)
+    item = next(mine, None)
+    while item is not None:
+        # What comes next says which fixtures stay.
+        following = next(mine, None)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.shouldfail or session.shouldstop:
+            raise session.Failed(session.shouldfail or session.shouldstop)
+        item = following
+    return True
 
 
 def pytest_terminal_summary(terminalreporter):

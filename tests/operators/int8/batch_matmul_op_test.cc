@@ -5,7 +5,8 @@
 #include <cmath>
 
 #include "operators/int8/products/batch_matmul_shape.h"
-#include "tests/operators/int8/output_tally.h"
+#include "tests/operators/int8/test_tensor.h"
+#include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {
@@ -82,13 +83,13 @@ class BatchMatMulOpTest : public testing::Test {
 
 // Y of float operands is that of the host's float operator, to what codes of 8
 // bits hold.
-void ExpectNear(const OutputValues& y, const std::vector<float>& expected,
+void ExpectNear(const TestTensor& y, const std::vector<float>& expected,
                 float tolerance) {
   ASSERT_EQ(NumValues(y.shape), static_cast<int64_t>(expected.size()));
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const float value =
-        y.is_float ? y.floats[i]
-                   : y.scale * static_cast<float>(y.codes[i] - y.zero_point);
+        y.is_float() ? y.floats[i]
+                     : y.scale * static_cast<float>(y.codes[i] - y.zero_point);
     ASSERT_NEAR(value, expected[i], tolerance) << i;
   }
 }
@@ -119,7 +120,7 @@ TEST_F(BatchMatMulOpTest, ScalesOfEachRun) {
           ASSERT_NE(workspace_.CreateNet(definition), nullptr);
         }
         ASSERT_TRUE(workspace_.RunNet("n"));
-        ExpectNear(FetchOutput(workspace_, "y"),
+        ExpectNear(FetchTensor(workspace_, "y"),
                    Fetch<float>(workspace_, "expected"), 0.1f * magnitude);
       }
     }
@@ -166,7 +167,7 @@ TEST_F(BatchMatMulOpTest, VectorWithATransposedMatrix) {
         .Int("broadcast", 1)
         .Int("measure_quantization_error", 1);
     ASSERT_TRUE(workspace_.RunOperatorOnce(definition));
-    ExpectNear(FetchOutput(workspace_, "y"), expected, 0.2f);
+    ExpectNear(FetchTensor(workspace_, "y"), expected, 0.2f);
   }
 }
 

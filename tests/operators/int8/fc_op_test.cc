@@ -6,7 +6,8 @@
 #include <limits>
 
 #include "operators/int8/products/fc_weights.h"
-#include "tests/operators/int8/output_tally.h"
+#include "tests/operators/int8/test_tensor.h"
+#include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {
@@ -104,7 +105,7 @@ TEST_F(FcOpTest, PackedBiasIsWorthTheSameByAnotherScaleOfTheInput) {
   auto fc = Fc({"x_codes", "packed", "other"});
   OpBuilder(&fc).Float("Y_scale", 256).Int("Y_zero_point", 3);
   Run(fc);
-  const OutputValues y = FetchOutput(workspace_, "y");
+  const TestTensor y = FetchTensor(workspace_, "y");
   for (std::size_t i = 0; i < expected_.size(); ++i) {
     EXPECT_EQ(y.codes[i], std::nearbyint(expected_[i] / 256) + 3) << i;
   }
@@ -155,11 +156,11 @@ TEST_F(FcOpTest, ParametersThatNobodyGaveAreOfEachRun) {
   definition.mutable_op(0)->set_engine("ONEDNN");
   ASSERT_NE(workspace_.CreateNet(definition), nullptr);
   ASSERT_TRUE(workspace_.RunNet("n"));
-  const OutputValues first = FetchOutput(workspace_, "y");
+  const TestTensor first = FetchTensor(workspace_, "y");
   EXPECT_NEAR(first.scale, expected_[0] / 255, 1e-3f * first.scale);
   FeedFloats(&workspace_, "x", {0, 1, 0}, {1, 3});
   ASSERT_TRUE(workspace_.RunNet("n"));
-  const OutputValues second = FetchOutput(workspace_, "y");
+  const TestTensor second = FetchTensor(workspace_, "y");
   EXPECT_EQ(second.shape, (std::vector<int64_t>{1, 2}));
   EXPECT_NEAR(second.scale, (137.5f + 18) / 255, 1e-3f * second.scale);
   EXPECT_NEAR(second.scale * (second.codes[1] - second.zero_point), -18,
@@ -225,16 +226,16 @@ TEST_F(FcOpTest, SumsOf16BitsLeave32Bits) {
       .Int("weight_precision", 16)
       .Float("Y_scale", 8);
   Run(fc);
-  const OutputValues y = FetchOutput(workspace_, "y");
+  const TestTensor y = FetchTensor(workspace_, "y");
   EXPECT_EQ(y.codes[0], std::nearbyint(exact / 8));
 }
 
 TEST_F(FcOpTest, NoRowsGiveAnEmptyOutput) {
   FeedFloats(&workspace_, "x", {}, {0, 3});
   Run(FloatFc({"x", "w", "b"}));
-  EXPECT_EQ(FetchOutput(workspace_, "y").shape, (std::vector<int64_t>{0, 2}));
+  EXPECT_EQ(FetchTensor(workspace_, "y").shape, (std::vector<int64_t>{0, 2}));
   Run(Fc({"x", "w", "b"}));
-  const OutputValues y = FetchOutput(workspace_, "y");
+  const TestTensor y = FetchTensor(workspace_, "y");
   EXPECT_EQ(y.shape, (std::vector<int64_t>{0, 2}));
   EXPECT_GT(y.scale, 0);
 }

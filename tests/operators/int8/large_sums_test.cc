@@ -11,7 +11,8 @@
 #include <vector>
 
 #include "operators/int8/products/stage.h"
-#include "tests/operators/int8/output_tally.h"
+#include "tests/operators/int8/test_tensor.h"
+#include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
 #include "tests/support/test_size.h"
@@ -106,7 +107,7 @@ void ExpectCodes(TestRandom* random, caffe2::Workspace* workspace,
   OpBuilder(&definition).Float("Y_scale", y_scale);
   OpBuilder(&definition).Int("Y_zero_point", zero_point);
   ASSERT_TRUE(workspace->RunOperatorOnce(definition));
-  const OutputValues y = FetchOutput(*workspace, "y");
+  const TestTensor y = FetchTensor(*workspace, "y");
   ASSERT_EQ(y.codes.size(), sums.size());
   for (std::size_t i = 0; i < sums.size(); ++i) {
     const float scaled = static_cast<float>(sums[i]) * (1 / y_scale);

@@ -10,7 +10,9 @@
 
 #include "netdef/dnnlowp_settings.h"
 #include "operators/int8_quant_blobs.h"
+#include "quantization/choose.h"
 #include "quantization/quantize.h"
+#include "tests/operators/int8/operator_tester.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
 
@@ -28,18 +30,6 @@ struct Int8Values {
   friend bool operator==(const Int8Values& a, const Int8Values& b) {
     return a.shape == b.shape && a.codes == b.codes && a.scale == b.scale &&
            a.zero_point == b.zero_point;
-  }
-  // The same but for codes; how many of them differ, by one at most.
-  friend bool Near(const Int8Values& a, const Int8Values& b, int* differ) {
-    if (a.shape != b.shape || a.scale != b.scale ||
-        a.zero_point != b.zero_point || a.codes.size() != b.codes.size()) {
-      return false;
-    }
-    for (std::size_t i = 0; i < a.codes.size(); ++i) {
-      if (std::abs(a.codes[i] - b.codes[i]) > 1) return false;
-      *differ += a.codes[i] != b.codes[i];
-    }
-    return true;
   }
   friend std::ostream& operator<<(std::ostream& stream, const Int8Values& v) {
     return stream << v.codes.size() << " codes, scale " << v.scale
@@ -102,16 +92,6 @@ caffe2::OperatorDef Definition(const std::string& type,
   return definition;
 }
 
-// Shapes with no, one, few and many values, of up to four dimensions.
-std::vector<int64_t> RandomShape(TestRandom* random) {
-  std::vector<int64_t> shape(random->Integer(0, 4));
-  for (int64_t& size : shape) {
-    size =
-        random->OneIn(30) ? 0 : random->Integer(1, 1 << random->Integer(0, 4));
-  }
-  return shape;
-}
-
 std::vector<float> RandomValues(TestRandom* random, std::size_t count) {
   std::normal_distribution<float> normal;
   const auto magnitude = std::ldexp(1.0f, random->Integer(-12, 20));
@@ -127,148 +107,83 @@ std::vector<float> RandomValues(TestRandom* random, std::size_t count) {
   return values;
 }
 
-// Codes of a range, by the plain equations in double: for ranges whose scale is
-// smaller than the host's smallest one, which ours are not held to.
-struct PlainRange {
-  double min, max;
-  int precision;
-  bool symmetric, power_of_two;
-
-  void Expect(const std::vector<float>& values, const Int8Values& actual) {
-    const int qmax = (1 << precision) - 1;
-    const int middle = (qmax + 1) / 2;
-    min = std::min(min, 0.0);
-    max = std::max(max, 0.0);
-    symmetric = symmetric && min < 0 && max > 0;
-    double scale = symmetric ? std::max(-min / middle, max / (qmax - middle))
-                             : (max - min) / qmax;
-    if (power_of_two) scale = std::exp2(std::ceil(std::log2(scale)));
-    ASSERT_NEAR(actual.scale / scale, 1, 1e-6);
-    ASSERT_LE(std::fabs(symmetric ? actual.zero_point - middle
-                                  : actual.zero_point + min / scale),
-              0.501 + (power_of_two ? qmax : 0));
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const double x = std::clamp<double>(values[i], scale * -actual.zero_point,
-                                          scale * (qmax - actual.zero_point));
-      ASSERT_NEAR(scale * (actual.codes[i] - actual.zero_point), x,
-                  0.502 * scale);
-    }
+void DrawQuantize(TestRandom* random, OperatorCase* c) {
+  const auto shape = RandomShape(random);
+  c->blobs["x"] = FloatTensor(RandomValues(random, NumValues(shape)), shape);
+  const bool wide = c->kind.is_wide();
+  const bool given = random->OneIn(4);
+  OpBuilder builder(&c->definition, c->kind.type, {"x"}, {"y"});
+  int precision = 8;
+  if (random->OneIn(3)) {
+    precision = random->Integer(2, wide ? 16 : 8);
+    builder.Int("activation_precision", precision);
   }
-};
-
-TEST_F(QuantizeOpTest, LikeTheHostOver2000RandomTensors) {
-  TestRandom random;
-  int values_of_16_bits = 0, differ = 0, small = 0;
-  for (int i = 0; i < 2000; ++i) {
-    const auto shape = RandomShape(&random);
-    const int64_t count = std::accumulate(
-        shape.begin(), shape.end(), int64_t{1}, std::multiplies<int64_t>());
-    const auto values = RandomValues(&random, count);
-    auto* x = caffe2::BlobGetMutableTensor(workspace_.CreateBlob("x"), shape,
-                                           at::dtype<float>());
-    std::copy(values.begin(), values.end(), x->mutable_data<float>());
-
-    const std::pair<const char*, const char*> kinds[] = {
-        {"Quantize", ""},     {"Quantize", "_ROWWISE"},
-        {"Quantize", "_16"},  {"Quantize", "_ROWWISE_16"},
-        {"Int8Quantize", ""}, {"Int8Quantize", "_ROWWISE"}};
-    const auto [type, suffix] = kinds[i % std::size(kinds)];
-    const bool wide = std::string(suffix).find("16") != std::string::npos;
-    const bool given = random.OneIn(4);
-    auto definition = Definition(type, std::string("DNNLOWP") + suffix,
-                                 given ? std::vector<std::string>{"x", "params"}
-                                       : std::vector<std::string>{"x"});
-    OpBuilder builder(&definition);
-    int precision = 8;
-    if (random.OneIn(3)) {
-      precision = random.Integer(2, wide ? 16 : 8);
-      builder.Int("activation_precision", precision);
-    }
-    const int qmax = (1 << precision) - 1;
-    const float scale = std::ldexp(random.Float(1, 2), random.Integer(-16, 16));
-    const int zero_point = random.Integer(0, qmax);
-    if (given) FeedParams("params", scale, zero_point);
-    if (random.OneIn(3)) builder.Int("preserve_activation_sparsity", 1);
-    const bool power_of_two = random.OneIn(4);
-    if (power_of_two) builder.Int("force_scale_power_of_two", 1);
-    if (random.OneIn(4)) builder.String("activation_quantization_kind", "l2");
-    if (random.OneIn(3)) {
-      builder.Float("Y_scale", scale);
-      if (!random.OneIn(5)) builder.Int("Y_zero_point", zero_point);
-    }
-    if (random.OneIn(4)) {
-      const char* const next[] = {"Relu", "Sigmoid", "Tanh"};
-      // The host takes the zero point 128 of 8-bit codes for fewer bits.
-      builder.String("followed_by",
-                     next[precision < 8 ? 0 : random.Integer(0, 2)]);
-    }
-    SCOPED_TRACE(definition.ShortDebugString());
-    Run(definition);
-    const Int8Values expected = FetchInt8("y");
-    definition.set_engine(std::string("ONEDNN") + suffix);
-    Run(definition);
-    const Int8Values actual = FetchInt8("y");
-    EXPECT_EQ(
-        workspace_.GetBlob("y")->Get<Int8TensorCPU>().t.IsType<uint16_t>(),
-        wide);
-    const caffe2::ArgumentHelper arguments(definition);
-    const bool is_chosen = !given && (!arguments.HasArgument("Y_scale") ||
-                                      arguments.GetSingleArgument<std::string>(
-                                          "followed_by", "") == "Relu");
-    if (is_chosen && (expected.scale == kDnnlowpSmallestScale ||
-                      (power_of_two && actual.scale <= 0x1p-14f))) {
-      // Of the values, or of what is left of given parameters by the Relu.
-      ++small;
-      PlainRange range{0, 0, precision,
-                       caffe2::ArgumentHelper::HasArgument(
-                           definition, "preserve_activation_sparsity"),
-                       power_of_two};
-      if (caffe2::ArgumentHelper::HasArgument(definition, "Y_scale")) {
-        const bool has_zero_point =
-            caffe2::ArgumentHelper::HasArgument(definition, "Y_zero_point");
-        range.max = double{scale} * (qmax - (has_zero_point ? zero_point : 0));
-      } else {
-        const auto [least, largest] =
-            std::minmax_element(values.begin(), values.end());
-        range.min = *least;
-        range.max = *largest;
-      }
-      range.Expect(values, actual);
-      if (testing::Test::HasFatalFailure()) return;
-    } else if (wide) {
-      // The host multiplies and adds there with two roundings.
-      values_of_16_bits += count;
-      ASSERT_TRUE(Near(actual, expected, &differ))
-          << actual << "; host: " << expected;
-    } else {
-      ASSERT_EQ(actual, expected);
-    }
-
-    // And back, by both, bit for bit.
-    const std::string back =
-        std::string(type) == "Quantize" ? "Dequantize" : "Int8Dequantize";
-    definition = Definition(back, std::string("DNNLOWP") + suffix);
-    definition.set_input(0, "y");
-    definition.set_output(0, "z");
-    Run(definition);
-    const auto host_floats = Fetch<float>(workspace_, "z");
-    EXPECT_EQ(workspace_.GetBlob("z")->Get<caffe2::Tensor>().sizes().vec(),
-              shape);
-    definition.set_engine(std::string("ONEDNN") + suffix);
-    definition.set_output(0, "w");
-    Run(definition);
-    EXPECT_EQ(workspace_.GetBlob("w")->Get<caffe2::Tensor>().sizes().vec(),
-              shape);
-    const auto floats = Fetch<float>(workspace_, "w");
-    // memcmp takes no null, which an empty vector has.
-    ASSERT_TRUE(floats.empty() ||
-                std::memcmp(floats.data(), host_floats.data(),
-                            floats.size() * sizeof(float)) == 0);
+  c->largest_code = (1 << precision) - 1;
+  const float scale = std::ldexp(random->Float(1, 2), random->Integer(-16, 16));
+  const int zero_point = random->Integer(0, c->largest_code);
+  if (given) c->AddInput("params", ParamsBlob(scale, zero_point));
+  if (random->OneIn(3)) builder.Int("preserve_activation_sparsity", 1);
+  if (random->OneIn(4)) builder.Int("force_scale_power_of_two", 1);
+  if (random->OneIn(4)) builder.String("activation_quantization_kind", "l2");
+  if (random->OneIn(3)) {
+    builder.Float("Y_scale", scale);
+    if (!random->OneIn(5)) builder.Int("Y_zero_point", zero_point);
   }
-  EXPECT_LE(differ, values_of_16_bits / 10000 + 2);
-  EXPECT_GT(small, 50) << "operators below the host's smallest scale";
-  std::printf("16 bits: %d of %d codes differ from the host's, by one\n",
-              differ, values_of_16_bits);
+  if (random->OneIn(4)) {
+    const char* const next[] = {"Relu", "Sigmoid", "Tanh"};
+    // The host takes the zero point 128 of 8-bit codes for fewer bits.
+    builder.String("followed_by",
+                   next[precision < 8 ? 0 : random->Integer(0, 2)]);
+  }
+  // The host multiplies and adds there with two roundings.
+  if (wide) c->host_within = 1;
+}
+
+bool HasParamsInput(const OperatorCase& c) {
+  return c.definition.input_size() == 2;
+}
+
+// Whether the host floored a scale that ours did not: of the values, or of what
+// is left of given parameters by the Relu.
+bool IsBelowTheHostsScales(const OperatorCase& c, const TestTensor& ours,
+                           const TestTensor& host) {
+  const bool is_chosen =
+      !HasParamsInput(c) &&
+      (!caffe2::ArgumentHelper::HasArgument(c.definition, "Y_scale") ||
+       IsFollowedByRelu(c));
+  return is_chosen && (host.scale == kDnnlowpSmallestScale ||
+                       (c.Argument("force_scale_power_of_two", 0) &&
+                        ours.scale <= 0x1p-14f));
+}
+
+// Each value itself.
+std::vector<Expected> Values(const OperatorCase& c) {
+  const TestTensor& x = c.blobs.at(c.definition.input(0));
+  Expected y{x.shape, {}, {}, {}};
+  for (int64_t i = 0; i < x.count(); ++i) y.values.push_back(x.Real(i));
+  return {y};
+}
+
+TEST(QuantizeOpOracle, LikeTheHostOver2000RandomTensors) {
+  OperatorTester("Quantize")
+      .Cases(DrawQuantize)
+      .Reference(Values)
+      .Incomparable(51, 2000, IsBelowTheHostsScales)
+      .InexactShare(0.0001, 0, /*more_codes=*/2)
+      .AgainstDnnlowp(2000)
+      .AgainstReference(300);
+}
+
+TEST(DequantizeOpOracle, LikeTheHostOver2000RandomTensors) {
+  OperatorTester("Dequantize", {"Int8DequantizeRowWise"})
+      .Vary([](TestRandom* random, OperatorCase* c) {
+        c->Input(0).scale =
+            std::ldexp(random->Float(1, 2), random->Integer(-40, 16));
+      })
+      .AnyParameters()
+      .Reference(Values)
+      .AgainstDnnlowp(2000)
+      .AgainstReference(300);
 }
 
 TEST_F(QuantizeOpTest, DequantizeRowWiseIsLikeTheHosts) {

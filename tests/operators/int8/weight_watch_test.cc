@@ -21,7 +21,7 @@
 #include "caffe2/core/workspace.h"
 #include "operators/int8/products/conv_weights.h"
 #include "operators/int8/products/fc_weights.h"
-#include "tests/operators/int8/output_tally.h"
+#include "tests/operators/int8/test_tensor.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
@@ -159,7 +159,7 @@ std::vector<Form> Forms() {
 // What a run gave: an output, or the first line of its error.
 struct Outcome {
   std::string error;
-  OutputValues output;
+  TestTensor output;
 
   friend bool operator==(const Outcome& a, const Outcome& b) {
     return a.error == b.error && a.output == b.output;
@@ -300,7 +300,7 @@ class WeightWatchTest : public testing::TestWithParam<Form> {
     Outcome outcome;
     const std::string error = ErrorOf([&] { op->Run(); });
     outcome.error = error.substr(0, error.find('\n'));
-    if (error.empty()) outcome.output = FetchOutput(workspace_, "y");
+    if (error.empty()) outcome.output = FetchTensor(workspace_, "y");
     return outcome;
   }
   // Of the operator that lives and of one that is made now.
@@ -669,7 +669,7 @@ TEST_P(WeightWatchTest, SharedByTwoThreads) {
     }
     for (std::thread& thread : threads) thread.join();
     for (const auto& op : operators) {
-      ASSERT_EQ(FetchOutput(workspace_, op->debug_def().output(0)),
+      ASSERT_EQ(FetchTensor(workspace_, op->debug_def().output(0)),
                 expected.output);
     }
   }
