@@ -15,6 +15,7 @@
 #include "serialization/minidb_reader.h"
 #include "workflow/host_error.h"
 #include "workflow/load_net.h"
+#include "workflow/model_reader.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -263,16 +264,21 @@ Status OpenBatchSource(const DataOptions& options, const WantedBlobs& wanted,
     if (IsImage(options.path)) {
       return OpenImageSource(options, {options.path}, wanted, source);
     }
-    if (IsCsv(options.path) || (IsText(head) && !BeginsWithField(head))) {
+    const bool is_text = LooksLikeText(head.data(), head.size());
+    if (IsCsv(options.path) || (is_text && !BeginsWithField(head))) {
       return OpenCsvSource(options, {options.path}, wanted, source);
     }
-    if (!IsText(head) && BeginsAsMinidb(options.path)) {
-      return OpenMinidbSource(options.path, wanted, source);
+    if (!is_text && BeginsAsMinidb(options.path)) {
+      return OpenMinidbSource(options, wanted, source);
     }
     return OpenTensorsSource(options.path, wanted, source);
   };
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(options.path, open));
   (*source)->files_ = std::move(files);
+  if (!options.input.empty() && (*source)->has_names_) {
+    (*source)->AddNote("input '" + options.input +
+                       "' is not needed: the blobs of the data have names");
+  }
   return Status::Ok();
 }
 

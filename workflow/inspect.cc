@@ -6,12 +6,15 @@
 #include <string_view>
 #include <utility>
 
+#include "caffe2/proto/caffe2_pb.h"
+#include "caffe2/proto/metanet.pb.h"
 #include "quantization/read_file.h"
 #include "serialization/minidb_reader.h"
 #include "serialization/qtensor_validation.h"
 #include "serialization/wire_reader.h"
 #include "workflow/inspect_tensor.h"
 #include "workflow/model_reader_text.h"
+#include "workflow/predictor_file.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -27,57 +30,57 @@ constexpr std::size_t kMaxParts = 1000;
 constexpr int kMaxNetDepth = 34;
 // A text becomes a message in memory.
 constexpr std::size_t kMaxTextBytes = std::size_t{256} << 20;
-// The blob of a predictor's minidb that holds its MetaNetDef.
-constexpr std::string_view kMetaNetDefBlob = "!!META_NET_DEF";
 
 enum NetField : uint32_t {
-  kNetName = 1,
-  kNetOp = 2,
-  kNetType = 3,
-  kNetArg = 6,
-  kNetExternalInput = 7,
-  kNetExternalOutput = 8,
+  kNetName = caffe2::NetDef::kNameFieldNumber,
+  kNetOp = caffe2::NetDef::kOpFieldNumber,
+  kNetType = caffe2::NetDef::kTypeFieldNumber,
+  kNetArg = caffe2::NetDef::kArgFieldNumber,
+  kNetExternalInput = caffe2::NetDef::kExternalInputFieldNumber,
+  kNetExternalOutput = caffe2::NetDef::kExternalOutputFieldNumber,
 };
 enum OperatorField : uint32_t {
-  kOpInput = 1,
-  kOpOutput = 2,
-  kOpName = 3,
-  kOpType = 4,
-  kOpArg = 5,
-  kOpEngine = 7,
+  kOpInput = caffe2::OperatorDef::kInputFieldNumber,
+  kOpOutput = caffe2::OperatorDef::kOutputFieldNumber,
+  kOpName = caffe2::OperatorDef::kNameFieldNumber,
+  kOpType = caffe2::OperatorDef::kTypeFieldNumber,
+  kOpArg = caffe2::OperatorDef::kArgFieldNumber,
+  kOpEngine = caffe2::OperatorDef::kEngineFieldNumber,
 };
 enum ArgumentField : uint32_t {
-  kArgName = 1,
-  kArgFloat = 2,
-  kArgInt = 3,
-  kArgString = 4,
-  kArgFloats = 5,
-  kArgInts = 6,
-  kArgStrings = 7,
-  kArgNet = 8,
-  kArgNets = 9,
-  kArgTensor = 10,
-  kArgTensors = 11,
-  kArgQTensors = 12,
+  kArgName = caffe2::Argument::kNameFieldNumber,
+  kArgFloat = caffe2::Argument::kFFieldNumber,
+  kArgInt = caffe2::Argument::kIFieldNumber,
+  kArgString = caffe2::Argument::kSFieldNumber,
+  kArgFloats = caffe2::Argument::kFloatsFieldNumber,
+  kArgInts = caffe2::Argument::kIntsFieldNumber,
+  kArgStrings = caffe2::Argument::kStringsFieldNumber,
+  kArgNet = caffe2::Argument::kNFieldNumber,
+  kArgNets = caffe2::Argument::kNetsFieldNumber,
+  kArgTensor = caffe2::Argument::kTFieldNumber,
+  kArgTensors = caffe2::Argument::kTensorsFieldNumber,
+  kArgQTensors = caffe2::Argument::kQtensorsFieldNumber,
 };
 enum BlobField : uint32_t {
-  kBlobName = 1,
-  kBlobType = 2,
-  kBlobTensor = 3,
-  kBlobContent = 4,
-  kBlobQTensor = 5,
+  kBlobName = caffe2::BlobProto::kNameFieldNumber,
+  kBlobType = caffe2::BlobProto::kTypeFieldNumber,
+  kBlobTensor = caffe2::BlobProto::kTensorFieldNumber,
+  kBlobContent = caffe2::BlobProto::kContentFieldNumber,
+  kBlobQTensor = caffe2::BlobProto::kQtensorFieldNumber,
 };
 enum MetaField : uint32_t {
-  kMetaBlobs = 1,
-  kMetaNets = 2,
-  kMetaModelInfo = 3,
-  kMetaPlans = 4,
-  kMetaApplicationInfo = 5,
+  kMetaBlobs = caffe2::MetaNetDef::kBlobsFieldNumber,
+  kMetaNets = caffe2::MetaNetDef::kNetsFieldNumber,
+  kMetaModelInfo = caffe2::MetaNetDef::kModelInfoFieldNumber,
+  kMetaPlans = caffe2::MetaNetDef::kPlansFieldNumber,
+  kMetaApplicationInfo =
+      caffe2::MetaNetDef::kApplicationSpecificInfoFieldNumber,
 };
-constexpr uint32_t kMapKey = 1;
-constexpr uint32_t kMapValue = 2;
-constexpr uint32_t kPlanNetwork = 2;
-constexpr uint32_t kProtos = 1;
+// Of BlobsMap, NetsMap, PlansMap and StringMap alike.
+constexpr uint32_t kMapKey = caffe2::NetsMap::kKeyFieldNumber;
+constexpr uint32_t kMapValue = caffe2::NetsMap::kValueFieldNumber;
+constexpr uint32_t kPlanNetwork = caffe2::PlanDef::kNetworkFieldNumber;
+constexpr uint32_t kProtos = caffe2::TensorProtos::kProtosFieldNumber;
 
 bool IsBytes(const WireField& field, uint32_t number) {
   return field.number == number && field.type == WireType::kBytes;
@@ -106,16 +109,17 @@ struct FillType {
   int64_t data_type;
 };
 constexpr FillType kFillTypes[] = {
-    {"GivenTensorFill", kArgFloats, 1},
-    {"GivenTensorDoubleFill", kArgFloats, 13},
-    {"GivenTensorBoolFill", kArgInts, 5},
-    {"GivenTensorInt16Fill", kArgInts, 9},
-    {"GivenTensorIntFill", kArgInts, 2},
-    {"GivenTensorInt64Fill", kArgInts, 10},
-    {"GivenTensorStringFill", kArgStrings, 4},
-    {"GivenTensorByteStringToUInt8Fill", kArgStrings, 6},
-    {"Int8GivenTensorFill", kArgString, 6},
-    {"Int8GivenIntTensorFill", kArgInts, 2},
+    {"GivenTensorFill", kArgFloats, caffe2::TensorProto_DataType_FLOAT},
+    {"GivenTensorDoubleFill", kArgFloats, caffe2::TensorProto_DataType_DOUBLE},
+    {"GivenTensorBoolFill", kArgInts, caffe2::TensorProto_DataType_BOOL},
+    {"GivenTensorInt16Fill", kArgInts, caffe2::TensorProto_DataType_INT16},
+    {"GivenTensorIntFill", kArgInts, caffe2::TensorProto_DataType_INT32},
+    {"GivenTensorInt64Fill", kArgInts, caffe2::TensorProto_DataType_INT64},
+    {"GivenTensorStringFill", kArgStrings, caffe2::TensorProto_DataType_STRING},
+    {"GivenTensorByteStringToUInt8Fill", kArgStrings,
+     caffe2::TensorProto_DataType_UINT8},
+    {"Int8GivenTensorFill", kArgString, caffe2::TensorProto_DataType_UINT8},
+    {"Int8GivenIntTensorFill", kArgInts, caffe2::TensorProto_DataType_INT32},
 };
 
 const FillType* FindFillType(const std::string& op) {
@@ -462,7 +466,8 @@ class Inspector {
       } else if (type->field == kArgInts) {
         AddNumbers(field, FieldKind::kInt64, &tensor.range);
       } else if (field.type == WireType::kBytes &&
-                 tensor.type == DataTypeName(4)) {
+                 tensor.type ==
+                     DataTypeName(caffe2::TensorProto_DataType_STRING)) {
         ++tensor.values;
         string_bytes += field.size();
       } else if (field.type == WireType::kBytes) {
@@ -472,7 +477,7 @@ class Inspector {
       }
     });
     tensor.bytes = string_bytes;
-    if (type->data_type != 4) {
+    if (type->data_type != caffe2::TensorProto_DataType_STRING) {
       tensor.values = tensor.range.count + tensor.range.nan_count;
       tensor.bytes = tensor.values * DataTypeBytes(type->data_type);
     }
@@ -614,7 +619,7 @@ class Inspector {
     } else if (!qtensor.empty()) {
       QTensor(blob_name, place + ".qtensor", qtensor, message);
     }
-    if (!name.empty() && name == kMetaNetDefBlob) {
+    if (name == MetaNetDefKey()) {
       report_->is_predictor = true;
       const std::string meta = place + ".content";
       if (Whole(ScanMessage(schema::kMetaNetDef, meta, content.data,
@@ -750,15 +755,15 @@ class Inspector {
   }
 
   void ModelInfo(const MessageBytes& info) {
-    constexpr const char* kNames[] = {"project", "modelClass", "version",
-                                      "predictorType", "modelId"};
+    const MessageSchema& message =
+        *schema::kMetaNetDef.Find(uint32_t{kMetaModelInfo})->message;
     ForEachField(info, [&](const WireReader&, const WireField& field) {
-      if (field.type != WireType::kBytes || field.number > std::size(kNames) ||
+      const FieldSchema* known = message.Find(field.number);
+      if (field.type != WireType::kBytes || known == nullptr ||
           !Room(sizeof(InspectedMeta), 3)) {
         return;
       }
-      report_->meta.push_back(
-          {"modelInfo", kNames[field.number - 1], {Name(field)}});
+      report_->meta.push_back({"modelInfo", known->name, {Name(field)}});
     });
   }
 
