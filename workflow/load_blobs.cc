@@ -112,7 +112,9 @@ class Loader {
     }
     caffe2::BlobProto proto;
     if (bytes.size() > kMaxMessageBytes ||
-        !proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        !proto.ParsePartialFromArray(bytes.data(),
+                                     static_cast<int>(bytes.size())) ||
+        !proto.IsInitialized()) {
       return Status::Corruption("has " + std::to_string(bytes.size()) +
                                 " bytes that are no BlobProto");
     }

@@ -53,8 +53,13 @@ Status ParseMessage(const MessageSchema& schema, std::string_view bytes,
   const MessageScan scan =
       ScanMessage(schema, schema.name, bytes.data(), bytes.size());
   if (scan.broken) return broken(scan.fault.ToString());
-  if (!message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+  // Not by ParseFromArray, which prints to the terminal what is missing.
+  if (!message->ParsePartialFromArray(bytes.data(),
+                                      static_cast<int>(bytes.size()))) {
     return broken("the host's parser refuses it");
+  }
+  if (!message->IsInitialized()) {
+    return broken("it lacks " + message->InitializationErrorString());
   }
   return Status::Ok();
 }
@@ -78,7 +83,15 @@ Status InFile(const std::string& path, const Status& status) {
 // Opens a file of one message and reads it.
 Status OpenMessage(const std::string& path, InputFile* file,
                    std::string_view* bytes) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file->Open(path));
+  const Status opened = file->Open(path);
+  if (!opened.ok()) {
+    // "'PATH': …" or "'PATH' is …", where errors here begin with "PATH: ".
+    std::string what = opened.message().substr(path.size() + 2);
+    for (const char* link : {": ", " is "}) {
+      if (what.find(link) == 0) what.erase(0, std::strlen(link));
+    }
+    return Status::IoError(path + ": " + what);
+  }
   if (file->size() > kMaxFileBytes) {
     return Status::OutOfRange(path + ": " + Bytes(file->size()) +
                               "; the host reads messages of at most " +

@@ -65,8 +65,9 @@ Status ReadMetaNetDef(InputFile* file, caffe2::MetaNetDef* meta) {
   if (scan.broken) return Status::Corruption(scan.fault.ToString());
   caffe2::BlobProto blob;
   if (record.value.size() > kMaxMessageBytes ||
-      !blob.ParseFromArray(record.value.data(),
-                           static_cast<int>(record.value.size()))) {
+      !blob.ParsePartialFromArray(record.value.data(),
+                                  static_cast<int>(record.value.size())) ||
+      !blob.IsInitialized()) {
     return Status::Corruption(place + ": found " +
                               std::to_string(record.value.size()) +
                               " bytes that are no BlobProto, expected one");
@@ -84,7 +85,8 @@ Status ReadMetaNetDef(InputFile* file, caffe2::MetaNetDef* meta) {
     return Status::Corruption(place + ": in its content " +
                               inner.fault.ToString());
   }
-  if (!meta->ParseFromString(content)) {
+  // Not by ParseFromString, which prints to the terminal what is missing.
+  if (!meta->ParsePartialFromString(content) || !meta->IsInitialized()) {
     return Status::Corruption(place + ": found " +
                               std::to_string(content.size()) +
                               " bytes that are no MetaNetDef, expected one");

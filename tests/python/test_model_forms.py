@@ -110,7 +110,7 @@ class Model:
     def check(self, found):
         """That a report of run is that of this net on this data."""
         assert found["images"] == SAMPLES
-        assert found["output_blob"] == "prob"
+        assert found["output"] == "prob"
         assert found["models"][0]["accuracy"] == 1
         output = found["models"][0]["min_max"]["operators"][-1]["outputs"][0]
         assert output["tensor_name"] == "prob"
@@ -347,7 +347,7 @@ def test_onnx_importer(model, declares_weights):
         return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, list(dims))
 
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["data", "c_w", "c_b"], ["c"]),
+        [helper.make_node("Conv", ["data", "c_w", "c_b"], ["c"], kernel_shape=[3, 3]),
          helper.make_node("Relu", ["c"], ["r"]),
          helper.make_node("Flatten", ["r"], ["f"]),
          helper.make_node("Gemm", ["f", "y_w", "y_b"], ["y"], transB=1),

@@ -82,7 +82,7 @@ TEST_F(LoadNetTest, FaultsOfATextHaveLineColumnAndField) {
   EXPECT_THAT(
       NetError(folder_.Write("t.pbtxt", std::string("name: \"n\"\nop {\n  "
                                                     "tyqe: \"A\"\n}\n"))),
-      HasSubstr("25 bytes of text that is no NetDef in protobuf's text form: "
+      HasSubstr("29 bytes of text that is no NetDef in protobuf's text form: "
                 "line 3, column 3: NetDef.op[0]: found tyqe, expected a field "
                 "of OperatorDef"));
   EXPECT_THAT(TensorsError(folder_.Write(

@@ -186,7 +186,8 @@ TEST_F(ModelNetsTest, APredictorThatIsCutShortAnywhere) {
     EXPECT_NE(Error(bytes.substr(0, size)), "");
   }
   EXPECT_THAT(Error(bytes.substr(0, bytes.size() - 1)),
-              HasSubstr("expected at most"));
+              HasSubstr("value_size is 30, expected 0 to 29, the bytes that "
+                        "follow"));
 }
 
 TEST_F(ModelNetsTest, ARecordThatIsMissing) {
@@ -205,6 +206,8 @@ TEST_F(ModelNetsTest, ARecordThatIsMissing) {
             "'PREDICT_NET'");
   parts.meta.clear_nets();
   parts.meta.add_plans()->set_key("TRAIN_PLAN_TYPE");
+  EXPECT_THAT(Error(parts), HasSubstr("bytes that are no MetaNetDef"));
+  parts.meta.mutable_plans(0)->mutable_value();
   EXPECT_THAT(Error(parts),
               HasSubstr("its nets are: none; its plans, which are not read, "
                         "are: 'TRAIN_PLAN_TYPE'"));
@@ -247,12 +250,12 @@ TEST_F(ModelNetsTest, RecordsOfAnotherType) {
   caffe2::BlobProto meta;
   meta.set_name("!!META_NET_DEF");
   meta.set_type("std::string");
-  meta.set_content("\x12\x7f net");
+  meta.set_content("\x12\x7f");
   EXPECT_THAT(
       Error(MinidbBytes({{"!!META_NET_DEF", meta.SerializeAsString()}})),
       StartsWith("record '!!META_NET_DEF': in its content offset 0: "
                  "MetaNetDef.nets[0]: field 2 takes 127 bytes, but "
-                 "only 4 are left"));
+                 "only 0 are left"));
 }
 
 TEST_F(ModelNetsTest, SizesThatAFileCannotHave) {

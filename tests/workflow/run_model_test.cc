@@ -250,9 +250,12 @@ TEST_F(RunModelTest, RefusesNetsThatDoNotFit) {
   options_.net_type = "no_such_type";
   EXPECT_THAT(RunError(), HasSubstr("no_such_type"));
   options_.net_type.clear();
+  predict_.mutable_op(0)->set_input(1, "b");
+  EXPECT_THAT(RunError(), HasSubstr("makes: b"));
   predict_.add_external_input("b");
   EXPECT_THAT(RunError(), HasSubstr("makes: b"));
   predict_.mutable_external_input()->RemoveLast();
+  predict_.mutable_op(0)->set_input(1, "w");
   predict_.mutable_op(0)->set_type("NoSuchOperator");
   EXPECT_THAT(RunError(), HasSubstr("'NoSuchOperator'"));
 }
@@ -339,6 +342,7 @@ TEST_F(RunModelTest, AnInputThatNoOperatorReadsIsNoted) {
                           "nothing makes: never_read"));
   // One that an operator reads is needed.
   predict_.mutable_op(0)->set_input(1, "never_read");
+  report_ = RunReport();
   EXPECT_THAT(RunError(), HasSubstr("makes: never_read"));
 }
 
