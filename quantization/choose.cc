@@ -738,13 +738,9 @@ Status ChooseFromBins(const BinCounts& counts, ValueRange extremes,
   const bool is_norm = options.method != ChooseMethod::kKl &&
                        options.method != ChooseMethod::kPercentile &&
                        options.method != ChooseMethod::kPercentileInBins;
-  const double below = -std::min(double{counts.min}, 0.0);
-  const double above = std::max(double{counts.max}, 0.0);
-  const bool is_symmetric =
-      options.preserve_sparsity && below > 0 && above > 0;
-  const double extent =
-      is_symmetric ? 2 * std::max(below, above) : below + above;
-  const bool is_fine = extent / (Levels(options) - 1) < options.smallest_scale;
+  constexpr double kNone = std::numeric_limits<double>::min();
+  const auto finest = static_cast<float>(ScaleByOptions(kNone, options));
+  const bool is_fine = whole.scale <= finest;
   if (!has_bins || (is_norm && is_fine)) {
     *choice = whole;
     return Status::Ok();

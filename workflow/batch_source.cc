@@ -161,6 +161,22 @@ bool BeginsAsMinidb(const std::string& path) {
 
 }  // namespace
 
+const char* Name(ImageOptions::Layout layout) {
+  return layout == ImageOptions::Layout::kNhwc ? "nhwc" : "nchw";
+}
+
+const char* Name(ImageOptions::Color color) {
+  switch (color) {
+    case ImageOptions::Color::kRgb:
+      return "rgb";
+    case ImageOptions::Color::kBgr:
+      return "bgr";
+    case ImageOptions::Color::kGray:
+      return "gray";
+  }
+  return "?";
+}
+
 std::string StemOf(const std::string& path) {
   const std::string name = path.substr(path.rfind('/') + 1);
   return name.substr(0, name.rfind('.'));

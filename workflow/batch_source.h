@@ -46,6 +46,10 @@ struct ImageOptions {
   std::vector<double> std;
 };
 
+// "nchw", "nhwc"; "rgb", "bgr", "gray".
+const char* Name(ImageOptions::Layout layout);
+const char* Name(ImageOptions::Color color);
+
 struct DataOptions {
   std::string path;
   // The input that data without names is for. Empty: the net's only one, or, of

@@ -309,8 +309,8 @@ class Calibration {
     }
     if (data_->form() != "images") return settings;
     const ImageOptions& images = options_.data.images;
-    settings["image color"] = std::to_string(static_cast<int>(images.color));
-    settings["image layout"] = std::to_string(static_cast<int>(images.layout));
+    settings["image color"] = Name(images.color);
+    settings["image layout"] = Name(images.layout);
     settings["image mean"] = NumbersText(images.mean);
     settings["image scale"] = NumbersText({images.scale});
     settings["image size"] =

@@ -202,6 +202,7 @@ class _Run(object):
         held = None
         if self._checkpoint is not None:
             self._settings.update(self._parameters())
+            self._settings["histogram_bins"] = str(histogram_bins)
             if os.path.exists(self._checkpoint):
                 held = self._checkpoint
                 self._hold(read_profile(held))

@@ -207,7 +207,7 @@ class Comparison {
       ++tally.host_failed;
       return;
     }
-    CompareWithoutFloor(values, options, choice, host);
+    CompareWithoutFloor(values, options, choice);
     if (choice.scale == host.scale && choice.zero_point == host.zero_point) {
       ++tally.same;
       return;
@@ -242,16 +242,16 @@ class Comparison {
     int host_failed = 0;
   };
 
-  // What is chosen by default is the same where the host's scale is above its
+  // What is chosen by default is the same where the scale is above the host's
   // smallest; below it, the plain equation.
   static void CompareWithoutFloor(const std::vector<float>& values,
                                   ChooseOptions options,
-                                  const Choice& with_floor, Parameters host) {
+                                  const Choice& with_floor) {
     options.smallest_scale = kSmallestChosenScale;
     Choice choice;
     ASSERT_TRUE(
         ChooseFromArray(values.data(), values.size(), options, &choice).ok());
-    if (host.scale > kDnnlowpSmallestScale) {
+    if (with_floor.scale > kDnnlowpSmallestScale) {
       EXPECT_EQ(choice.scale, with_floor.scale);
       EXPECT_EQ(choice.zero_point, with_floor.zero_point);
       return;

@@ -578,7 +578,7 @@ def test_another_net_does_not_go_on(output):
     net.Proto().op[1].type = "Tanh"
     with pytest.raises(RuntimeError, match="the profile is of a net with hash '"):
         caffe2_quantization.calibrate(net, batches, output)
-    for options, message in [({"histogram_bins": 64}, "histogram_bins"),
+    for options, message in [({"histogram_bins": 64}, "histogram_bins was .*resume=False"),
                              ({"op_types": ["FC"]}, "op_types"),
                              ({"every": 2}, "every")]:
         workspace.ResetWorkspace()

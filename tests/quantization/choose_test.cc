@@ -48,6 +48,29 @@ double SquaredError(const std::vector<float>& values, const Choice& choice,
   return sum;
 }
 
+// What the whole range has above the smallest scale is searched, also where the
+// extent of the values, half of a symmetric range, would have less.
+TEST(ChooseFromArrayTest, TheSmallestScaleLeavesWiderSymmetricRangesAlone) {
+  TestRandom random;
+  std::vector<float> values(14);
+  for (float& value : values) value = random.Float(-1, 1) / 4096;
+  values[7] = 50.0f / 4096;
+  for (const auto method : {ChooseMethod::kL2, ChooseMethod::kL1}) {
+    ChooseOptions options;
+    options.method = method;
+    options.preserve_sparsity = true;
+    Choice free, limited;
+    ASSERT_TRUE(
+        ChooseFromArray(values.data(), values.size(), options, &free).ok());
+    ChooseLikeDnnlowp(&options);
+    ASSERT_TRUE(
+        ChooseFromArray(values.data(), values.size(), options, &limited).ok());
+    EXPECT_GT(limited.scale, kDnnlowpSmallestScale);
+    EXPECT_EQ(free.scale, limited.scale);
+    EXPECT_EQ(free.zero_point, limited.zero_point);
+  }
+}
+
 TEST(ChooseMethodTest, NamesReadBack) {
   for (const ChooseMethod method : kMethods) {
     ChooseMethod read;

@@ -226,7 +226,9 @@ void ExpectExact(TestRandom* random, Case test) {
           100 -
           accumulators[test.PlaceOf(random->Integer(0, test.shape.batch - 1),
                                     random->Integer(0, test.pixels() - 1), n)];
-      test.bias[n] += static_cast<int32_t>(shift);
+      const int64_t bias = test.bias[n] + shift;
+      if (bias != static_cast<int32_t>(bias)) continue;  // one more of 32 bits
+      test.bias[n] = static_cast<int32_t>(bias);
       for (int64_t b = 0; b < test.shape.batch; ++b) {
         for (int64_t pixel = 0; pixel < test.pixels(); ++pixel) {
           accumulators[test.PlaceOf(b, pixel, n)] += shift;
