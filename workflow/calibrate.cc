@@ -194,7 +194,7 @@ class Calibration {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
         OpenBatchSource(options_.data, WantedOf(predict, init), &data_));
     for (const std::string& note : data_->notes()) Note(note);
-    std::vector<std::string> notes = init.notes;
+    std::vector<std::string> notes;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
         LoadModel(init, predict, *data_, &workspace_, &notes, &net_));
     for (const std::string& note : notes) Note(note);

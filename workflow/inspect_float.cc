@@ -466,9 +466,10 @@ Status CompareWithFloat(const std::string& float_path, InspectReport* report) {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(report->path, [&] {
     return Compare(*report, *model, *reference, &comparison);
   }));
-  for (const auto* notes : {&model->notes, &reference->notes}) {
-    comparison.notes.insert(comparison.notes.end(), notes->begin(),
-                            notes->end());
+  comparison.notes.insert(comparison.notes.end(), model->notes.begin(),
+                          model->notes.end());
+  for (const std::string& note : reference->notes) {
+    comparison.notes.push_back("the float model " + float_path + ": " + note);
   }
   if (comparison.weights.empty()) {
     comparison.notes.push_back(

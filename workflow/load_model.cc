@@ -70,6 +70,9 @@ WantedBlobs WantedOf(const PredictModel& predict, const InitModel& init) {
 Status LoadModel(const InitModel& init, const PredictModel& predict,
                  const BatchSource& data, caffe2::Workspace* workspace,
                  std::vector<std::string>* notes, caffe2::NetBase** net) {
+  for (const std::string& note : init.notes) {
+    notes->push_back(init.path + ": " + note);
+  }
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
       MakeWeights(init, data.blobs(), workspace));
   std::vector<std::string> missing, unread, held;
@@ -80,7 +83,7 @@ Status LoadModel(const InitModel& init, const PredictModel& predict,
     } else if (!workspace->HasBlob(name)) {
       missing.push_back(name);
       if (left_out.empty() && Contains(init.left_out_outputs, name)) {
-        left_out = "; " + init.notes.back();
+        left_out = "; " + init.path + ": " + init.notes.back();
       }
     } else if (Contains(init.placeholders, name)) {
       held.push_back(name);

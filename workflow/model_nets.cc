@@ -79,8 +79,7 @@ void LeaveOutWhatCannotRun(const Names& given, InitModel* init) {
   // The host refuses a net that does not make what it declares.
   init->net.clear_external_output();
   init->notes.push_back(
-      init->path + ": " + std::to_string(left_out) + " of " +
-      std::to_string(count) +
+      std::to_string(left_out) + " of " + std::to_string(count) +
       " operators make no weights and are left out: " + first);
 }
 
@@ -170,7 +169,7 @@ Status ReadInitModel(const std::string& path, InitModel* init) {
       if (IsPlaceholder(op)) read.placeholders.push_back(op.output(0));
     }
     if (read.net.op_size() == 0) {
-      read.notes.push_back(path + ": no operators, so it makes no weights");
+      read.notes.push_back("no operators, so it makes no weights");
     }
   }
   LeaveOutWhatCannotRun(given, &read);

@@ -46,7 +46,7 @@ struct InitModel {
   std::vector<std::string> placeholders;
   // What operators that cannot run would make; they read what nothing makes.
   std::vector<std::string> left_out_outputs;
-  // What is no error and worth knowing.
+  // What is no error and worth knowing, without the path.
   std::vector<std::string> notes;
 };
 

@@ -90,7 +90,6 @@ class Model {
   Status Load(std::vector<std::string>* notes) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
         ReadInitModel(init_.path, &init_model_));
-    *notes = init_model_.notes;
     return LoadModel(init_model_, predict_, data_, &workspace_, notes, &net_);
   }
 

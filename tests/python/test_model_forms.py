@@ -208,7 +208,7 @@ def test_quantized_weights_of_a_predictor(model):
     found = report("run", "--predict", float_path, "--init", float_path, "--init", path,
                    "--data", model.npz)
     assert [each["blob"] for each in found["models"][1]["qtensors"]] == ["y_w_q"]
-    assert 0 < found["models"][1]["largest_output_change"] < 0.1
+    assert 0 < found["models"][1]["largest_output_change"] < 0.5
     compared = inspected(path, "--float", float_path)["against_float"]["weights"]
     assert [(each["blob"], each["weight"]) for each in compared] == [("y_w_q", "y_w")]
 
@@ -249,14 +249,14 @@ def expect_refusal(model, path, *parts):
 def test_a_predictor_that_is_cut_short(model):
     data = model.predictor().read_bytes()
     path = model.folder / "cut.minidb"
-    for size in list(range(1, len(data), 97)) + [len(data) - 1]:
+    for size in list(range(1, len(data), 211)) + [len(data) - 1]:
         path.write_bytes(data[:size])
         expect_refusal(model, path)
-    expect_refusal(model, path, "offset", "bytes", "expected at most")
+    expect_refusal(model, path, "offset", "value_size is ", "expected 0 to ")
 
 
 def test_a_parameter_without_a_record(model):
-    path = changed(model.predictor(), lambda entries: entries.pop(b"y_w"))
+    path = changed(model.predictor(), lambda entries: entries.pop(b"y_w#%0"))
     expect_refusal(model, path, "there is no record 'y_w', expected one for each parameter")
 
 
@@ -280,28 +280,29 @@ def test_a_key_of_the_nets_that_is_missing(model):
 
 @pytest.mark.parametrize("kind", ["Foo", "QTensor", "Int8TensorCPU"])
 def test_a_record_of_another_type(model, kind):
+    # Save numbers the records of a tensor, be there one.
     def change(entries):
-        blob = caffe2_pb2.BlobProto.FromString(entries[b"c_w"])
+        blob = caffe2_pb2.BlobProto.FromString(entries[b"c_w#%0"])
         blob.type = kind
-        entries[b"c_w"] = blob.SerializeToString()
+        entries[b"c_w#%0"] = blob.SerializeToString()
 
-    expect_refusal(model, changed(model.predictor(), change), "record 'c_w': ")
+    expect_refusal(model, changed(model.predictor(), change), "record 'c_w#%0': ")
 
 
 @pytest.mark.parametrize("dims", [[1 << 40], [1 << 40, 1 << 40], [-1], [5, 1, 3, 3]])
 @pytest.mark.parametrize("as_piece", [False, True])
 def test_dims_that_the_file_does_not_have(model, dims, as_piece):
     def change(entries):
-        blob = caffe2_pb2.BlobProto.FromString(entries[b"c_w"])
+        blob = caffe2_pb2.BlobProto.FromString(entries[b"c_w#%0"])
         del blob.tensor.dims[:]
         blob.tensor.dims.extend(dims)
         blob.tensor.ClearField("segment")
         if as_piece:
             blob.tensor.segment.begin = 0
             blob.tensor.segment.end = 36
-        entries[b"c_w"] = blob.SerializeToString()
+        entries[b"c_w#%0"] = blob.SerializeToString()
 
-    expect_refusal(model, changed(model.predictor(), change), "'c_w'", "expected" if as_piece
+    expect_refusal(model, changed(model.predictor(), change), "'c_w", "expected" if as_piece
                    and dims == [5, 1, 3, 3] else "dims")
 
 
@@ -310,7 +311,7 @@ def test_a_record_that_says_it_is_huge(model):
     data = bytearray(path.read_bytes())
     data[4:8] = struct.pack("<i", 0x7FFFFFFF)
     path.write_bytes(bytes(data))
-    expect_refusal(model, path, "2147483647", "expected at most")
+    expect_refusal(model, path, "value_size is 2147483647, expected 0 to ")
 
 
 def test_a_minidb_of_samples_is_no_predictor(model):
@@ -376,7 +377,7 @@ def test_an_empty_init_net(model):
     net.Proto().external_output.extend(["prob"])
     predict = write(model.folder / "predict.pb", net.Proto())
     for init in (caffe2_pb2.NetDef(), core.Net("init").Proto()):
-        path = write(model.folder / "init.pb", init)
+        path = write(model.folder / "empty.pb", init)
         found = report("run", "--init", path, "--predict", predict, "--data", model.npz)
         assert found["notes"] == ["%s: no operators, so it makes no weights" % path]
     line = refusal("run", "--init", path, "--predict", model.mobile()[1], "--data", model.npz)
