@@ -249,7 +249,7 @@ def expect_refusal(model, path, *parts):
 def test_a_predictor_that_is_cut_short(model):
     data = model.predictor().read_bytes()
     path = model.folder / "cut.minidb"
-    for size in list(range(1, len(data), 211)) + [len(data) - 1]:
+    for size in list(range(1, len(data), 499)) + [len(data) - 1]:
         path.write_bytes(data[:size])
         expect_refusal(model, path)
     expect_refusal(model, path, "offset", "value_size is ", "expected 0 to ")
