@@ -5,9 +5,12 @@
 #include <utility>
 
 #include "base/read_file.h"
+#include "caffe2/proto/caffe2_pb.h"
+#include "caffe2/proto/metanet.pb.h"
 #include "inspect/inspect_tensor.h"
 #include "inspect/net_inspector.h"
 #include "netdef/model_reader_text.h"
+#include "netdef/predictor_file.h"
 #include "serialization/minidb_reader.h"
 #include "serialization/qtensor_validation.h"
 #include "serialization/wire_reader.h"
@@ -17,27 +20,27 @@ namespace {
 
 // A text becomes a message in memory.
 constexpr std::size_t kMaxTextBytes = std::size_t{256} << 20;
-// The blob of a predictor's minidb that holds its MetaNetDef.
-constexpr std::string_view kMetaNetDefBlob = "!!META_NET_DEF";
 
 enum BlobField : uint32_t {
-  kBlobName = 1,
-  kBlobType = 2,
-  kBlobTensor = 3,
-  kBlobContent = 4,
-  kBlobQTensor = 5,
+  kBlobName = caffe2::BlobProto::kNameFieldNumber,
+  kBlobType = caffe2::BlobProto::kTypeFieldNumber,
+  kBlobTensor = caffe2::BlobProto::kTensorFieldNumber,
+  kBlobContent = caffe2::BlobProto::kContentFieldNumber,
+  kBlobQTensor = caffe2::BlobProto::kQtensorFieldNumber,
 };
 enum MetaField : uint32_t {
-  kMetaBlobs = 1,
-  kMetaNets = 2,
-  kMetaModelInfo = 3,
-  kMetaPlans = 4,
-  kMetaApplicationInfo = 5,
+  kMetaBlobs = caffe2::MetaNetDef::kBlobsFieldNumber,
+  kMetaNets = caffe2::MetaNetDef::kNetsFieldNumber,
+  kMetaModelInfo = caffe2::MetaNetDef::kModelInfoFieldNumber,
+  kMetaPlans = caffe2::MetaNetDef::kPlansFieldNumber,
+  kMetaApplicationInfo =
+      caffe2::MetaNetDef::kApplicationSpecificInfoFieldNumber,
 };
-constexpr uint32_t kMapKey = 1;
-constexpr uint32_t kMapValue = 2;
-constexpr uint32_t kPlanNetwork = 2;
-constexpr uint32_t kProtos = 1;
+// Of BlobsMap, NetsMap, PlansMap and StringMap alike.
+constexpr uint32_t kMapKey = caffe2::NetsMap::kKeyFieldNumber;
+constexpr uint32_t kMapValue = caffe2::NetsMap::kValueFieldNumber;
+constexpr uint32_t kPlanNetwork = caffe2::PlanDef::kNetworkFieldNumber;
+constexpr uint32_t kProtos = caffe2::TensorProtos::kProtosFieldNumber;
 
 // Walks a file of any form.
 class Inspector final : public NetInspector {
@@ -144,7 +147,7 @@ class Inspector final : public NetInspector {
     } else if (!qtensor.empty()) {
       QTensor(blob_name, place + ".qtensor", qtensor, message);
     }
-    if (!name.empty() && name == kMetaNetDefBlob) {
+    if (name == MetaNetDefKey()) {
       report_->is_predictor = true;
       const std::string meta = place + ".content";
       if (Whole(ScanMessage(schema::kMetaNetDef, meta, content.data,
@@ -276,15 +279,15 @@ class Inspector final : public NetInspector {
   }
 
   void ModelInfo(const MessageBytes& info) {
-    constexpr const char* kNames[] = {"project", "modelClass", "version",
-                                      "predictorType", "modelId"};
+    const MessageSchema& message =
+        *schema::kMetaNetDef.Find(uint32_t{kMetaModelInfo})->message;
     ForEachField(info, [&](const WireReader&, const WireField& field) {
-      if (field.type != WireType::kBytes || field.number > std::size(kNames) ||
+      const FieldSchema* known = message.Find(field.number);
+      if (field.type != WireType::kBytes || known == nullptr ||
           !Room(sizeof(InspectedMeta), 3)) {
         return;
       }
-      report_->meta.push_back(
-          {"modelInfo", kNames[field.number - 1], {Name(field)}});
+      report_->meta.push_back({"modelInfo", known->name, {Name(field)}});
     });
   }
 

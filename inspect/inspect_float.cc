@@ -10,16 +10,18 @@
 #include <memory>
 #include <utility>
 
+#include "base/read_file.h"
 #include "caffe2/core/blob_serialization.h"
 #include "caffe2/core/operator.h"
 #include "caffe2/core/workspace.h"
 #include "caffe2/utils/proto_utils.h"
 #include "inspect/inspect_tensor.h"
 #include "netdef/host_error.h"
+#include "netdef/load_blobs.h"
 #include "netdef/load_net.h"
+#include "netdef/model_nets.h"
 #include "netdef/model_reader_text.h"
 #include "quantization/kernels/bit_planes.h"
-#include "serialization/minidb_reader.h"
 #include "serialization/per_channel_qtensor.h"
 #include "serialization/qtensor_codec.h"
 
@@ -27,46 +29,29 @@ namespace caffe2_quantization {
 namespace {
 
 constexpr int kLoads = 4;  // the first one only warms up
-constexpr uint32_t kBlobType = 2;
 // Integers of more bits are not counted one by one.
 constexpr int kMostBitsCounted = 16;
 
 // ---- Loading ----------------------------------------------------------------
 
-Status LoadBlob(const std::string& name, std::string_view bytes,
-                caffe2::Workspace* workspace) {
-  std::string type;
-  ForEachField(
-      MessageBytes{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(),
-                   0},
-      [&type](const WireReader&, const WireField& field) {
-        if (field.number == kBlobType && field.type == WireType::kBytes) {
-          type = TextOf(field);
-        }
-      });
-  caffe2::Blob* blob = workspace->CreateBlob(name);
-  if (type == "QTensor") {
-    // Not by the registry: protobuf would take four bytes for each of a plane.
-    std::unique_ptr<QTensorCPU> tensor;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        QTensorFromBytes(bytes.data(), bytes.size(), &tensor, nullptr));
-    blob->Reset(tensor.release());
-  } else {
-    caffe2::DeserializeBlob(std::string(bytes), blob);
-  }
-  return Status::Ok();
-}
+struct LoadedModel {
+  caffe2::Workspace workspace;
+  caffe2::NetDef net;
+  std::vector<std::string> notes;
+};
 
-Status LoadMinidb(const std::string& path, caffe2::Workspace* workspace) {
-  InputFile file;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(path));
-  MinidbReader reader(&file);
-  MinidbRecord record;
-  while (!reader.AtEnd()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader.Next(&record));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(LoadBlob(
-        std::string(MinidbBlobName(record.key)), record.value, workspace));
-  }
+// Makes the weights of a NetDef or of a predictor, whose own net may hold what
+// reads them, too.
+Status LoadNets(const InspectReport& report, LoadedModel* model) {
+  InitModel init;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadInitModel(report.path, &init));
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MakeWeights(init, {}, &model->workspace));
+  model->net.Swap(&init.net);
+  model->notes = std::move(init.notes);
+  if (!report.is_predictor) return Status::Ok();
+  PredictModel predict;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadPredictModel(report.path, &predict));
+  model->net.mutable_op()->MergeFrom(predict.net.op());
   return Status::Ok();
 }
 
@@ -96,23 +81,20 @@ Status InFile(const std::string& path, const Status& status) {
              : Status::Corruption(path + ": " + status.message());
 }
 
-// Loads what the report is of. *net is of a NetDef; else it stays empty.
-Status Load(const InspectReport& report, caffe2::Workspace* workspace,
-            caffe2::NetDef* net) {
+// Loads what the report is of. The net is of a NetDef or a predictor; else it
+// stays empty.
+Status Load(const InspectReport& report, LoadedModel* model) {
   std::vector<std::string> names;
   switch (report.form) {
     case ModelForm::kNetDef:
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadNetDef(report.path, net));
-      if (!workspace->RunNetOnce(*net)) {
-        return Status::InvalidArgument(report.path + ": the net does not run");
-      }
-      return Status::Ok();
+      return LoadNets(report, model);
     case ModelForm::kTensorProtos:
-      return ReadTensors(report.path, workspace, &names);
+      return ReadTensors(report.path, &model->workspace, &names);
     case ModelForm::kMinidb:
-      return InFile(report.path, LoadMinidb(report.path, workspace));
+      return report.is_predictor ? LoadNets(report, model)
+                                 : LoadAllBlobs(report.path, &model->workspace);
     case ModelForm::kBlobProto:
-      return InFile(report.path, LoadBlobFile(report, workspace));
+      return InFile(report.path, LoadBlobFile(report, &model->workspace));
     default:
       return Status::InvalidArgument(
           report.path + ": a " + ModelFormName(report.form) +
@@ -140,11 +122,6 @@ bool ResetPeak() {
   return file.good();
 }
 
-struct LoadedModel {
-  caffe2::Workspace workspace;
-  caffe2::NetDef net;
-};
-
 Status Measure(const InspectReport& report, ModelCost* cost,
                std::unique_ptr<LoadedModel>* model) {
   cost->path = report.path;
@@ -156,9 +133,8 @@ Status Measure(const InspectReport& report, ModelCost* cost,
     const uint64_t before = StatusBytes("VmRSS");
     const auto start = std::chrono::steady_clock::now();
     auto loaded = std::make_unique<LoadedModel>();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(report.path, [&] {
-      return Load(report, &loaded->workspace, &loaded->net);
-    }));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(
+        report.path, [&] { return Load(report, loaded.get()); }));
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
             .count();
@@ -490,6 +466,11 @@ Status CompareWithFloat(const std::string& float_path, InspectReport* report) {
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(report->path, [&] {
     return Compare(*report, *model, *reference, &comparison);
   }));
+  comparison.notes.insert(comparison.notes.end(), model->notes.begin(),
+                          model->notes.end());
+  for (const std::string& note : reference->notes) {
+    comparison.notes.push_back("the float model " + float_path + ": " + note);
+  }
   if (comparison.weights.empty()) {
     comparison.notes.push_back(
         "no QTensor or byte weight with a float weight in " + float_path);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "caffe2/proto/caffe2_pb.h"
 #include "inspect/inspect_tensor.h"
 #include "quantization/kernels/bit_planes.h"
 #include "serialization/per_channel_qtensor.h"
@@ -18,18 +19,18 @@ namespace {
 constexpr uint64_t kMaxUnpackedBytes = uint64_t{512} << 20;
 
 enum QTensorField : uint32_t {
-  kQDims = 1,
-  kQPrecision = 2,
-  kQScale = 3,
-  kQBias = 4,
-  kQIsSigned = 5,
-  kQData = 6,
-  kQName = 7,
-  kQDataType = 8,
-  kQScales = 9,
-  kQBiases = 10,
-  kQAxis = 11,
-  kQIsMultiparam = 12,
+  kQDims = caffe2::QTensorProto::kDimsFieldNumber,
+  kQPrecision = caffe2::QTensorProto::kPrecisionFieldNumber,
+  kQScale = caffe2::QTensorProto::kScaleFieldNumber,
+  kQBias = caffe2::QTensorProto::kBiasFieldNumber,
+  kQIsSigned = caffe2::QTensorProto::kIsSignedFieldNumber,
+  kQData = caffe2::QTensorProto::kDataFieldNumber,
+  kQName = caffe2::QTensorProto::kNameFieldNumber,
+  kQDataType = caffe2::QTensorProto::kDataTypeFieldNumber,
+  kQScales = caffe2::QTensorProto::kScalesFieldNumber,
+  kQBiases = caffe2::QTensorProto::kBiasesFieldNumber,
+  kQAxis = caffe2::QTensorProto::kAxisFieldNumber,
+  kQIsMultiparam = caffe2::QTensorProto::kIsMultiparamFieldNumber,
 };
 
 // The fields of a QTensorProto besides data.

@@ -4,39 +4,45 @@
 #include <cstring>
 #include <limits>
 
+#include "caffe2/proto/caffe2_pb.h"
+
 namespace caffe2_quantization {
 namespace {
 
 enum TensorField : uint32_t {
-  kDims = 1,
-  kDataType = 2,
-  kFloatData = 3,
-  kInt32Data = 4,
-  kByteData = 5,
-  kStringData = 6,
-  kTensorName = 7,
-  kDoubleData = 9,
-  kInt64Data = 10,
-  kSegment = 11,
-  kRawData = 13,
-  kDataFormat = 15,
+  kDims = caffe2::TensorProto::kDimsFieldNumber,
+  kDataType = caffe2::TensorProto::kDataTypeFieldNumber,
+  kFloatData = caffe2::TensorProto::kFloatDataFieldNumber,
+  kInt32Data = caffe2::TensorProto::kInt32DataFieldNumber,
+  kByteData = caffe2::TensorProto::kByteDataFieldNumber,
+  kStringData = caffe2::TensorProto::kStringDataFieldNumber,
+  kTensorName = caffe2::TensorProto::kNameFieldNumber,
+  kDoubleData = caffe2::TensorProto::kDoubleDataFieldNumber,
+  kInt64Data = caffe2::TensorProto::kInt64DataFieldNumber,
+  kSegment = caffe2::TensorProto::kSegmentFieldNumber,
+  kRawData = caffe2::TensorProto::kRawDataFieldNumber,
+  kDataFormat = caffe2::TensorProto::kDataFormatFieldNumber,
 };
-enum SegmentField : uint32_t { kSegmentBegin = 1, kSegmentEnd = 2 };
-constexpr int64_t kFormatBfloat16 = 1;
+enum SegmentField : uint32_t {
+  kSegmentBegin = caffe2::TensorProto_Segment::kBeginFieldNumber,
+  kSegmentEnd = caffe2::TensorProto_Segment::kEndFieldNumber
+};
+constexpr int64_t kFormatBfloat16 =
+    caffe2::TensorProto_SerializationFormat_FMT_BFLOAT16;
 
 enum DataType : int64_t {
-  kFloat = 1,
-  kInt32 = 2,
-  kByte = 3,
-  kString = 4,
-  kBool = 5,
-  kUint8 = 6,
-  kInt8 = 7,
-  kUint16 = 8,
-  kInt16 = 9,
-  kInt64 = 10,
-  kFloat16 = 12,
-  kDouble = 13,
+  kFloat = caffe2::TensorProto_DataType_FLOAT,
+  kInt32 = caffe2::TensorProto_DataType_INT32,
+  kByte = caffe2::TensorProto_DataType_BYTE,
+  kString = caffe2::TensorProto_DataType_STRING,
+  kBool = caffe2::TensorProto_DataType_BOOL,
+  kUint8 = caffe2::TensorProto_DataType_UINT8,
+  kInt8 = caffe2::TensorProto_DataType_INT8,
+  kUint16 = caffe2::TensorProto_DataType_UINT16,
+  kInt16 = caffe2::TensorProto_DataType_INT16,
+  kInt64 = caffe2::TensorProto_DataType_INT64,
+  kFloat16 = caffe2::TensorProto_DataType_FLOAT16,
+  kDouble = caffe2::TensorProto_DataType_DOUBLE,
 };
 
 struct TypeInfo {

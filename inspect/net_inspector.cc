@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "caffe2/proto/caffe2_pb.h"
 #include "inspect/inspect_tensor.h"
 
 namespace caffe2_quantization {
@@ -13,34 +14,34 @@ namespace {
 constexpr int kMaxNetDepth = 34;
 
 enum NetField : uint32_t {
-  kNetName = 1,
-  kNetOp = 2,
-  kNetType = 3,
-  kNetArg = 6,
-  kNetExternalInput = 7,
-  kNetExternalOutput = 8,
+  kNetName = caffe2::NetDef::kNameFieldNumber,
+  kNetOp = caffe2::NetDef::kOpFieldNumber,
+  kNetType = caffe2::NetDef::kTypeFieldNumber,
+  kNetArg = caffe2::NetDef::kArgFieldNumber,
+  kNetExternalInput = caffe2::NetDef::kExternalInputFieldNumber,
+  kNetExternalOutput = caffe2::NetDef::kExternalOutputFieldNumber,
 };
 enum OperatorField : uint32_t {
-  kOpInput = 1,
-  kOpOutput = 2,
-  kOpName = 3,
-  kOpType = 4,
-  kOpArg = 5,
-  kOpEngine = 7,
+  kOpInput = caffe2::OperatorDef::kInputFieldNumber,
+  kOpOutput = caffe2::OperatorDef::kOutputFieldNumber,
+  kOpName = caffe2::OperatorDef::kNameFieldNumber,
+  kOpType = caffe2::OperatorDef::kTypeFieldNumber,
+  kOpArg = caffe2::OperatorDef::kArgFieldNumber,
+  kOpEngine = caffe2::OperatorDef::kEngineFieldNumber,
 };
 enum ArgumentField : uint32_t {
-  kArgName = 1,
-  kArgFloat = 2,
-  kArgInt = 3,
-  kArgString = 4,
-  kArgFloats = 5,
-  kArgInts = 6,
-  kArgStrings = 7,
-  kArgNet = 8,
-  kArgNets = 9,
-  kArgTensor = 10,
-  kArgTensors = 11,
-  kArgQTensors = 12,
+  kArgName = caffe2::Argument::kNameFieldNumber,
+  kArgFloat = caffe2::Argument::kFFieldNumber,
+  kArgInt = caffe2::Argument::kIFieldNumber,
+  kArgString = caffe2::Argument::kSFieldNumber,
+  kArgFloats = caffe2::Argument::kFloatsFieldNumber,
+  kArgInts = caffe2::Argument::kIntsFieldNumber,
+  kArgStrings = caffe2::Argument::kStringsFieldNumber,
+  kArgNet = caffe2::Argument::kNFieldNumber,
+  kArgNets = caffe2::Argument::kNetsFieldNumber,
+  kArgTensor = caffe2::Argument::kTFieldNumber,
+  kArgTensors = caffe2::Argument::kTensorsFieldNumber,
+  kArgQTensors = caffe2::Argument::kQtensorsFieldNumber,
 };
 
 // The argument of a fill operator that holds its values: its field, and their
@@ -51,16 +52,17 @@ struct FillType {
   int64_t data_type;
 };
 constexpr FillType kFillTypes[] = {
-    {"GivenTensorFill", kArgFloats, 1},
-    {"GivenTensorDoubleFill", kArgFloats, 13},
-    {"GivenTensorBoolFill", kArgInts, 5},
-    {"GivenTensorInt16Fill", kArgInts, 9},
-    {"GivenTensorIntFill", kArgInts, 2},
-    {"GivenTensorInt64Fill", kArgInts, 10},
-    {"GivenTensorStringFill", kArgStrings, 4},
-    {"GivenTensorByteStringToUInt8Fill", kArgStrings, 6},
-    {"Int8GivenTensorFill", kArgString, 6},
-    {"Int8GivenIntTensorFill", kArgInts, 2},
+    {"GivenTensorFill", kArgFloats, caffe2::TensorProto_DataType_FLOAT},
+    {"GivenTensorDoubleFill", kArgFloats, caffe2::TensorProto_DataType_DOUBLE},
+    {"GivenTensorBoolFill", kArgInts, caffe2::TensorProto_DataType_BOOL},
+    {"GivenTensorInt16Fill", kArgInts, caffe2::TensorProto_DataType_INT16},
+    {"GivenTensorIntFill", kArgInts, caffe2::TensorProto_DataType_INT32},
+    {"GivenTensorInt64Fill", kArgInts, caffe2::TensorProto_DataType_INT64},
+    {"GivenTensorStringFill", kArgStrings, caffe2::TensorProto_DataType_STRING},
+    {"GivenTensorByteStringToUInt8Fill", kArgStrings,
+     caffe2::TensorProto_DataType_UINT8},
+    {"Int8GivenTensorFill", kArgString, caffe2::TensorProto_DataType_UINT8},
+    {"Int8GivenIntTensorFill", kArgInts, caffe2::TensorProto_DataType_INT32},
 };
 
 const FillType* FindFillType(const std::string& op) {
@@ -278,7 +280,7 @@ void NetInspector::AddFill(const OperatorFacts& op, const std::string& place,
     } else if (type->field == kArgInts) {
       AddNumbers(field, FieldKind::kInt64, &tensor.range);
     } else if (field.type == WireType::kBytes &&
-               tensor.type == DataTypeName(4)) {
+               tensor.type == DataTypeName(caffe2::TensorProto_DataType_STRING)) {
       ++tensor.values;
       string_bytes += field.size();
     } else if (field.type == WireType::kBytes) {
@@ -288,7 +290,7 @@ void NetInspector::AddFill(const OperatorFacts& op, const std::string& place,
     }
   });
   tensor.bytes = string_bytes;
-  if (type->data_type != 4) {
+  if (type->data_type != caffe2::TensorProto_DataType_STRING) {
     tensor.values = tensor.range.count + tensor.range.nan_count;
     tensor.bytes = tensor.values * DataTypeBytes(type->data_type);
   }

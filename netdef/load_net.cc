@@ -1,96 +1,112 @@
 #include "netdef/load_net.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <limits>
 #include <set>
 #include <utility>
 
+#include "base/read_file.h"
 #include "caffe2/core/blob_serialization.h"
 #include "caffe2/utils/proto_utils.h"
 #include "netdef/host_error.h"
+#include "netdef/model_reader.h"
+#include "netdef/model_reader_text.h"
 
 namespace caffe2_quantization {
 namespace {
 
 // The host parses no message larger than this.
-constexpr int64_t kMaxFileBytes = int64_t{1} << 30;
-
-Status SystemError(const std::string& path) {
-  return Status::IoError(path + ": " + std::strerror(errno));
-}
-
-// Reads what fstat said; a file that grows meanwhile is not followed.
-Status ReadOpenFile(const std::string& path, int file, std::string* contents) {
-  struct stat info;
-  if (fstat(file, &info) != 0) return SystemError(path);
-  if (!S_ISREG(info.st_mode)) {
-    return Status::IoError(path + ": not a regular file");
-  }
-  if (info.st_size == 0)
-    return Status::Corruption(path + ": the file is empty");
-  if (info.st_size > kMaxFileBytes) {
-    return Status::OutOfRange(path + ": " + std::to_string(info.st_size) +
-                              " bytes; the host reads messages of at most " +
-                              std::to_string(kMaxFileBytes));
-  }
-  contents->resize(static_cast<size_t>(info.st_size));
-  size_t done = 0;
-  while (done < contents->size()) {
-    const ssize_t count =
-        read(file, &(*contents)[done], contents->size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return SystemError(path);
-    if (count == 0) {
-      return Status::IoError(path + ": it ended after " + std::to_string(done) +
-                             " bytes, expected " +
-                             std::to_string(contents->size()) +
-                             " as when it was opened");
-    }
-    done += static_cast<size_t>(count);
-  }
-  return Status::Ok();
-}
-
-Status ReadFile(const std::string& path, std::string* contents) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return SystemError(path);
-  const Status status = ReadOpenFile(path, file, contents);
-  close(file);
-  return status;
-}
+constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
 
 bool IsNameCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
          (c >= '0' && c <= '9');
 }
 
-template <typename Message>
-Status ParseMessage(const std::string& path, const char* type,
-                    Message* message) {
-  std::string contents;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadFile(path, &contents));
-  const std::string size = std::to_string(contents.size()) + " bytes";
-  if (IsText(contents)) {
-    if (!BeginsWithField(contents) ||
-        !caffe2::TextFormat::ParseFromString(contents, message)) {
-      return Status::Corruption(path + ": " + size + " of text that is no " +
-                                type + " in protobuf's text form");
+std::string Bytes(std::size_t size) { return std::to_string(size) + " bytes"; }
+
+// Fills `message`, which `schema` describes.
+Status ParseMessage(const MessageSchema& schema, std::string_view bytes,
+                    google::protobuf::MessageLite* message) {
+  std::string wire;
+  if (LooksLikeText(bytes.data(), bytes.size())) {
+    ModelFault fault;
+    std::size_t fault_at = 0;
+    if (TextToWire(schema, bytes, &wire, &fault, &fault_at)) {
+      bytes = wire;
+    } else {
+      // A very short message may hold no control character.
+      const MessageScan scan =
+          ScanMessage(schema, schema.name, bytes.data(), bytes.size());
+      if (scan.likely < bytes.size()) {
+        return Status::Corruption(
+            Bytes(bytes.size()) + " of text that is no " + schema.name +
+            " in protobuf's text form: " + fault.ToString());
+      }
     }
-  } else if (!caffe2::ParseProtoFromLargeString(contents, message)) {
-    return Status::Corruption(path + ": not a " + type + ", or cut short (" +
-                              size + ")");
+  }
+  const auto broken = [&](const std::string& why) {
+    return Status::Corruption(std::string("not a ") + schema.name +
+                              ", or cut short (" + Bytes(bytes.size()) +
+                              "): " + why);
+  };
+  const MessageScan scan =
+      ScanMessage(schema, schema.name, bytes.data(), bytes.size());
+  if (scan.broken) return broken(scan.fault.ToString());
+  // Not by ParseFromArray, which prints to the terminal what is missing.
+  if (!message->ParsePartialFromArray(bytes.data(),
+                                      static_cast<int>(bytes.size()))) {
+    return broken("the host's parser refuses it");
+  }
+  if (!message->IsInitialized()) {
+    return broken("it lacks " + message->InitializationErrorString());
   }
   return Status::Ok();
 }
 
+// "; it is a TensorProtos" where the bytes are clearly another message.
+std::string WhatElse(ModelForm expected, std::string_view bytes) {
+  if (LooksLikeMinidb(bytes.data(), bytes.size())) return "; it is a minidb";
+  MessageScan scan;
+  const ModelForm form = DetectMessage(bytes.data(), bytes.size(), &scan);
+  return form == ModelForm::kUnknown || form == expected ||
+                 scan.likely < bytes.size()
+             ? ""
+             : std::string("; it is a ") + ModelFormName(form);
+}
+
+Status InFile(const std::string& path, const Status& status) {
+  return status.ok() ? status
+                     : Status::Corruption(path + ": " + status.message());
+}
+
+// Opens a file of one message and reads it.
+Status OpenMessage(const std::string& path, InputFile* file,
+                   std::string_view* bytes) {
+  const Status opened = file->Open(path);
+  if (!opened.ok()) {
+    // "'PATH': …" or "'PATH' is …", where errors here begin with "PATH: ".
+    std::string what = opened.message().substr(path.size() + 2);
+    for (const char* link : {": ", " is "}) {
+      if (what.find(link) == 0) what.erase(0, std::strlen(link));
+    }
+    return Status::IoError(path + ": " + what);
+  }
+  if (file->size() > kMaxFileBytes) {
+    return Status::OutOfRange(path + ": " + Bytes(file->size()) +
+                              "; the host reads messages of at most " +
+                              std::to_string(kMaxFileBytes));
+  }
+  const uint8_t* read = nullptr;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file->Read(0, file->size(), &read));
+  *bytes = {reinterpret_cast<const char*>(read), file->size()};
+  return Status::Ok();
+}
+
 bool IsPrintable(const std::string& text) {
-  return IsText(text) && text.find('\n') == std::string::npos;
+  return LooksLikeText(text.data(), text.size()) &&
+         text.find('\n') == std::string::npos;
 }
 
 std::string Dims(const caffe2::TensorProto& proto) {
@@ -101,19 +117,24 @@ std::string Dims(const caffe2::TensorProto& proto) {
   return text + "]";
 }
 
-// Whole, on the CPU, and of no more elements than the message has data for: the
-// host takes the memory first and compares then.
-Status CheckTensorProto(const caffe2::TensorProto& proto) {
-  if (proto.has_segment()) {
-    return Status::InvalidArgument(
-        "is a segment of a larger tensor, expected whole ones");
+}  // namespace
+
+bool BeginsWithField(const std::string& text) {
+  size_t i = 0;
+  for (;;) {
+    i = text.find_first_not_of(" \t\r\n", i);
+    if (i == std::string::npos) return false;
+    if (text[i] != '#') break;
+    i = text.find('\n', i);
   }
-  const int device = proto.device_detail().device_type();
-  if (device != caffe2::PROTO_CPU) {
-    return Status::InvalidArgument("is for device type " +
-                                   std::to_string(device) +
-                                   ", expected a CPU tensor");
-  }
+  const size_t name = i;
+  while (i < text.size() && IsNameCharacter(text[i])) ++i;
+  if (i == name) return false;
+  i = text.find_first_not_of(" \t\r\n", i);
+  return i != std::string::npos && std::strchr(":{<", text[i]) != nullptr;
+}
+
+Status CheckTensorProto(const caffe2::TensorProto& proto, TensorSpan* span) {
   if (proto.data_type() == caffe2::TensorProto::UNDEFINED ||
       !caffe2::TensorProto::DataType_IsValid(proto.data_type())) {
     return Status::Corruption("has the data_type " +
@@ -136,47 +157,48 @@ Status CheckTensorProto(const caffe2::TensorProto& proto) {
     elements *= std::max<int64_t>(dim, 1);
   }
   if (empty) elements = 0;
+  *span = {0, elements, elements};
+  if (proto.has_segment()) {
+    span->begin = proto.segment().begin();
+    span->end = proto.segment().end();
+    if (span->begin < 0 || span->end < span->begin || span->end > elements) {
+      return Status::Corruption(
+          "has the segment " + std::to_string(span->begin) + " to " +
+          std::to_string(span->end) + ", expected within 0 and " +
+          std::to_string(elements) + ", the number of elements");
+    }
+  }
   const int64_t available = std::max<int64_t>(
       {proto.float_data_size(), proto.double_data_size(),
        proto.int32_data_size(), proto.int64_data_size(),
        proto.string_data_size(), static_cast<int64_t>(proto.byte_data().size()),
        static_cast<int64_t>(proto.raw_data().size())});
-  if (elements > available) {
+  if (span->end - span->begin > available) {
     return Status::Corruption(
         "has the dims " + Dims(proto) + " = " + std::to_string(elements) +
-        " elements, but data for at most " + std::to_string(available));
+        " elements, " +
+        (proto.has_segment()
+             ? std::to_string(span->end - span->begin) + " of them here, "
+             : "") +
+        "but data for at most " + std::to_string(available));
   }
   return Status::Ok();
 }
 
-}  // namespace
-
-bool IsText(const std::string& contents) {
-  return std::none_of(contents.begin(), contents.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7f;
-  });
-}
-
-// Asked before the host's parser, which prints its complaint.
-bool BeginsWithField(const std::string& text) {
-  size_t i = 0;
-  for (;;) {
-    i = text.find_first_not_of(" \t\r\n", i);
-    if (i == std::string::npos) return false;
-    if (text[i] != '#') break;
-    i = text.find('\n', i);
-  }
-  const size_t name = i;
-  while (i < text.size() && IsNameCharacter(text[i])) ++i;
-  if (i == name) return false;
-  i = text.find_first_not_of(" \t\r\n", i);
-  return i != std::string::npos && std::strchr(":{<", text[i]) != nullptr;
-}
-
 Status DeserializeTensor(const caffe2::TensorProto& proto,
                          caffe2::Tensor* tensor) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckTensorProto(proto));
+  if (proto.has_segment()) {
+    return Status::InvalidArgument(
+        "is a segment of a larger tensor, expected whole ones");
+  }
+  const int device = proto.device_detail().device_type();
+  if (device != caffe2::PROTO_CPU) {
+    return Status::InvalidArgument("is for device type " +
+                                   std::to_string(device) +
+                                   ", expected a CPU tensor");
+  }
+  TensorSpan span;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckTensorProto(proto, &span));
   try {
     *tensor = caffe2::TensorDeserializer().Deserialize(proto);
   } catch (const std::exception& error) {
@@ -185,34 +207,67 @@ Status DeserializeTensor(const caffe2::TensorProto& proto,
   return Status::Ok();
 }
 
-Status ReadNetDef(const std::string& path, caffe2::NetDef* net) {
+Status ParseNetDef(std::string_view bytes, caffe2::NetDef* net) {
   caffe2::NetDef read;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseMessage(path, "NetDef", &read));
-  // Other messages of the host parse as a NetDef too, to nothing or to
-  // nonsense.
-  if (read.op_size() == 0) {
-    return Status::Corruption(path +
-                              ": no operators; expected a NetDef, and it "
-                              "is empty or another message");
-  }
-  for (int i = 0; i < read.op_size(); ++i) {
-    const std::string& type = read.op(i).type();
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      ParseMessage(schema::kNetDef, bytes, &read));
+  net->Swap(&read);
+  return Status::Ok();
+}
+
+Status CheckOperators(const caffe2::NetDef& net) {
+  for (int i = 0; i < net.op_size(); ++i) {
+    const std::string& type = net.op(i).type();
     if (type.empty() || !IsPrintable(type)) {
-      return Status::Corruption(path + ": operator " + std::to_string(i) +
+      return Status::Corruption("operator " + std::to_string(i) +
                                 " has no type; it is another message than a "
                                 "NetDef, or broken");
     }
   }
+  return Status::Ok();
+}
+
+Status ReadNetDef(const std::string& path, caffe2::NetDef* net,
+                  WithoutOperators without) {
+  InputFile file;
+  std::string_view bytes;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OpenMessage(path, &file, &bytes));
+  const bool may_be_empty = without == WithoutOperators::kIsRead;
+  if (bytes.empty() && !may_be_empty) {
+    return Status::Corruption(path + ": the file is empty");
+  }
+  caffe2::NetDef read;
+  const Status parsed = ParseNetDef(bytes, &read);
+  if (!parsed.ok()) {
+    return InFile(path,
+                  Status::Corruption(parsed.message() +
+                                     WhatElse(ModelForm::kNetDef, bytes)));
+  }
+  // Other messages of the host parse as a NetDef too, to nothing or to
+  // nonsense.
+  const std::string other =
+      read.op_size() == 0 ? WhatElse(ModelForm::kNetDef, bytes) : "";
+  if (read.op_size() == 0 && (!may_be_empty || !other.empty())) {
+    return Status::Corruption(path +
+                              ": no operators; expected a NetDef, and it "
+                              "is empty or another message" +
+                              other);
+  }
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(InFile(path, CheckOperators(read)));
   if (read.name().empty()) read.set_name("net");
-  net->CopyFrom(read);
+  net->Swap(&read);
   return Status::Ok();
 }
 
 Status ReadTensors(const std::string& path, caffe2::Workspace* workspace,
                    std::vector<std::string>* names) {
+  InputFile file;
+  std::string_view bytes;
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OpenMessage(path, &file, &bytes));
+  if (bytes.empty()) return Status::Corruption(path + ": the file is empty");
   caffe2::TensorProtos read;
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ParseMessage(path, "TensorProtos", &read));
+      InFile(path, ParseMessage(schema::kTensorProtos, bytes, &read)));
   if (read.protos_size() == 0) {
     return Status::Corruption(path +
                               ": no tensors; expected a TensorProtos, "

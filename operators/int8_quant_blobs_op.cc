@@ -9,6 +9,7 @@
 #include "caffe2/core/workspace.h"
 #include "netdef/dnnlowp_settings.h"
 #include "operators/int8_quant_blobs.h"
+#include "operators/net_argument.h"
 #include "operators/registration.h"
 #include "quantization/choose.h"
 
@@ -130,11 +131,7 @@ bool Int8GenQuantParamsMinMaxOp::RunOnDevice() {
 }
 
 bool FreezeQuantizationParamsOp::RunOnDevice() {
-  const auto bytes = GetSingleArgument<std::string>("net_def", "");
-  caffe2::NetDef net;
-  CAFFE_ENFORCE(HasArgument("net_def") && net.ParseFromString(bytes), type(),
-                ": argument net_def holds ", bytes.size(),
-                " bytes that are no NetDef");
+  caffe2::NetDef net = NetArgument(*this);
   for (auto& op : *net.mutable_op()) {
     const bool quantizes =
         op.type() == "Int8Quantize" || op.type() == "Quantize";
@@ -239,7 +236,7 @@ void RegisterFreezeQuantizationParams() {
       .SetDoc(
           "Writes the values of a net's Int8QuantParamsBlobs into its "
           "operators, as Y_scale and Y_zero_point in place of the last input.")
-      .Arg("net_def", "The bytes of a NetDef.")
+      .Arg("net_def", "A NetDef, binary or text.")
       .Output(0, "frozen_net", "Its bytes: string tensor [1]");
 }
 

@@ -5,6 +5,7 @@
 #include "caffe2/core/workspace.h"
 #include "netdef/static_parameters.h"
 #include "observers/register_quantization_params.h"
+#include "operators/net_argument.h"
 #include "operators/registration.h"
 
 namespace caffe2_quantization {
@@ -42,11 +43,7 @@ bool AddScaleZeroOffsetArgumentsWithHistogramOp::RunOnDevice() {
   const auto path = GetSingleArgument<std::string>("path", "");
   CAFFE_ENFORCE(!path.empty(), type(),
                 ": argument path is missing, expected the path of a profile");
-  const auto bytes = GetSingleArgument<std::string>("net_def", "");
-  caffe2::NetDef net;
-  CAFFE_ENFORCE(HasArgument("net_def") && net.ParseFromString(bytes), type(),
-                ": argument net_def holds ", bytes.size(),
-                " bytes that are no NetDef");
+  caffe2::NetDef net = NetArgument(*this);
   const Status status = AddScaleZeroOffsetArgumentsWithHistogram(
       path, &net, GetSingleArgument<bool>("dnnlowp", false));
   CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
@@ -109,7 +106,7 @@ void RegisterAddScaleZeroOffsetArgumentsWithHistogram() {
       .Arg("dnnlowp",
            "1: DNNLOWP's own parameters: no scale below 6.1e-5, percentiles in "
            "bins. Default 0.")
-      .Arg("net_def", "The bytes of a NetDef.")
+      .Arg("net_def", "A NetDef, binary or text.")
       .Output(0, "result", "Its bytes: string tensor [1]");
 }
 

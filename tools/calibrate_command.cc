@@ -103,11 +103,13 @@ Command DeclareCalibrateCommand(CLI::App* app) {
   CalibrateOptions& options = arguments->options;
   RecordingOptions& recording = options.recording;
   recording.histogram_bins = Histogram::kDefaultBins;
-  app->add_option("--init", options.init_path, "The net that makes the weights")
-      ->required()
+  app->add_option("--init", options.init_path,
+                  "The net that makes the weights, or a predictor's minidb "
+                  "(default: the predictor that is run)")
       ->type_name("FILE");
   app->add_option("--predict", options.predict_path,
-                  "The net to run: NetDef, binary or text")
+                  "The net to run: a NetDef, binary or text, or a predictor's "
+                  "minidb")
       ->required()
       ->type_name("FILE");
   DeclareDataOptions(app, &options.data);

@@ -80,8 +80,8 @@ void DeclareDataOptions(CLI::App* app, DataOptions* options) {
       ->required()
       ->type_name("PATH");
   app->add_option("--input", options->input,
-                  "The input that images or CSV files are for (default: the "
-                  "net's only one)")
+                  "The input that images, CSV files or a minidb without names "
+                  "are for (default: the net's only one)")
       ->type_name("BLOB");
   app->add_option_function<std::vector<std::string>>(
          "--shape",

@@ -222,13 +222,14 @@ Command DeclareRunCommand(CLI::App* app) {
   const auto arguments = std::make_shared<RunArguments>();
   RunOptions& options = arguments->options;
   app->add_option("--predict", options.predict_path,
-                  "The net to run: NetDef, binary or text")
+                  "The net to run: a NetDef, binary or text, or a predictor's "
+                  "minidb")
       ->required()
       ->type_name("FILE");
   app->add_option("--init", arguments->init_nets,
-                  "A net that makes the weights; repeat it to compare several "
-                  "with the first, the reference")
-      ->required()
+                  "A net that makes the weights, or a predictor's minidb; "
+                  "repeat it to compare several with the first, the reference "
+                  "(default: the predictor that is run)")
       ->type_name("[LABEL=]FILE");
   DeclareDataOptions(app, &options.data);
   app->add_option("--label", options.label_blob,

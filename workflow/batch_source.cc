@@ -14,6 +14,7 @@
 #include "caffe2/core/tensor.h"
 #include "netdef/host_error.h"
 #include "netdef/load_net.h"
+#include "netdef/model_reader.h"
 #include "serialization/minidb_reader.h"
 
 namespace caffe2_quantization {
@@ -279,16 +280,21 @@ Status OpenBatchSource(const DataOptions& options, const WantedBlobs& wanted,
     if (IsImage(options.path)) {
       return OpenImageSource(options, {options.path}, wanted, source);
     }
-    if (IsCsv(options.path) || (IsText(head) && !BeginsWithField(head))) {
+    const bool is_text = LooksLikeText(head.data(), head.size());
+    if (IsCsv(options.path) || (is_text && !BeginsWithField(head))) {
       return OpenCsvSource(options, {options.path}, wanted, source);
     }
-    if (!IsText(head) && BeginsAsMinidb(options.path)) {
-      return OpenMinidbSource(options.path, wanted, source);
+    if (!is_text && BeginsAsMinidb(options.path)) {
+      return OpenMinidbSource(options, wanted, source);
     }
     return OpenTensorsSource(options.path, wanted, source);
   };
   CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(options.path, open));
   (*source)->files_ = std::move(files);
+  if (!options.input.empty() && (*source)->has_names_) {
+    (*source)->AddNote("input '" + options.input +
+                       "' is not needed: the blobs of the data have names");
+  }
   return Status::Ok();
 }
 

@@ -53,7 +53,8 @@ const char* Name(ImageOptions::Color color);
 
 struct DataOptions {
   std::string path;
-  // The input that data without names is for. Empty: the net's only one.
+  // The input that data without names is for. Empty: the net's only one, or, of
+  // a minidb, its inputs in order.
   std::string input;
   ImageOptions images;
   // Of CSV: the shape that a row of this blob has; else it has one dimension.
@@ -150,6 +151,8 @@ class BatchSource {
   std::vector<std::string> names_;
   std::vector<std::string> blobs_;
   std::vector<std::string> notes_;
+  // Whether the data says itself what each blob is called.
+  bool has_names_ = false;
 
  private:
   friend Status OpenBatchSource(const DataOptions& options,
@@ -172,7 +175,7 @@ Status OpenTensorsSource(const std::string& path, const WantedBlobs& wanted,
                          std::unique_ptr<BatchSource>* source);
 Status OpenNpzSource(const std::string& path, const WantedBlobs& wanted,
                      std::unique_ptr<BatchSource>* source);
-Status OpenMinidbSource(const std::string& path, const WantedBlobs& wanted,
+Status OpenMinidbSource(const DataOptions& options, const WantedBlobs& wanted,
                         std::unique_ptr<BatchSource>* source);
 Status OpenImageSource(const DataOptions& options,
                        const std::vector<std::string>& files,

@@ -16,6 +16,7 @@
 #include "caffe2/core/workspace.h"
 #include "netdef/host_error.h"
 #include "netdef/load_net.h"
+#include "netdef/net_inputs.h"
 #include "observers/attachment.h"
 #include "serialization/content_hash.h"
 #include "workflow/load_model.h"
@@ -183,22 +184,27 @@ class Calibration {
   }
 
   Status Load() {
+    PredictModel predict;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ReadNetDef(options_.predict_path, &predict_));
-    if (!options_.net_type.empty()) predict_.set_type(options_.net_type);
-    caffe2::NetDef init;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadNetDef(options_.init_path, &init));
+        ReadPredictModel(options_.predict_path, &predict));
+    if (!options_.net_type.empty()) predict.net.set_type(options_.net_type);
+    std::string init_path = options_.init_path;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseWeights(predict, &init_path));
+    InitModel init;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadInitModel(init_path, &init));
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        OpenBatchSource(options_.data, WantedOf(predict_, init), &data_));
+        OpenBatchSource(options_.data, WantedOf(predict, init), &data_));
     for (const std::string& note : data_->notes()) Note(note);
+    std::vector<std::string> notes;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        LoadModel(options_.init_path, init, options_.predict_path, predict_,
-                  *data_, &workspace_, &net_));
+        LoadModel(init, predict, *data_, &workspace_, &notes, &net_));
+    for (const std::string& note : notes) Note(note);
+    predict_ = std::move(predict.net);
     // Whoever made them: the init net's own values, or a file that it loads.
     for (auto& each : HashesOfInputs(predict_, workspace_, data_->blobs())) {
       weights_.push_back({std::move(each.name), std::move(each.hash)});
     }
-    report_.init_path = options_.init_path;
+    report_.init_path = init_path;
     report_.predict_path = options_.predict_path;
     report_.data_path = options_.data.path;
     report_.profile_path = options_.profile_path;
@@ -477,7 +483,7 @@ class Calibration {
   Status RunBatch(int64_t count) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadBatch(count));
     const std::string subject =
-        options_.predict_path + " with weights of " + options_.init_path;
+        options_.predict_path + " with weights of " + report_.init_path;
     return CatchHostErrors(subject, [&] {
       const auto start = std::chrono::steady_clock::now();
       const bool success = net_->Run();

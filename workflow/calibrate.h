@@ -25,6 +25,8 @@
 namespace caffe2_quantization {
 
 struct CalibrateOptions {
+  // A NetDef or a predictor's minidb, each. The first may be empty when the
+  // second is a predictor, which has its weights.
   std::string init_path;
   std::string predict_path;
   DataOptions data;

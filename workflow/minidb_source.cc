@@ -24,15 +24,16 @@ std::string Shown(std::string_view key) {
 
 class MinidbSource final : public BatchSource {
  public:
-  explicit MinidbSource(const std::string& path)
-      : BatchSource("minidb", path) {}
+  explicit MinidbSource(const std::string& path) : BatchSource("minidb", path) {
+    has_names_ = true;
+  }
 
-  Status Open(const WantedBlobs& wanted) {
+  Status Open(const DataOptions& options, const WantedBlobs& wanted) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file_.Open(path_));
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GoToStart());
     MinidbRecord record;
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextRecord(&record));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NameTensors(record, wanted));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NameTensors(record, options, wanted));
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseBlobs(wanted));
     // Counts the records, whose sizes are all checked then.
     samples_ = 1;
@@ -62,13 +63,20 @@ class MinidbSource final : public BatchSource {
   }
 
   // The names and the number of tensors are those of the first record.
-  Status NameTensors(const MinidbRecord& record, const WantedBlobs& wanted) {
+  Status NameTensors(const MinidbRecord& record, const DataOptions& options,
+                     const WantedBlobs& wanted) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Parse(record));
     std::vector<std::string> in_order = wanted.free_inputs;
+    if (!options.input.empty()) {
+      in_order.resize(1);
+      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+          ChooseInput(options, form(), wanted, &in_order[0]));
+    }
     in_order.insert(in_order.end(), wanted.extras.begin(), wanted.extras.end());
     for (int i = 0; i < message_.protos_size(); ++i) {
       std::string name = message_.protos(i).name();
       if (name.empty()) {
+        has_names_ = false;
         const auto index = static_cast<size_t>(i);
         name = index < in_order.size() ? in_order[index]
                                        : "tensor " + std::to_string(i);
@@ -174,10 +182,10 @@ class MinidbSource final : public BatchSource {
 
 }  // namespace
 
-Status OpenMinidbSource(const std::string& path, const WantedBlobs& wanted,
+Status OpenMinidbSource(const DataOptions& options, const WantedBlobs& wanted,
                         std::unique_ptr<BatchSource>* source) {
-  auto opened = std::make_unique<MinidbSource>(path);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(opened->Open(wanted));
+  auto opened = std::make_unique<MinidbSource>(options.path);
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(opened->Open(options, wanted));
   *source = std::move(opened);
   return Status::Ok();
 }

@@ -89,6 +89,10 @@ class NpzArray {
       return Broken("the array has the shape " + DimsText(header_.shape) +
                     ", expected samples along a first dimension");
     }
+    if (header_.data_bytes == 0) {
+      return Broken("is empty: it has the shape " + DimsText(header_.shape) +
+                    ", expected samples with values");
+    }
     row_bytes_ = header_.data_bytes / header_.shape[0];
     const auto declared = static_cast<int64_t>(info.size);
     if ((info.valid & ZIP_STAT_SIZE) == 0 ||
@@ -199,7 +203,9 @@ class NpzArray {
 
 class NpzSource final : public BatchSource {
  public:
-  explicit NpzSource(const std::string& path) : BatchSource("npz", path) {}
+  explicit NpzSource(const std::string& path) : BatchSource("npz", path) {
+    has_names_ = true;
+  }
 
   Status Open(const WantedBlobs& wanted) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ListMembers());

@@ -70,7 +70,7 @@ int64_t TopClass(const float* scores, int64_t count) {
 class Model {
  public:
   Model(const RunOptions& options, const InitNet& init,
-        const caffe2::NetDef& predict, const std::string& label_blob,
+        const PredictModel& predict, const std::string& label_blob,
         BatchSource* data)
       : options_(options),
         init_(init),
@@ -87,11 +87,11 @@ class Model {
   caffe2::Workspace* workspace() { return &workspace_; }
   const std::vector<float>& outputs() const { return outputs_; }
 
-  // Makes the weights and the net.
-  Status Load() {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadNetDef(init_.path, &init_net_));
-    return LoadModel(init_.path, init_net_, options_.predict_path, predict_,
-                     data_, &workspace_, &net_);
+  // Makes the weights and the net. Appends to *notes.
+  Status Load(std::vector<std::string>* notes) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        ReadInitModel(init_.path, &init_model_));
+    return LoadModel(init_model_, predict_, data_, &workspace_, notes, &net_);
   }
 
   // Runs all passes. `reference` holds the outputs to compare with, or is null.
@@ -161,9 +161,9 @@ class Model {
     caffe2::Workspace* exact =
         reference == nullptr ? nullptr : reference->workspace();
     report->qtensors =
-        FindQTensorWeights(init_net_, predict_, &workspace_, exact);
+        FindQTensorWeights(init_model_.net, predict_.net, &workspace_, exact);
     report->byte_weights =
-        FindByteWeights(init_net_, predict_, &workspace_, exact);
+        FindByteWeights(init_model_.net, predict_.net, &workspace_, exact);
   }
 
  private:
@@ -176,7 +176,7 @@ class Model {
     const caffe2::Blob* blob = workspace_.GetBlob(options_.output_blob);
     if (blob == nullptr) {
       std::vector<std::string> outputs;
-      for (const caffe2::OperatorDef& op : predict_.op()) {
+      for (const caffe2::OperatorDef& op : predict_.net.op()) {
         outputs.insert(outputs.end(), op.output().begin(), op.output().end());
       }
       return Status::InvalidArgument(subject + " does not exist" +
@@ -227,10 +227,10 @@ class Model {
 
   const RunOptions& options_;
   const InitNet& init_;
-  const caffe2::NetDef& predict_;
+  const PredictModel& predict_;
   const std::string& label_blob_;
   BatchSource& data_;
-  caffe2::NetDef init_net_;
+  InitModel init_model_;
   caffe2::Workspace workspace_;
   caffe2::NetBase* net_ = nullptr;  // of the workspace
   std::shared_ptr<NetMeasurement> measurement_;
@@ -292,36 +292,49 @@ Status OpenData(const RunOptions& options, WantedBlobs wanted,
 Status RunModels(const RunOptions& given,
                  const std::function<void(const RunProgress&)>& progress,
                  RunReport* report) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOptions(given));
   RunOptions options = given;
-  caffe2::NetDef predict;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadNetDef(options.predict_path, &predict));
-  if (!options.net_type.empty()) predict.set_type(options.net_type);
+  PredictModel predict;
+  if (given.init_nets.empty()) {
+    // Only a predictor does without.
+    InitNet init;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        ReadPredictModel(options.predict_path, &predict));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseWeights(predict, &init.path));
+    init.label = StemOf(init.path);
+    options.init_nets.push_back(init);
+  }
+  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOptions(options));
+  if (predict.path.empty()) {
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        ReadPredictModel(options.predict_path, &predict));
+  }
+  if (!options.net_type.empty()) predict.net.set_type(options.net_type);
   if (options.output_blob.empty()) {
-    if (predict.external_output_size() == 0) {
+    if (predict.net.external_output_size() == 0) {
       return Status::InvalidArgument(
           options.predict_path +
           ": the net declares no external output; name the output blob");
     }
-    options.output_blob = predict.external_output(0);
+    options.output_blob = predict.net.external_output(0);
   }
 
   RunReport result;
   result.predict_path = options.predict_path;
   result.data_path = options.data.path;
-  result.net_name = predict.name();
-  result.net_type = predict.type().empty() ? "simple" : predict.type();
+  result.net_name = predict.net.name();
+  result.net_type = predict.net.type().empty() ? "simple" : predict.net.type();
   result.output_blob = options.output_blob;
   result.batch_size = options.batch_size;
   result.repeat = options.repeat;
 
-  caffe2::NetDef init_net;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadNetDef(options.init_nets.front().path, &init_net));
   std::unique_ptr<BatchSource> data;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      OpenData(options, WantedOf(predict, init_net), &result, &data));
+  {
+    InitModel init;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        ReadInitModel(options.init_nets.front().path, &init));
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+        OpenData(options, WantedOf(predict, init), &result, &data));
+  }
   result.images = data->samples();
   if (options.repeat > std::numeric_limits<int64_t>::max() / result.images) {
     return Status::OutOfRange("repeat " + std::to_string(options.repeat) +
@@ -336,7 +349,13 @@ Status RunModels(const RunOptions& given,
     model_report.init_path = init.path;
     auto model = std::make_unique<Model>(options, init, predict,
                                          result.label_blob, data.get());
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(model->Load());
+    std::vector<std::string> notes;
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(model->Load(&notes));
+    for (std::string& note : notes) {
+      if (!Contains(result.notes, note)) {
+        result.notes.push_back(std::move(note));
+      }
+    }
 
     const bool observed =
         options.observe == RunOptions::Observe::kAll ||

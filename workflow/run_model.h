@@ -20,7 +20,8 @@
 
 namespace caffe2_quantization {
 
-// One set of weights: the file of the net that makes them, and what to call it.
+// One set of weights: the file of what makes them, an init net or a predictor's
+// minidb, and what to call it.
 struct InitNet {
   std::string label;
   std::string path;
@@ -30,7 +31,8 @@ struct RunOptions {
   enum class Observe { kReference, kAll, kNone };
 
   std::string predict_path;
-  // The first one is the reference that the others are compared with.
+  // The first one is the reference that the others are compared with. None: the
+  // weights of the predictor that predict_path is, called as its file is.
   std::vector<InitNet> init_nets;
   DataOptions data;
   // The data blob with the right classes. Empty: "label" if there is one.

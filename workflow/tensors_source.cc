@@ -12,7 +12,9 @@ using caffe2::Tensor;
 class TensorsSource final : public BatchSource {
  public:
   explicit TensorsSource(const std::string& path)
-      : BatchSource("TensorProtos", path) {}
+      : BatchSource("TensorProtos", path) {
+    has_names_ = true;
+  }
 
   Status Open(const WantedBlobs& wanted) {
     CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadTensors(path_, &tensors_, &names_));

@@ -78,6 +78,68 @@ TEST_F(LoadNetTest, RefusesWhatIsNoFileOrNoNet) {
               HasSubstr("not a NetDef, or cut short (3 bytes)"));
 }
 
+TEST_F(LoadNetTest, FaultsOfATextHaveLineColumnAndField) {
+  EXPECT_THAT(
+      NetError(folder_.Write("t.pbtxt", std::string("name: \"n\"\nop {\n  "
+                                                    "tyqe: \"A\"\n}\n"))),
+      HasSubstr("29 bytes of text that is no NetDef in protobuf's text form: "
+                "line 3, column 3: NetDef.op[0]: found tyqe, expected a field "
+                "of OperatorDef"));
+  EXPECT_THAT(TensorsError(folder_.Write(
+                  "t.pbtxt", std::string("protos {\n dims: x }\n"))),
+              HasSubstr("no TensorProtos in protobuf's text form: line 2, "
+                        "column 8: TensorProtos.protos[0].dims[0]: found x, "
+                        "expected an integer"));
+}
+
+TEST_F(LoadNetTest, FaultsOfBytesHaveOffsetAndField) {
+  EXPECT_THAT(NetError(folder_.Write(
+                  "b.pb", std::string("\x12\x07\x2A\x05\x2A\x03zzz"))),
+              HasSubstr("not a NetDef, or cut short (9 bytes): offset 4: "
+                        "NetDef.op[0].arg[0].floats[0]: has 3 bytes of packed "
+                        "values, expected a multiple of 4"));
+}
+
+TEST_F(LoadNetTest, AFaultOfAnotherMessageSaysWhichItIs) {
+  caffe2::TensorProtos tensors;
+  AddFloats("x", {2}, {1, 2}, &tensors);
+  EXPECT_THAT(NetError(folder_.Write("t.pb", tensors)),
+              HasSubstr("; it is a TensorProtos"));
+  caffe2::BlobProto blob;
+  blob.set_name("w");
+  blob.set_type("std::string");
+  blob.set_content("\x01");
+  EXPECT_THAT(NetError(folder_.Write("b.pb", blob)),
+              HasSubstr("; it is a BlobProto"));
+}
+
+TEST_F(LoadNetTest, ReadsANetWithoutOperatorsWhereItMay) {
+  caffe2::NetDef named;
+  named.set_name("init");
+  // Without a control character, so that it could be a text.
+  caffe2::NetDef long_name;
+  long_name.set_name(std::string(40, 'n'));
+  for (const caffe2::NetDef& each : {caffe2::NetDef(), named, long_name}) {
+    const std::string path = folder_.Write("e.pb", each);
+    EXPECT_NE(NetError(path), "");
+    caffe2::NetDef net;
+    const Status status = ReadNetDef(path, &net, WithoutOperators::kIsRead);
+    ASSERT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(net.name(), each.name().empty() ? "net" : each.name());
+  }
+}
+
+TEST(ParseNetDefTest, KeepsAllOfIt) {
+  for (const std::string& bytes :
+       {SmallNet().SerializeAsString(), caffe2::ProtoDebugString(SmallNet()),
+        std::string()}) {
+    caffe2::NetDef net;
+    ASSERT_TRUE(ParseNetDef(bytes, &net).ok());
+    EXPECT_EQ(net.SerializeAsString(),
+              bytes.empty() ? "" : SmallNet().SerializeAsString());
+  }
+}
+
 TEST_F(LoadNetTest, RefusesACutFile) {
   const std::string path = folder_.Write("a.pb", SmallNet());
   const std::string bytes = ReadText(path);

@@ -293,6 +293,19 @@ TEST_F(FreezeQuantizationParamsTest, WhatIsNotThereOrNoneIsLeftAsItIs) {
   EXPECT_EQ(Freeze(bytes).SerializeAsString(), bytes);
 }
 
+TEST_F(FreezeQuantizationParamsTest, ANetAsText) {
+  NetBuilder net("n", "simple");
+  net.Op("Relu", {"x"}, {"a"});
+  EXPECT_EQ(Freeze(caffe2::ProtoDebugString(net.Build())).SerializeAsString(),
+            net.Build().SerializeAsString());
+  const std::string error =
+      ErrorOf([&] { Freeze("name: \"n\"\nop { tyqe: \"Relu\" }"); });
+  EXPECT_NE(error.find("line 2, column 6: NetDef.op[0]: found tyqe, expected a "
+                       "field of OperatorDef"),
+            std::string::npos)
+      << error;
+}
+
 TEST_F(FreezeQuantizationParamsTest, BytesThatAreNoNet) {
   const std::string error = ErrorOf([&] { Freeze("\xff\xff\xff"); });
   EXPECT_NE(error.find("argument net_def holds 3 bytes that are no NetDef"),

@@ -91,16 +91,20 @@ TEST_F(RegisterQuantizationParamsOpTest, IsWeight) {
 
 TEST_F(RegisterQuantizationParamsOpTest, ANetDef) {
   Write("0 Relu 0 y 0 25.5 2 1 1\n");
-  Run("AddScaleZeroOffsetArgumentsWithHistogram",
-      [&](OpBuilder& b) {
-        b.String("path", path_)
-            .String("net_def", Definition().SerializeAsString());
-      },
-      {"net"});
-  caffe2::NetDef net;
-  ASSERT_TRUE(net.ParseFromString(Fetch<std::string>(workspace_, "net").at(0)));
-  EXPECT_EQ(ScaleOf(net.op(0)), 0.1f);
-  EXPECT_EQ(net.name(), "n");
+  for (const std::string& definition :
+       {Definition().SerializeAsString(),
+        caffe2::ProtoDebugString(Definition())}) {
+    Run("AddScaleZeroOffsetArgumentsWithHistogram",
+        [&](OpBuilder& b) {
+          b.String("path", path_).String("net_def", definition);
+        },
+        {"net"});
+    caffe2::NetDef net;
+    ASSERT_TRUE(
+        net.ParseFromString(Fetch<std::string>(workspace_, "net").at(0)));
+    EXPECT_EQ(ScaleOf(net.op(0)), 0.1f);
+    EXPECT_EQ(net.name(), "n");
+  }
 }
 
 TEST_F(RegisterQuantizationParamsOpTest, RefusalsNameWhatIsWrong) {

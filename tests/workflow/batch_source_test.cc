@@ -116,8 +116,9 @@ TEST_F(BatchSourceTest, SaysWhatCannotBeData) {
   EXPECT_THAT(FormOf(folder_.Write("a", "")), HasSubstr("the file is empty"));
   EXPECT_THAT(FormOf(folder_.Write("a", Npy<float>("<f4", {1}, {1}))),
               HasSubstr("expected an .npz"));
-  EXPECT_THAT(FormOf(folder_.Write("a", std::string("\0\1\2\3\4\5\6\7\x8", 9))),
-              HasSubstr("expected a TensorProtos"));
+  EXPECT_THAT(
+      FormOf(folder_.Write("a", std::string("\0\1\2\3\4\5\6\7\x8", 9))),
+      HasSubstr("not a TensorProtos, or cut short (9 bytes): offset 0"));
   folder_.Write("a.csv", "1");
   folder_.Write("a.png", "1");
   EXPECT_THAT(FormOf(folder_.Path("")), HasSubstr("1 images and 1 CSV"));

@@ -20,6 +20,7 @@
 #include "proto/profile.pb.h"
 #include "tests/support/model_files.h"
 #include "tests/support/net_builder.h"
+#include "tests/support/predictor_testing.h"
 #include "tests/support/random.h"
 #include "tests/workflow/data_testing.h"
 
@@ -138,6 +139,38 @@ TEST_F(CalibrateTest, WritesWhatEveryOutputShowed) {
   EXPECT_EQ(json["samples"], 21);
   EXPECT_EQ(json["data_form"], "npz");
   EXPECT_EQ(json["observed"]["operators"][0]["op_type"], "Mul");
+}
+
+TEST_F(CalibrateTest, APredictorHasItsOwnWeights) {
+  options_.init_path = WriteInit({1, 2});
+  const PredictorParts parts("_pick");
+  options_.predict_path =
+      folder_.Write("predict.pb", parts.meta.nets(2).value());
+  RunWell();
+  const auto expected = Profile();
+  options_.predict_path = folder_.Write("pick.minidb", parts.Bytes());
+  options_.init_path.clear();
+  RunWell();
+  EXPECT_EQ(Profile(), expected);
+  EXPECT_EQ(report_.init_path, options_.predict_path);
+  EXPECT_THAT(report_.notes, IsEmpty());
+  options_.predict_path = folder_.Path("predict.pb");
+  EXPECT_THAT(RunError(), HasSubstr("no init net: " + options_.predict_path));
+}
+
+TEST_F(CalibrateTest, GoesOnOnlyWithTheSameParameters) {
+  PredictorParts parts;
+  options_.predict_path = folder_.Write("pick.minidb", parts.Bytes());
+  options_.init_path.clear();
+  options_.checkpoint_every = 1;
+  RunUntil(8);
+  parts.records[0].second = FloatBlob("w", {2}, {1, 3}).SerializeAsString();
+  folder_.Write("pick.minidb", parts.Bytes());
+  EXPECT_THAT(RunError(), HasSubstr("weight 'w' was '"));
+  parts.records[0].second = FloatBlob("w", {2}, {1, 2}).SerializeAsString();
+  folder_.Write("pick.minidb", parts.Bytes());
+  RunWell();
+  EXPECT_EQ(report_.resumed_samples, 4);
 }
 
 TEST_F(CalibrateTest, GivesTheSameOnEveryTypeOfNet) {

@@ -31,12 +31,15 @@ class MinidbSourceTest : public testing::Test {
     AddInts(name.empty() ? "" : "label", {}, {label}, &sample);
     return sample;
   }
-  Status Open(const std::vector<std::string>& extras = {}) {
+  Status Open(const std::vector<std::string>& extras = {},
+              const std::string& input = "",
+              const std::vector<std::string>& free_inputs = {"x"}) {
     DataOptions options;
     options.path = folder_.Write("d.minidb", bytes_);
+    options.input = input;
     WantedBlobs wanted;
     wanted.inputs = {"x", "w"};
-    wanted.free_inputs = {"x"};
+    wanted.free_inputs = free_inputs;
     wanted.extras = extras;
     return OpenBatchSource(options, wanted, &source_);
   }
@@ -82,6 +85,32 @@ TEST_F(MinidbSourceTest, TensorsWithoutNamesGoByTheirOrder) {
   ASSERT_TRUE(Open().ok());
   EXPECT_THAT(source_->blobs(), ElementsAre("x"));
   EXPECT_THAT(source_->notes(), ElementsAre(HasSubstr("'tensor 1'")));
+}
+
+TEST_F(MinidbSourceTest, TensorsWithoutNamesGoToTheInputThatIsNamed) {
+  AddRecord("a", Sample(1, 7));
+  AddRecord("b", Sample(2, 8));
+  // Whether the init net makes both inputs, or none.
+  for (const std::vector<std::string>& free_inputs :
+       {std::vector<std::string>(), {"x", "w"}}) {
+    ASSERT_TRUE(Open({"label"}, "w", free_inputs).ok());
+    EXPECT_THAT(source_->blobs(), ElementsAre("w", "label"));
+    EXPECT_THAT(source_->notes(), IsEmpty());
+    EXPECT_THAT(ReadAll<float>(source_.get(), "w", 2),
+                ElementsAre(1, -1, 2, -2));
+    EXPECT_THAT(ReadAll<int>(source_.get(), "label", 2), ElementsAre(7, 8));
+  }
+  const Status status = Open({"label"}, "v");
+  EXPECT_THAT(status.message(), HasSubstr("'v' is no input of the net"));
+}
+
+TEST_F(MinidbSourceTest, NamesOfTheDataAreBetterThanTheInputThatIsNamed) {
+  AddRecord("a", Sample(1, 7, "x"));
+  ASSERT_TRUE(Open({"label"}, "x").ok());
+  EXPECT_THAT(source_->blobs(), ElementsAre("x", "label"));
+  EXPECT_THAT(source_->notes(),
+              ElementsAre("input 'x' is not needed: the blobs of the data have "
+                          "names"));
 }
 
 TEST_F(MinidbSourceTest, AShapeMayChangeBetweenBatchesOnly) {

@@ -149,6 +149,9 @@ TEST_F(NpzSourceTest, RefusesArraysThatDoNotFit) {
               HasSubstr("has the shape []"));
   EXPECT_THAT(ErrorOf({{"x.npy", Npy<float>("<f4", {0, 3}, {})}}),
               HasSubstr("has the shape [0, 3]"));
+  EXPECT_THAT(ErrorOf({{"x.npy", Npy<float>("<f4", {3, 1, 0}, {})}}),
+              HasSubstr("array 'x': is empty: it has the shape [3, 1, 0], "
+                        "expected samples with values"));
   EXPECT_THAT(ErrorOf({{"x.npy", Npy<float>(">f4", {2}, {1, 2})}}),
               HasSubstr("array 'x': its type is '>f4', big-endian"));
   EXPECT_THAT(ErrorOf({{"x.npy", Npy<double>("<c8", {2}, {1, 2})}}),

@@ -11,11 +11,13 @@
 #include "profiles/min_max_file.h"
 #include "tests/support/model_files.h"
 #include "tests/support/net_builder.h"
+#include "tests/support/predictor_testing.h"
 #include "workflow/run_report.h"
 
 namespace caffe2_quantization {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -248,9 +250,12 @@ TEST_F(RunModelTest, RefusesNetsThatDoNotFit) {
   options_.net_type = "no_such_type";
   EXPECT_THAT(RunError(), HasSubstr("no_such_type"));
   options_.net_type.clear();
+  predict_.mutable_op(0)->set_input(1, "b");
+  EXPECT_THAT(RunError(), HasSubstr("makes: b"));
   predict_.add_external_input("b");
   EXPECT_THAT(RunError(), HasSubstr("makes: b"));
   predict_.mutable_external_input()->RemoveLast();
+  predict_.mutable_op(0)->set_input(1, "w");
   predict_.mutable_op(0)->set_type("NoSuchOperator");
   EXPECT_THAT(RunError(), HasSubstr("'NoSuchOperator'"));
 }
@@ -268,6 +273,129 @@ TEST_F(RunModelTest, ReportsFailuresInsideNetsAndGoesOn) {
   predict_ = fails.Build();
   predict_.add_external_output("y");
   EXPECT_THAT(RunError(), HasSubstr("predict.pb with weights of "));
+}
+
+TEST_F(RunModelTest, APredictorHasItsOwnWeights) {
+  folder_.Write("data.pb", data_);
+  const std::string path =
+      folder_.Write("pick.minidb", PredictorParts().Bytes());
+  options_.predict_path = path;
+  options_.init_nets.clear();
+  Status status = RunModels(options_, progress_, &report_);
+  ASSERT_TRUE(status.ok()) << status.message();
+  ASSERT_THAT(report_.models, SizeIs(1));
+  EXPECT_EQ(report_.models[0].label, "pick");
+  EXPECT_EQ(report_.models[0].init_path, path);
+  EXPECT_EQ(report_.output_blob, "y");
+  EXPECT_THAT(report_.notes, IsEmpty());
+  // y = (x0, 2 x1): the second score of each row is the larger one.
+  EXPECT_EQ(report_.models[0].correct, 2);
+  // It may be one of several sets of weights.
+  AddInit("float", FloatInit({1, 1}));
+  options_.init_nets.push_back({"pick", path});
+  status = RunModels(options_, progress_, &report_);
+  ASSERT_TRUE(status.ok()) << status.message();
+  ASSERT_THAT(report_.models, SizeIs(2));
+  EXPECT_EQ(report_.models[0].correct, 4);
+  EXPECT_EQ(report_.models[1].correct, 2);
+  EXPECT_EQ(report_.models[1].largest_output_change, 10);
+}
+
+TEST_F(RunModelTest, AnInitNetMayHoldTheWholeModel) {
+  options_.init_nets.clear();
+  caffe2::NetDef init = FloatInit({1, 1});
+  init.mutable_op()->MergeFrom(predict_.op());
+  AddInit("onnx", init);
+  predict_.clear_external_input();
+  predict_.add_external_input("x");  // and not the weights
+  RunWell();
+  EXPECT_EQ(report_.models[0].correct, 4);
+  EXPECT_THAT(
+      report_.notes,
+      ElementsAre(HasSubstr("1 of 2 operators make no weights"),
+                  HasSubstr("read inputs that it does not declare, which is "
+                            "mended here: w")));
+}
+
+TEST_F(RunModelTest, AnErrorSaysWhichOperatorCannotRun) {
+  options_.init_nets.clear();
+  NetBuilder init("init", "simple");
+  init.Op("Copy", {"mispelt"}, {"w"});
+  AddInit("init", init.Build());
+  EXPECT_THAT(RunError(),
+              HasSubstr("inputs that neither " + folder_.Path("init.pb") +
+                        " nor " + folder_.Path("data.pb") + " makes: w; " +
+                        folder_.Path("init.pb") +
+                        ": 1 of 1 operators make no weights and "
+                        "are left out: operator 0 (Copy) reads "
+                        "'mispelt', which nothing before it "
+                        "makes"));
+}
+
+TEST_F(RunModelTest, AnInputThatNoOperatorReadsIsNoted) {
+  predict_.add_external_input("never_read");
+  RunWell();
+  EXPECT_EQ(report_.models[0].correct, 4);
+  EXPECT_THAT(report_.notes,
+              ElementsAre(options_.predict_path +
+                          ": declares inputs that no operator reads and "
+                          "nothing makes: never_read"));
+  // One that an operator reads is needed.
+  predict_.mutable_op(0)->set_input(1, "never_read");
+  report_ = RunReport();
+  EXPECT_THAT(RunError(), HasSubstr("makes: never_read"));
+}
+
+TEST_F(RunModelTest, AnEmptyInitNetIsEnoughForANetWithoutWeights) {
+  options_.init_nets.clear();
+  AddInit("empty", caffe2::NetDef());
+  EXPECT_THAT(RunError(), HasSubstr("makes: w"));
+  predict_.mutable_op(0)->set_input(1, "x");
+  predict_.mutable_external_input()->RemoveLast();
+  RunWell();
+  EXPECT_EQ(report_.models[0].correct, 4);
+  EXPECT_THAT(report_.notes,
+              ElementsAre(HasSubstr("no operators, so it makes no weights")));
+}
+
+TEST_F(RunModelTest, DataWithoutNamesIsForTheInputWhosePlaceIsHeld) {
+  // As mobile_exporter writes it.
+  options_.init_nets.clear();
+  caffe2::NetDef init = FloatInit({1, 1});
+  OpBuilder(init.add_op(), "GivenTensorFill", {}, {"x"})
+      .Ints("shape", {1, 1})
+      .Floats("values", {0});
+  AddInit("mobile", init);
+  predict_.add_external_input("never_read");
+  folder_.Write("predict.pb", predict_);
+  std::vector<std::pair<std::string, std::string>> records;
+  for (int i = 0; i < 5; ++i) {
+    caffe2::TensorProtos sample;
+    AddFloats("", {2},
+              {data_.protos(0).float_data(2 * i),
+               data_.protos(0).float_data(2 * i + 1)},
+              &sample);
+    AddInts("", {}, {data_.protos(1).int32_data(i)}, &sample);
+    records.emplace_back(std::to_string(i), sample.SerializeAsString());
+  }
+  options_.data.path = folder_.Write("d.minidb", MinidbBytes(records));
+  for (const char* input : {"", "x"}) {
+    SCOPED_TRACE(input);
+    options_.data.input = input;
+    const Status status = RunModels(options_, progress_, &report_);
+    ASSERT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(report_.models[0].correct, 4);
+  }
+  // Data that lacks the input leaves it at its one zero, which is noted.
+  caffe2::TensorProtos other;
+  AddFloats("w", {1, 1}, {1}, &other);
+  options_.data.path = folder_.Write("data.pb", other);
+  options_.data.input.clear();
+  const Status status = RunModels(options_, progress_, &report_);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_THAT(report_.notes, Contains(HasSubstr("has nothing for inputs that " +
+                                                folder_.Path("mobile.pb") +
+                                                " only holds a place for: x")));
 }
 
 TEST_F(RunModelTest, RefusesMeaninglessOptions) {

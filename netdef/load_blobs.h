@@ -1,0 +1,42 @@
+// Reading blobs out of a minidb, as the host's Save writes it: a record for
+// each blob, or several for a large tensor. Nothing in the file is trusted: the
+// host takes the memory that a tensor's dims ask for, so these are compared
+// first with what the file holds. A refusal names file and record, what was
+// found and what was expected.
+//
+// Thread rule: any thread.
+#ifndef CAFFE2_QUANTIZATION_NETDEF_LOAD_BLOBS_H_
+#define CAFFE2_QUANTIZATION_NETDEF_LOAD_BLOBS_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "caffe2/core/workspace.h"
+
+namespace caffe2_quantization {
+
+// Whether the file at `path` begins as a minidb does, whole or cut short. False
+// also when it cannot be read, which whoever reads it tells.
+bool BeginsAsBlobMinidb(const std::string& path);
+
+// Loads these blobs into `workspace`. Each must be there as a whole, and be a
+// tensor, a QTensor, an Int8TensorCPU or a std::string.
+Status LoadBlobs(const std::string& path, const std::vector<std::string>& names,
+                 caffe2::Workspace* workspace);
+
+// Loads every blob of those types; others are left alone.
+Status LoadAllBlobs(const std::string& path, caffe2::Workspace* workspace);
+
+// Loads a blob of one of those types from its whole BlobProto, for which `type`
+// stands in it. An error says what is wrong with "it".
+Status LoadBlob(const std::string& name, std::string_view bytes,
+                caffe2::Workspace* workspace);
+
+// A key as it is put into a message: printable, and shortened.
+std::string ShownKey(std::string_view key);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_NETDEF_LOAD_BLOBS_H_

@@ -1,0 +1,48 @@
+// A predictor as the host's predictor_exporter saves it to a minidb: a record
+// with a MetaNetDef, which has the nets and the names of their blobs, and one
+// record, or several, for each parameter.
+//
+// The records are not in any given order, and nothing in them is trusted. A
+// refusal names file and record, what was found and what was expected.
+//
+// Thread rule: any thread.
+#ifndef CAFFE2_QUANTIZATION_NETDEF_PREDICTOR_FILE_H_
+#define CAFFE2_QUANTIZATION_NETDEF_PREDICTOR_FILE_H_
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "caffe2/proto/caffe2_pb.h"
+
+namespace caffe2_quantization {
+
+struct Predictor {
+  caffe2::NetDef predict;
+  // What makes the weights, then what prepares each thread's inputs and
+  // outputs; in the first an operator Load stands for the parameters.
+  caffe2::NetDef global_init;
+  caffe2::NetDef predict_init;
+  // The names of blobs.
+  std::vector<std::string> inputs;
+  std::vector<std::string> outputs;
+  std::vector<std::string> parameters;
+};
+
+// The key of the record with the MetaNetDef.
+const std::string& MetaNetDefKey();
+
+// The blob through which the nets read the file.
+const std::string& PredictorReaderBlob();
+
+// Whether the operator reads parameters from the predictor's own file.
+bool LoadsParameters(const caffe2::OperatorDef& op);
+
+// Reads everything of a predictor but the values of its parameters. A file with
+// several predictors is refused with their names. *predictor is changed only on
+// success.
+Status ReadPredictor(const std::string& path, Predictor* predictor);
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_NETDEF_PREDICTOR_FILE_H_
