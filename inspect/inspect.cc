@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "caffe2/proto/metanet.pb.h"
 #include "inspect/inspect_tensor.h"
@@ -422,9 +423,9 @@ void InspectBytes(const void* bytes, std::size_t size, InspectReport* report) {
 Status InspectFile(const std::string& path, InspectReport* report) {
   report->path = path;
   InputFile file;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(path));
+  RETURN_IF_ERROR(file.Open(path));
   const uint8_t* bytes = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Read(0, file.size(), &bytes));
+  RETURN_IF_ERROR(file.Read(0, file.size(), &bytes));
   InspectBytes(bytes, file.size(), report);
   return Status::Ok();
 }

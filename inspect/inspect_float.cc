@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "caffe2/core/blob_serialization.h"
 #include "caffe2/core/operator.h"
 #include "caffe2/core/workspace.h"
@@ -44,22 +45,22 @@ struct LoadedModel {
 // reads them, too.
 Status LoadNets(const InspectReport& report, LoadedModel* model) {
   InitModel init;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadInitModel(report.path, &init));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MakeWeights(init, {}, &model->workspace));
+  RETURN_IF_ERROR(ReadInitModel(report.path, &init));
+  RETURN_IF_ERROR(MakeWeights(init, {}, &model->workspace));
   model->net.Swap(&init.net);
   model->notes = std::move(init.notes);
   if (!report.is_predictor) return Status::Ok();
   PredictModel predict;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadPredictModel(report.path, &predict));
+  RETURN_IF_ERROR(ReadPredictModel(report.path, &predict));
   model->net.mutable_op()->MergeFrom(predict.net.op());
   return Status::Ok();
 }
 
 Status LoadBlobFile(const InspectReport& report, caffe2::Workspace* workspace) {
   InputFile file;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(report.path));
+  RETURN_IF_ERROR(file.Open(report.path));
   const uint8_t* read = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Read(0, file.size(), &read));
+  RETURN_IF_ERROR(file.Read(0, file.size(), &read));
   std::string_view bytes(reinterpret_cast<const char*>(read), file.size());
   std::string wire;
   if (report.is_text) {
@@ -133,7 +134,7 @@ Status Measure(const InspectReport& report, ModelCost* cost,
     const uint64_t before = StatusBytes("VmRSS");
     const auto start = std::chrono::steady_clock::now();
     auto loaded = std::make_unique<LoadedModel>();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(
+    RETURN_IF_ERROR(CatchHostErrors(
         report.path, [&] { return Load(report, loaded.get()); }));
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
@@ -388,7 +389,7 @@ Status CompareBytes(const caffe2::OperatorDef& op, const LoadedModel& model,
   std::size_t inner = 1;
   ByteLayout(op, *stored, &channels, &inner);
   std::vector<Channel> parameters;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ByteChannels(op, channels, &parameters));
+  RETURN_IF_ERROR(ByteChannels(op, channels, &parameters));
   ComparedWeight weight;
   weight.blob = op.input(0);
   weight.weight = name;
@@ -422,8 +423,7 @@ Status Compare(const InspectReport& report, const LoadedModel& model,
         op.output_size() == 0) {
       continue;
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        CompareBytes(op, model, reference, comparison));
+    RETURN_IF_ERROR(CompareBytes(op, model, reference, comparison));
   }
   return Status::Ok();
 }
@@ -449,21 +449,18 @@ Status CheckLoadable(const InspectReport& report) {
 
 Status CompareWithFloat(const std::string& float_path, InspectReport* report) {
   InspectReport float_report;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(InspectFile(float_path, &float_report));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckLoadable(*report));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckLoadable(float_report));
+  RETURN_IF_ERROR(InspectFile(float_path, &float_report));
+  RETURN_IF_ERROR(CheckLoadable(*report));
+  RETURN_IF_ERROR(CheckLoadable(float_report));
   FloatComparison comparison;
   std::unique_ptr<LoadedModel> model;
   std::unique_ptr<LoadedModel> reference;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Measure(float_report, &comparison.float_cost, &reference));
+  RETURN_IF_ERROR(Measure(float_report, &comparison.float_cost, &reference));
   reference.reset();
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Measure(*report, &comparison.cost, &model));
+  RETURN_IF_ERROR(Measure(*report, &comparison.cost, &model));
   ModelCost ignored;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Measure(float_report, &ignored, &reference));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(report->path, [&] {
+  RETURN_IF_ERROR(Measure(float_report, &ignored, &reference));
+  RETURN_IF_ERROR(CatchHostErrors(report->path, [&] {
     return Compare(*report, *model, *reference, &comparison);
   }));
   comparison.notes.insert(comparison.notes.end(), model->notes.begin(),

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "caffe2/core/blob_serialization.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "netdef/host_error.h"
@@ -105,7 +106,7 @@ class Loader {
       // Not by the registry: protobuf would take four bytes for each of a
       // plane.
       std::unique_ptr<QTensorCPU> tensor;
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      RETURN_IF_ERROR(
           QTensorFromBytes(bytes.data(), bytes.size(), &tensor, nullptr));
       workspace_->CreateBlob(name)->Reset(tensor.release());
       return Status::Ok();
@@ -119,9 +120,9 @@ class Loader {
                                 " bytes that are no BlobProto");
     }
     if (type == kTensorType) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(TakeTensor(name, &proto));
+      RETURN_IF_ERROR(TakeTensor(name, &proto));
     } else if (type == kInt8TensorType) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckInt8Tensor(proto.qtensor()));
+      RETURN_IF_ERROR(CheckInt8Tensor(proto.qtensor()));
     }
     try {
       caffe2::DeserializeBlob(proto, workspace_->CreateBlob(name));
@@ -154,7 +155,7 @@ class Loader {
     caffe2::TensorProto* tensor = proto->mutable_tensor();
     tensor->clear_device_detail();
     TensorSpan span;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckTensorProto(*tensor, &span));
+    RETURN_IF_ERROR(CheckTensorProto(*tensor, &span));
     if (span.elements > most_elements_) {
       return Status::Corruption(
           "has " + std::to_string(span.elements) +
@@ -187,7 +188,7 @@ class Loader {
 Status Load(const std::string& path, const std::set<std::string>* names,
             caffe2::Workspace* workspace) {
   InputFile file;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(path));
+  RETURN_IF_ERROR(file.Open(path));
   MinidbReader reader(&file);
   Loader loader(file.size(), workspace);
   MinidbRecord record;
@@ -197,13 +198,13 @@ Status Load(const std::string& path, const std::set<std::string>* names,
                : Status::Corruption(path + ": " + status.message());
   };
   while (!reader.AtEnd()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(in_file(reader.Peek(&record)));
+    RETURN_IF_ERROR(in_file(reader.Peek(&record)));
     const std::string name(MinidbBlobName(record.key));
     if (names != nullptr && names->count(name) == 0) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(in_file(reader.Skip()));
+      RETURN_IF_ERROR(in_file(reader.Skip()));
       continue;
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(in_file(reader.Next(&record)));
+    RETURN_IF_ERROR(in_file(reader.Next(&record)));
     const std::string place = "record '" + ShownKey(record.key) + "'";
     const MessageScan scan =
         ScanMessage(schema::kBlobProto, place, record.value.data(),
@@ -224,7 +225,7 @@ Status Load(const std::string& path, const std::set<std::string>* names,
       return Status::Corruption(path + ": " + place + ": " + taken.message());
     }
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(in_file(loader.Finish()));
+  RETURN_IF_ERROR(in_file(loader.Finish()));
   if (names == nullptr) return Status::Ok();
   for (const std::string& name : *names) {
     if (!loader.Has(name)) {
@@ -269,7 +270,7 @@ Status LoadAllBlobs(const std::string& path, caffe2::Workspace* workspace) {
 Status LoadBlob(const std::string& name, std::string_view bytes,
                 caffe2::Workspace* workspace) {
   Loader loader(bytes.size(), workspace);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(loader.Take(name, TypeOf(bytes), bytes));
+  RETURN_IF_ERROR(loader.Take(name, TypeOf(bytes), bytes));
   return loader.Finish();
 }
 

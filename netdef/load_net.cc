@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "caffe2/core/blob_serialization.h"
 #include "caffe2/utils/proto_utils.h"
 #include "netdef/host_error.h"
@@ -99,7 +100,7 @@ Status OpenMessage(const std::string& path, InputFile* file,
                               std::to_string(kMaxFileBytes));
   }
   const uint8_t* read = nullptr;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file->Read(0, file->size(), &read));
+  RETURN_IF_ERROR(file->Read(0, file->size(), &read));
   *bytes = {reinterpret_cast<const char*>(read), file->size()};
   return Status::Ok();
 }
@@ -198,7 +199,7 @@ Status DeserializeTensor(const caffe2::TensorProto& proto,
                                    ", expected a CPU tensor");
   }
   TensorSpan span;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckTensorProto(proto, &span));
+  RETURN_IF_ERROR(CheckTensorProto(proto, &span));
   try {
     *tensor = caffe2::TensorDeserializer().Deserialize(proto);
   } catch (const std::exception& error) {
@@ -209,8 +210,7 @@ Status DeserializeTensor(const caffe2::TensorProto& proto,
 
 Status ParseNetDef(std::string_view bytes, caffe2::NetDef* net) {
   caffe2::NetDef read;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ParseMessage(schema::kNetDef, bytes, &read));
+  RETURN_IF_ERROR(ParseMessage(schema::kNetDef, bytes, &read));
   net->Swap(&read);
   return Status::Ok();
 }
@@ -231,7 +231,7 @@ Status ReadNetDef(const std::string& path, caffe2::NetDef* net,
                   WithoutOperators without) {
   InputFile file;
   std::string_view bytes;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OpenMessage(path, &file, &bytes));
+  RETURN_IF_ERROR(OpenMessage(path, &file, &bytes));
   const bool may_be_empty = without == WithoutOperators::kIsRead;
   if (bytes.empty() && !may_be_empty) {
     return Status::Corruption(path + ": the file is empty");
@@ -253,7 +253,7 @@ Status ReadNetDef(const std::string& path, caffe2::NetDef* net,
                               "is empty or another message" +
                               other);
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(InFile(path, CheckOperators(read)));
+  RETURN_IF_ERROR(InFile(path, CheckOperators(read)));
   if (read.name().empty()) read.set_name("net");
   net->Swap(&read);
   return Status::Ok();
@@ -263,10 +263,10 @@ Status ReadTensors(const std::string& path, caffe2::Workspace* workspace,
                    std::vector<std::string>* names) {
   InputFile file;
   std::string_view bytes;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OpenMessage(path, &file, &bytes));
+  RETURN_IF_ERROR(OpenMessage(path, &file, &bytes));
   if (bytes.empty()) return Status::Corruption(path + ": the file is empty");
   caffe2::TensorProtos read;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       InFile(path, ParseMessage(schema::kTensorProtos, bytes, &read)));
   if (read.protos_size() == 0) {
     return Status::Corruption(path +

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "netdef/host_error.h"
 #include "netdef/load_blobs.h"
 #include "netdef/load_net.h"
@@ -85,7 +86,7 @@ void LeaveOutWhatCannotRun(const Names& given, InitModel* init) {
 
 Status ReadPredictorInit(InitModel* init) {
   Predictor predictor;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadPredictor(init->path, &predictor));
+  RETURN_IF_ERROR(ReadPredictor(init->path, &predictor));
   init->net = std::move(predictor.global_init);
   init->parameters = std::move(predictor.parameters);
   bool loads = false;
@@ -138,7 +139,7 @@ Status ReadPredictModel(const std::string& path, PredictModel* predict) {
   read.path = path;
   if (BeginsAsBlobMinidb(path)) {
     Predictor predictor;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadPredictor(path, &predictor));
+    RETURN_IF_ERROR(ReadPredictor(path, &predictor));
     read.net = std::move(predictor.predict);
     read.inputs = std::move(predictor.inputs);
     read.is_predictor = true;
@@ -149,7 +150,7 @@ Status ReadPredictModel(const std::string& path, PredictModel* predict) {
       }
     }
   } else {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadNetDef(path, &read.net));
+    RETURN_IF_ERROR(ReadNetDef(path, &read.net));
   }
   *predict = std::move(read);
   return Status::Ok();
@@ -160,11 +161,10 @@ Status ReadInitModel(const std::string& path, InitModel* init) {
   read.path = path;
   Names given;
   if (BeginsAsBlobMinidb(path)) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadPredictorInit(&read));
+    RETURN_IF_ERROR(ReadPredictorInit(&read));
     given.insert(PredictorReaderBlob());
   } else {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ReadNetDef(path, &read.net, WithoutOperators::kIsRead));
+    RETURN_IF_ERROR(ReadNetDef(path, &read.net, WithoutOperators::kIsRead));
     for (const caffe2::OperatorDef& op : read.net.op()) {
       if (IsPlaceholder(op)) read.placeholders.push_back(op.output(0));
     }
@@ -192,7 +192,7 @@ Status MakeWeights(const InitModel& init, const std::vector<std::string>& fed,
                                 reads.count(name) == 0;
                        });
   };
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(init.path, [&] {
+  RETURN_IF_ERROR(CatchHostErrors(init.path, [&] {
     return init.parameters.empty()
                ? Status::Ok()
                : LoadBlobs(init.path, init.parameters, workspace);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "caffe2/proto/metanet.pb.h"
 #include "caffe2/proto/predictor_consts.pb.h"
 #include "netdef/load_blobs.h"
@@ -54,11 +55,11 @@ Status ReadMetaNetDef(InputFile* file, caffe2::MetaNetDef* meta) {
       return Status::Corruption("there is no " + place +
                                 ", expected the one with a predictor's nets");
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader.Peek(&record));
+    RETURN_IF_ERROR(reader.Peek(&record));
     if (record.key == key) break;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader.Skip());
+    RETURN_IF_ERROR(reader.Skip());
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader.Next(&record));
+  RETURN_IF_ERROR(reader.Next(&record));
   const MessageScan scan =
       ScanMessage(schema::kBlobProto, place, record.value.data(),
                   record.value.size(), record.value_offset);
@@ -149,19 +150,17 @@ std::vector<std::string> TakeNames(const caffe2::MetaNetDef& meta,
 
 Status Read(const std::string& path, Predictor* predictor) {
   InputFile file;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(path));
+  RETURN_IF_ERROR(file.Open(path));
   caffe2::MetaNetDef meta;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadMetaNetDef(&file, &meta));
+  RETURN_IF_ERROR(ReadMetaNetDef(&file, &meta));
   std::string suffix;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(FindSuffix(meta, &suffix));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(TakeNet(
-      meta, Names().predict_net_type() + suffix, true, &predictor->predict));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      TakeNet(meta, Names().global_init_net_type() + suffix, false,
-              &predictor->global_init));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      TakeNet(meta, Names().predict_init_net_type() + suffix, false,
-              &predictor->predict_init));
+  RETURN_IF_ERROR(FindSuffix(meta, &suffix));
+  RETURN_IF_ERROR(TakeNet(meta, Names().predict_net_type() + suffix, true,
+                          &predictor->predict));
+  RETURN_IF_ERROR(TakeNet(meta, Names().global_init_net_type() + suffix, false,
+                          &predictor->global_init));
+  RETURN_IF_ERROR(TakeNet(meta, Names().predict_init_net_type() + suffix, false,
+                          &predictor->predict_init));
   predictor->inputs = TakeNames(meta, Names().inputs_blob_type() + suffix);
   predictor->outputs = TakeNames(meta, Names().outputs_blob_type() + suffix);
   predictor->parameters =

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "base/return_if_error.h"
 #include "tools/command.h"
 #include "tools/data_options.h"
 #include "tools/output.h"
@@ -74,7 +75,7 @@ Status CalibrateAndReport(const CalibrateArguments& arguments) {
     ProgressBar bar(&std::cerr,
                     arguments.quiet ? 0 : TerminalColumns(STDERR_FILENO),
                     "samples");
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Calibrate(
+    RETURN_IF_ERROR(Calibrate(
         options,
         [&](const std::string& note) {
           if (arguments.quiet) return;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/return_if_error.h"
 #include "base/text.h"
 #include "inspect/inspect.h"
 #include "inspect/inspect_float.h"
@@ -302,7 +303,7 @@ Status InspectAndReport(const InspectArguments& arguments) {
     first = false;
     if (!arguments.json_path.empty()) reports.push_back(std::move(report));
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       FinishOutput(arguments.json_path, [&] { return ToJson(reports); }));
   if (errors.empty()) return Status::Ok();
   for (std::size_t i = 0; i + 1 < errors.size(); ++i) {

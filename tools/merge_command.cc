@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/return_if_error.h"
 #include "base/text.h"
 #include "profiles/profile.h"
 #include "tools/command.h"
@@ -63,8 +64,8 @@ Status MergeAndReport(const MergeArguments& arguments) {
     return Status::InvalidArgument(Printable(status.message()));
   }
   if (arguments.json_path != "-") Print(MergeTable(summaries));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(FinishOutput(
-      arguments.json_path, [&] { return MergeReportToJson(summaries); }));
+  RETURN_IF_ERROR(FinishOutput(arguments.json_path,
+                               [&] { return MergeReportToJson(summaries); }));
   for (const std::string& note : summaries.back().forced) {
     std::fprintf(stderr, "note: merged by force: %s\n",
                  Printable(note).c_str());

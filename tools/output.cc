@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "base/atomic_file.h"
+#include "base/return_if_error.h"
 
 namespace caffe2_quantization {
 
@@ -15,7 +16,7 @@ Status FinishOutput(const std::string& json_path,
   if (json_path == "-") {
     Print(json());
   } else if (!json_path.empty()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(WriteFileAtomically(json_path, json()));
+    RETURN_IF_ERROR(WriteFileAtomically(json_path, json()));
   }
   if (std::fflush(stdout) != 0) {
     return Status::IoError("cannot write to standard output");

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/return_if_error.h"
 #include "base/text.h"
 #include "tools/command.h"
 #include "tools/data_options.h"
@@ -194,7 +195,7 @@ Status RunAndReport(const RunArguments& arguments) {
   {
     ProgressBar bar(&std::cerr, watch ? 0 : columns, "images", label_width);
     LiveView view(&std::cerr, columns, TerminalLines(STDERR_FILENO));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(RunModels(
+    RETURN_IF_ERROR(RunModels(
         options,
         [&](const RunProgress& progress) {
           bar.Update(progress.label, progress.images_done,

@@ -11,6 +11,7 @@
 
 #include "base/nearest_name.h"
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "caffe2/core/tensor.h"
 #include "netdef/host_error.h"
 #include "netdef/load_net.h"
@@ -77,7 +78,7 @@ Status DescribeFiles(const std::vector<std::string>& paths,
                      std::vector<DataFile>* files) {
   files->resize(paths.size());
   for (size_t i = 0; i < paths.size(); ++i) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(DescribeFile(paths[i], &(*files)[i]));
+    RETURN_IF_ERROR(DescribeFile(paths[i], &(*files)[i]));
   }
   return Status::Ok();
 }
@@ -86,7 +87,7 @@ Status OpenFolder(const DataOptions& options, const WantedBlobs& wanted,
                   std::vector<DataFile>* data_files,
                   std::unique_ptr<BatchSource>* source) {
   std::vector<std::string> files, images, tables;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ListFolder(options.path, &files));
+  RETURN_IF_ERROR(ListFolder(options.path, &files));
   std::string labels;  // a table that is of labels, beside images
   for (const std::string& file : files) {
     if (IsImage(file)) images.push_back(file);
@@ -113,11 +114,9 @@ Status OpenFolder(const DataOptions& options, const WantedBlobs& wanted,
         " CSV files, expected one sort of them (.png .jpg .jpeg .bmp .ppm "
         ".pgm, or .csv)");
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      DescribeFiles(images.empty() ? tables : images, data_files));
+  RETURN_IF_ERROR(DescribeFiles(images.empty() ? tables : images, data_files));
   if (images.empty()) return OpenCsvSource(options, tables, wanted, source);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      OpenImageSource(options, images, wanted, source));
+  RETURN_IF_ERROR(OpenImageSource(options, images, wanted, source));
   if (!labels.empty()) {
     (*source)->AddNote("'" + labels + "' is of labels and is left alone");
   }
@@ -196,7 +195,7 @@ Status DescribeFile(const std::string& path, DataFile* file) {
 Status BatchSource::CheckFiles() const {
   for (const DataFile& file : files_) {
     DataFile now;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(DescribeFile(file.path, &now));
+    RETURN_IF_ERROR(DescribeFile(file.path, &now));
     if (now == file) continue;
     return Status::IoError(
         file.path + ": " + std::to_string(now.size) + " bytes, expected " +
@@ -215,21 +214,20 @@ Status BatchSource::Try(const std::function<Status()>& read) const {
 }
 
 Status BatchSource::Next(int64_t count, caffe2::Workspace* workspace) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Try([&] { return ReadSamples(count, workspace); }));
+  RETURN_IF_ERROR(Try([&] { return ReadSamples(count, workspace); }));
   position_ += count;
   return Status::Ok();
 }
 
 Status BatchSource::Skip(int64_t count) {
   if (count == 0) return Status::Ok();
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Try([&] { return SkipSamples(count); }));
+  RETURN_IF_ERROR(Try([&] { return SkipSamples(count); }));
   position_ += count;
   return Status::Ok();
 }
 
 Status BatchSource::Rewind() {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Try([&] { return GoToStart(); }));
+  RETURN_IF_ERROR(Try([&] { return GoToStart(); }));
   position_ = 0;
   return Status::Ok();
 }
@@ -264,9 +262,9 @@ Status OpenBatchSource(const DataOptions& options, const WantedBlobs& wanted,
     if (stat(options.path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
       return OpenFolder(options, wanted, &files, source);
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(DescribeFiles({options.path}, &files));
+    RETURN_IF_ERROR(DescribeFiles({options.path}, &files));
     std::string head;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadHead(options.path, &head));
+    RETURN_IF_ERROR(ReadHead(options.path, &head));
     if (head.compare(0, 4, "PK\x03\x04") == 0 ||
         head.compare(0, 4, "PK\x05\x06") == 0) {
       return OpenNpzSource(options.path, wanted, source);
@@ -289,7 +287,7 @@ Status OpenBatchSource(const DataOptions& options, const WantedBlobs& wanted,
     }
     return OpenTensorsSource(options.path, wanted, source);
   };
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(options.path, open));
+  RETURN_IF_ERROR(CatchHostErrors(options.path, open));
   (*source)->files_ = std::move(files);
   if (!options.input.empty() && (*source)->has_names_) {
     (*source)->AddNote("input '" + options.input +

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/path_lock.h"
+#include "base/return_if_error.h"
 #include "caffe2/core/net.h"
 #include "caffe2/core/workspace.h"
 #include "netdef/host_error.h"
@@ -167,13 +168,13 @@ class Calibration {
   }
 
   Status Run() {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOptions(options_));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(lock_.Acquire(options_.profile_path));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Load());
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CountSamples());
+    RETURN_IF_ERROR(CheckOptions(options_));
+    RETURN_IF_ERROR(lock_.Acquire(options_.profile_path));
+    RETURN_IF_ERROR(Load());
+    RETURN_IF_ERROR(CountSamples());
     int64_t first = 0;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Attach(&first));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(RunBatches(first));
+    RETURN_IF_ERROR(Attach(&first));
+    RETURN_IF_ERROR(RunBatches(first));
     return report_.stopped.empty() ? Finish() : Status::Ok();
   }
 
@@ -185,18 +186,17 @@ class Calibration {
 
   Status Load() {
     PredictModel predict;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ReadPredictModel(options_.predict_path, &predict));
+    RETURN_IF_ERROR(ReadPredictModel(options_.predict_path, &predict));
     if (!options_.net_type.empty()) predict.net.set_type(options_.net_type);
     std::string init_path = options_.init_path;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseWeights(predict, &init_path));
+    RETURN_IF_ERROR(ChooseWeights(predict, &init_path));
     InitModel init;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadInitModel(init_path, &init));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(ReadInitModel(init_path, &init));
+    RETURN_IF_ERROR(
         OpenBatchSource(options_.data, WantedOf(predict, init), &data_));
     for (const std::string& note : data_->notes()) Note(note);
     std::vector<std::string> notes;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         LoadModel(init, predict, *data_, &workspace_, &notes, &net_));
     for (const std::string& note : notes) Note(note);
     predict_ = std::move(predict.net);
@@ -340,14 +340,14 @@ class Calibration {
     const NetInfo info = measurement_->get_info();
     const Settings& found = info.checkpoint.settings;
     const int64_t done = info.checkpoint.batches;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckForm(found));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CompareSettings(found));
+    RETURN_IF_ERROR(CheckForm(found));
+    RETURN_IF_ERROR(CompareSettings(found));
     if (done < 1 || done > batches_ || !IsOurs(done - 1)) {
       return CannotGoOn("it has " + std::to_string(done) +
                         " batches, expected one of this shard, and at most " +
                         std::to_string(batches_) + " in all");
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CompareBatches(found, done - 1));
+    RETURN_IF_ERROR(CompareBatches(found, done - 1));
     *first = done;
     checkpoint_.batches = done;
     is_kept_ = true;
@@ -361,20 +361,19 @@ class Calibration {
   // Reads the first batch and the last one that was done, which leaves the data
   // behind that, and compares them with those that the checkpoint is of.
   Status CompareBatches(const Settings& found, int64_t last) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        data_->Skip(options_.shard * options_.batch_size));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadBatch(SizeOfBatch(options_.shard)));
+    RETURN_IF_ERROR(data_->Skip(options_.shard * options_.batch_size));
+    RETURN_IF_ERROR(ReadBatch(SizeOfBatch(options_.shard)));
     if (last != options_.shard) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      RETURN_IF_ERROR(
           data_->Skip(last * options_.batch_size - data_->position()));
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadBatch(SizeOfBatch(last)));
+      RETURN_IF_ERROR(ReadBatch(SizeOfBatch(last)));
     }
     return CompareSettings(found);
   }
 
   // Fills the net's inputs, and hashes them before the net may change them.
   Status ReadBatch(int64_t count) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(data_->Next(count, &workspace_));
+    RETURN_IF_ERROR(data_->Next(count, &workspace_));
     ContentHash hash;
     for (const std::string& name : data_->blobs()) {
       hash.Add(HashOfBlob(*workspace_.GetBlob(name)));
@@ -443,14 +442,14 @@ class Calibration {
     for (int64_t batch = first; batch < batches_; ++batch) {
       const int64_t count = SizeOfBatch(batch);
       if (!IsOurs(batch)) {
-        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(data_->Skip(count));
+        RETURN_IF_ERROR(data_->Skip(count));
         continue;
       }
       if (options_.stop && options_.stop()) {
         Stop(done, since_checkpoint > 0);
         return Status::Ok();
       }
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(RunBatch(count));
+      RETURN_IF_ERROR(RunBatch(count));
       done += count;
       checkpoint_.batches = batch + 1;
       measurement_->set_samples(static_cast<uint64_t>(done));
@@ -481,7 +480,7 @@ class Calibration {
   }
 
   Status RunBatch(int64_t count) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadBatch(count));
+    RETURN_IF_ERROR(ReadBatch(count));
     const std::string subject =
         options_.predict_path + " with weights of " + report_.init_path;
     return CatchHostErrors(subject, [&] {
@@ -520,7 +519,7 @@ class Calibration {
     dump.format = EndsIn(options_.profile_path, ".json")
                       ? OutputMinMaxOptions::Format::kProfileJson
                       : OutputMinMaxOptions::Format::kProfile;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(measurement_->dump_as(dump));
+    RETURN_IF_ERROR(measurement_->dump_as(dump));
     if (unlink(checkpoint_path_.c_str()) != 0 && errno != ENOENT) {
       Note("cannot remove '" + checkpoint_path_ + "': " + std::strerror(errno));
     }
@@ -559,8 +558,7 @@ Status Calibrate(const CalibrateOptions& options,
                  const std::function<void(const CalibrateProgress&)>& progress,
                  CalibrateReport* report) {
   CalibrateReport made;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Calibration(options, on_note, progress, &made).Run());
+  RETURN_IF_ERROR(Calibration(options, on_note, progress, &made).Run());
   *report = std::move(made);
   return Status::Ok();
 }

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/return_if_error.h"
 #include "caffe2/core/tensor.h"
 #include "workflow/batch_source.h"
 
@@ -56,7 +57,7 @@ class LineReader {
     while (!*found) {
       size_t end = 0;
       bool last = false;
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(FindEnd(&end, &last));
+      RETURN_IF_ERROR(FindEnd(&end, &last));
       if (last && begin_ == end) return Status::Ok();
       *text = std::string_view(buffer_).substr(begin_, end - begin_);
       begin_ = last ? end : end + 1;
@@ -87,7 +88,7 @@ class LineReader {
       buffer_.erase(0, begin_);
       begin_ = 0;
       searched = buffer_.size();
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadMore());
+      RETURN_IF_ERROR(ReadMore());
       *end = buffer_.size();
       *last = *end == searched;
       if (*last) return Status::Ok();
@@ -222,18 +223,18 @@ class Table {
   // Counts the rows, and takes the number of columns from the first one.
   Status Open(std::vector<std::string>* notes) {
     for (file_ = 0; file_ < files_.size(); ++file_) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CountRows(notes));
+      RETURN_IF_ERROR(CountRows(notes));
     }
     if (rows_ == 0) {
       return Status::Corruption(files_[0] + ": no line with numbers");
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GoToStart());
+    RETURN_IF_ERROR(GoToStart());
     std::string_view line;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextExpectedRow(&line));
+    RETURN_IF_ERROR(NextExpectedRow(&line));
     Fields fields(line);
     std::string_view field;
     while (fields.Next(&field)) ++columns_;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckShape());
+    RETURN_IF_ERROR(CheckShape());
     return GoToStart();
   }
 
@@ -245,22 +246,21 @@ class Table {
   Status SkipRows(int64_t count) {
     std::string_view line;
     for (int64_t i = 0; i < count; ++i) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextExpectedRow(&line));
+      RETURN_IF_ERROR(NextExpectedRow(&line));
     }
     return Status::Ok();
   }
 
   Status ReadRows(int64_t count, caffe2::Workspace* workspace) {
     void* data = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        MakeBatch(files_[file_], name_, count, shape_,
-                  of_labels_ ? caffe2::TypeMeta::Make<int64_t>()
-                             : caffe2::TypeMeta::Make<float>(),
-                  workspace, &data));
+    RETURN_IF_ERROR(MakeBatch(files_[file_], name_, count, shape_,
+                              of_labels_ ? caffe2::TypeMeta::Make<int64_t>()
+                                         : caffe2::TypeMeta::Make<float>(),
+                              workspace, &data));
     std::string_view line;
     for (int64_t i = 0; i < count; ++i) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextExpectedRow(&line));
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      RETURN_IF_ERROR(NextExpectedRow(&line));
+      RETURN_IF_ERROR(
           of_labels_
               ? ParseLabel(line, static_cast<int64_t*>(data) + i)
               : ParseRow(line, static_cast<float*>(data) + i * columns_));
@@ -275,21 +275,21 @@ class Table {
   }
 
   Status OpenFile() {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader_.Open(files_[file_]));
+    RETURN_IF_ERROR(reader_.Open(files_[file_]));
     first_line_ = true;
     return Status::Ok();
   }
 
   // Adds the rows of files_[file_], and finds out whether it has a header.
   Status CountRows(std::vector<std::string>* notes) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OpenFile());
+    RETURN_IF_ERROR(OpenFile());
     std::string first;
     int64_t lines = 0, columns = 0;
     bool has_fractions = false;
     for (;;) {
       std::string_view line;
       bool found = false;
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader_.Next(&line, &found));
+      RETURN_IF_ERROR(reader_.Next(&line, &found));
       if (!found) break;
       if (lines++ == 0) {
         first = std::string(line);
@@ -339,11 +339,11 @@ class Table {
   // The next line of numbers.
   Status NextRow(std::string_view* line, bool* found) {
     for (;;) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader_.Next(line, found));
+      RETURN_IF_ERROR(reader_.Next(line, found));
       if (!*found) {
         if (file_ + 1 == files_.size()) return Status::Ok();
         ++file_;
-        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OpenFile());
+        RETURN_IF_ERROR(OpenFile());
         continue;
       }
       const bool is_header = first_line_ && has_header_[file_];
@@ -365,7 +365,7 @@ class Table {
 
   Status NextExpectedRow(std::string_view* line) {
     bool found = false;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextRow(line, &found));
+    RETURN_IF_ERROR(NextRow(line, &found));
     if (found) return Status::Ok();
     return Status::Corruption(files_[file_] +
                               ": it has fewer lines than it had before");
@@ -411,7 +411,7 @@ class Table {
   // An integer, written as one or not: numpy.savetxt writes 3.0e+00.
   Status ParseLabel(std::string_view line, int64_t* label) const {
     float value = 0;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseRow(line, &value));
+    RETURN_IF_ERROR(ParseRow(line, &value));
     if (value == std::floor(value) && std::fabs(value) < kLabelLimit) {
       *label = static_cast<int64_t>(value);
       return Status::Ok();
@@ -479,11 +479,10 @@ class CsvSource final : public BatchSource {
         AddData(StemOf(file), {file}, options);
     } else if (!data.empty()) {
       std::string input;
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          ChooseInput(options, "CSV files", wanted, &input));
+      RETURN_IF_ERROR(ChooseInput(options, "CSV files", wanted, &input));
       AddData(input, data, options);
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseBlobs(wanted));
+    RETURN_IF_ERROR(ChooseBlobs(wanted));
     for (const auto& shape : options.shapes) {
       if (!Contains(names_, shape.first)) {
         return Status::InvalidArgument(
@@ -492,7 +491,7 @@ class CsvSource final : public BatchSource {
       }
     }
     for (const auto& table : tables_) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(table->Open(&notes_));
+      RETURN_IF_ERROR(table->Open(&notes_));
       if (samples_ != 0 && table->rows() != samples_) {
         return Status::InvalidArgument(
             path_ + ": '" + table->name() + "' has " +
@@ -522,19 +521,19 @@ class CsvSource final : public BatchSource {
 
   Status ReadSamples(int64_t count, caffe2::Workspace* workspace) override {
     for (const auto& table : tables_) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(table->ReadRows(count, workspace));
+      RETURN_IF_ERROR(table->ReadRows(count, workspace));
     }
     return Status::Ok();
   }
   Status SkipSamples(int64_t count) override {
     for (const auto& table : tables_) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(table->SkipRows(count));
+      RETURN_IF_ERROR(table->SkipRows(count));
     }
     return Status::Ok();
   }
   Status GoToStart() override {
     for (const auto& table : tables_) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(table->GoToStart());
+      RETURN_IF_ERROR(table->GoToStart());
     }
     return Status::Ok();
   }
@@ -549,7 +548,7 @@ Status OpenCsvSource(const DataOptions& options,
                      const WantedBlobs& wanted,
                      std::unique_ptr<BatchSource>* source) {
   auto opened = std::make_unique<CsvSource>(options.path);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(opened->Open(options, files, wanted));
+  RETURN_IF_ERROR(opened->Open(options, files, wanted));
   *source = std::move(opened);
   return Status::Ok();
 }

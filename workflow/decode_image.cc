@@ -17,6 +17,8 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include <stb/stb_image.h>
+
+#include "base/return_if_error.h"
 #pragma GCC diagnostic pop
 
 namespace caffe2_quantization {
@@ -133,8 +135,7 @@ Status DecodeByStb(const Bytes& file, int* channels, Pixels* pixels) {
     return broken();
   }
   // Below 0: a BMP whose first row is the top one.
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckPixelCount(std::abs(int64_t{height}), width));
+  RETURN_IF_ERROR(CheckPixelCount(std::abs(int64_t{height}), width));
   // In its own channels: how stb converts them depends on the form.
   const std::unique_ptr<unsigned char, void (*)(void*)> decoded(
       stbi_load_from_memory(file.data, size, &width, &height, channels, 0),
@@ -203,17 +204,16 @@ Status DecodeImage(const unsigned char* data, std::size_t size, int channels,
     if (status.kind() == Status::Kind::kCorruption) {
       return Unreadable(status.message());
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(status);
+    RETURN_IF_ERROR(status);
   } else {
     if (file.Has(0, "BM", 2)) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckBmp(file));
+      RETURN_IF_ERROR(CheckBmp(file));
     } else if (file.Has(0, "\xff\xd8", 2)) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckJpeg(file));
+      RETURN_IF_ERROR(CheckJpeg(file));
     } else if (!file.Has(0, "\x89PNG", 4)) {
       return Unreadable("expected a PNG, JPEG, BMP, PGM or PPM");
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        DecodeByStb(file, &own_channels, &decoded));
+    RETURN_IF_ERROR(DecodeByStb(file, &own_channels, &decoded));
   }
   ConvertChannels(own_channels, channels, &decoded);
   *pixels = std::move(decoded);

@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "workflow/decode_image.h"
 
 namespace caffe2_quantization {
@@ -32,9 +33,9 @@ class PnmReader {
     *channels = form == '3' || form == '6' ? 3 : 1;
     is_text_ = form == '2' || form == '3';
     at_ = 2;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadNumber("width", width));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadNumber("height", height));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadNumber("maxval", maxval));
+    RETURN_IF_ERROR(ReadNumber("width", width));
+    RETURN_IF_ERROR(ReadNumber("height", height));
+    RETURN_IF_ERROR(ReadNumber("maxval", maxval));
     if (*maxval < 1 || *maxval > 65535) {
       return Status::Corruption("its maxval is " + std::to_string(*maxval) +
                                 ", expected 1 to 65535");
@@ -108,15 +109,15 @@ Status DecodePnm(const unsigned char* data, std::size_t size, int* channels,
   PnmReader reader(data, size);
   Pixels read;
   int64_t maxval = 0;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       reader.ReadHeader(channels, &read.height, &read.width, &maxval));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckPixelCount(read.height, read.width));
+  RETURN_IF_ERROR(CheckPixelCount(read.height, read.width));
   const int64_t samples = read.height * read.width * *channels;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader.CheckRoom(samples, maxval));
+  RETURN_IF_ERROR(reader.CheckRoom(samples, maxval));
   read.values.resize(static_cast<std::size_t>(samples));
   for (std::size_t i = 0; i < read.values.size(); ++i) {
     int64_t sample = 0;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader.ReadSample(i, &sample));
+    RETURN_IF_ERROR(reader.ReadSample(i, &sample));
     if (sample > maxval) {
       return Status::Corruption("a sample is " + std::to_string(sample) +
                                 ", expected at most its maxval " +

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/read_file.h"
+#include "base/return_if_error.h"
 #include "caffe2/core/tensor.h"
 #include "workflow/batch_source.h"
 #include "workflow/decode_image.h"
@@ -33,15 +34,14 @@ class ImageSource final : public BatchSource {
   }
 
   Status Open(const DataOptions& options, const WantedBlobs& wanted) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOptions());
+    RETURN_IF_ERROR(CheckOptions());
     std::string input;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ChooseInput(options, "images", wanted, &input));
+    RETURN_IF_ERROR(ChooseInput(options, "images", wanted, &input));
     names_ = {input};
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseBlobs(wanted));
+    RETURN_IF_ERROR(ChooseBlobs(wanted));
     if (height_ != 0) return Status::Ok();
     Pixels first;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Load(files_[0], &first));
+    RETURN_IF_ERROR(Load(files_[0], &first));
     height_ = first.height;
     width_ = first.width;
     return Status::Ok();
@@ -57,9 +57,8 @@ class ImageSource final : public BatchSource {
           std::to_string(options_.width) + ", expected 1x1 to " +
           std::to_string(kMaxSide) + "x" + std::to_string(kMaxSide));
     }
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        Spread("mean", options_.mean, 0, &mean_));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Spread("std", options_.std, 1, &std_));
+    RETURN_IF_ERROR(Spread("mean", options_.mean, 0, &mean_));
+    RETURN_IF_ERROR(Spread("std", options_.std, 1, &std_));
     for (const double value : std_) {
       if (value == 0) {
         return Status::InvalidArgument("std is 0, expected another number");
@@ -101,13 +100,13 @@ class ImageSource final : public BatchSource {
 
   Status Load(const std::string& path, Pixels* pixels) const {
     InputFile file;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Open(path));
+    RETURN_IF_ERROR(file.Open(path));
     if (file.size() > (1u << 30)) {
       return Status::OutOfRange(path + ": " + std::to_string(file.size()) +
                                 " bytes, expected at most 1 GiB");
     }
     const uint8_t* bytes = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file.Read(0, file.size(), &bytes));
+    RETURN_IF_ERROR(file.Read(0, file.size(), &bytes));
     const Status status =
         DecodeImage(bytes, file.size(), static_cast<int>(channels_), pixels);
     return status.ok() ? status
@@ -171,19 +170,19 @@ class ImageSource final : public BatchSource {
             ? std::vector<int64_t>{channels_, height_, width_}
             : std::vector<int64_t>{height_, width_, channels_};
     void* data = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        MakeBatch(path_, blobs_[0], count, shape,
-                  caffe2::TypeMeta::Make<float>(), workspace, &data));
+    RETURN_IF_ERROR(MakeBatch(path_, blobs_[0], count, shape,
+                              caffe2::TypeMeta::Make<float>(), workspace,
+                              &data));
     for (int64_t row = 0; row < count; ++row) {
       const auto index = static_cast<size_t>(position() + row);
       const std::string& file = files_[index];
       // A decoder may take a file that was cut for a whole one.
       DataFile now;
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(DescribeFile(file, &now));
+      RETURN_IF_ERROR(DescribeFile(file, &now));
       if (now.size != files()[index].size) return CheckFiles();
       Pixels pixels;
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Load(file, &pixels));
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Fit(file, &pixels));
+      RETURN_IF_ERROR(Load(file, &pixels));
+      RETURN_IF_ERROR(Fit(file, &pixels));
       Convert(pixels,
               static_cast<float*>(data) + row * channels_ * height_ * width_);
     }
@@ -206,7 +205,7 @@ Status OpenImageSource(const DataOptions& options,
                        const WantedBlobs& wanted,
                        std::unique_ptr<BatchSource>* source) {
   auto opened = std::make_unique<ImageSource>(options, files);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(opened->Open(options, wanted));
+  RETURN_IF_ERROR(opened->Open(options, wanted));
   *source = std::move(opened);
   return Status::Ok();
 }

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "base/return_if_error.h"
 #include "netdef/host_error.h"
 #include "netdef/load_net.h"
 #include "netdef/net_inputs.h"
@@ -74,8 +75,7 @@ Status LoadModel(const InitModel& init, const PredictModel& predict,
   for (const std::string& note : init.notes) {
     notes->push_back(init.path + ": " + note);
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      MakeWeights(init, data.blobs(), workspace));
+  RETURN_IF_ERROR(MakeWeights(init, data.blobs(), workspace));
   std::vector<std::string> missing, unread, held;
   std::string left_out;
   for (const std::string& name : ReadInputs(predict.net)) {

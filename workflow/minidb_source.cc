@@ -1,6 +1,7 @@
 // A minidb of samples: each record a TensorProtos with one sample, a tensor for
 // each of its blobs. Tensors without names are those of the net's inputs, in
 // order.
+#include "base/return_if_error.h"
 #include "caffe2/core/context.h"
 #include "caffe2/core/tensor.h"
 #include "caffe2/proto/caffe2_pb.h"
@@ -29,16 +30,16 @@ class MinidbSource final : public BatchSource {
   }
 
   Status Open(const DataOptions& options, const WantedBlobs& wanted) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(file_.Open(path_));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(GoToStart());
+    RETURN_IF_ERROR(file_.Open(path_));
+    RETURN_IF_ERROR(GoToStart());
     MinidbRecord record;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextRecord(&record));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NameTensors(record, options, wanted));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseBlobs(wanted));
+    RETURN_IF_ERROR(NextRecord(&record));
+    RETURN_IF_ERROR(NameTensors(record, options, wanted));
+    RETURN_IF_ERROR(ChooseBlobs(wanted));
     // Counts the records, whose sizes are all checked then.
     samples_ = 1;
     while (!reader_->AtEnd()) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(InFile(reader_->Skip()));
+      RETURN_IF_ERROR(InFile(reader_->Skip()));
       ++samples_;
     }
     return GoToStart();
@@ -65,12 +66,11 @@ class MinidbSource final : public BatchSource {
   // The names and the number of tensors are those of the first record.
   Status NameTensors(const MinidbRecord& record, const DataOptions& options,
                      const WantedBlobs& wanted) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Parse(record));
+    RETURN_IF_ERROR(Parse(record));
     std::vector<std::string> in_order = wanted.free_inputs;
     if (!options.input.empty()) {
       in_order.resize(1);
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          ChooseInput(options, form(), wanted, &in_order[0]));
+      RETURN_IF_ERROR(ChooseInput(options, form(), wanted, &in_order[0]));
     }
     in_order.insert(in_order.end(), wanted.extras.begin(), wanted.extras.end());
     for (int i = 0; i < message_.protos_size(); ++i) {
@@ -103,8 +103,8 @@ class MinidbSource final : public BatchSource {
   Status ReadSamples(int64_t count, caffe2::Workspace* workspace) override {
     for (int64_t row = 0; row < count; ++row) {
       MinidbRecord record;
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(NextRecord(&record));
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Parse(record));
+      RETURN_IF_ERROR(NextRecord(&record));
+      RETURN_IF_ERROR(Parse(record));
       if (message_.protos_size() != static_cast<int>(names_.size())) {
         return Broken(
             record, "it has " + std::to_string(message_.protos_size()) +
@@ -140,9 +140,8 @@ class MinidbSource final : public BatchSource {
     }
     void* data = nullptr;
     if (row == 0) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          MakeBatch(path_, name, count, sample.sizes().vec(), sample.dtype(),
-                    workspace, &data));
+      RETURN_IF_ERROR(MakeBatch(path_, name, count, sample.sizes().vec(),
+                                sample.dtype(), workspace, &data));
     } else {
       auto* batch =
           caffe2::BlobGetMutableTensor(workspace->GetBlob(name), caffe2::CPU);
@@ -166,7 +165,7 @@ class MinidbSource final : public BatchSource {
 
   Status SkipSamples(int64_t count) override {
     for (int64_t i = 0; i < count; ++i) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(InFile(reader_->Skip()));
+      RETURN_IF_ERROR(InFile(reader_->Skip()));
     }
     return Status::Ok();
   }
@@ -185,7 +184,7 @@ class MinidbSource final : public BatchSource {
 Status OpenMinidbSource(const DataOptions& options, const WantedBlobs& wanted,
                         std::unique_ptr<BatchSource>* source) {
   auto opened = std::make_unique<MinidbSource>(options.path);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(opened->Open(options, wanted));
+  RETURN_IF_ERROR(opened->Open(options, wanted));
   *source = std::move(opened);
   return Status::Ok();
 }

@@ -1,5 +1,7 @@
 #include "workflow/npy_header.h"
 
+#include "base/return_if_error.h"
+
 namespace caffe2_quantization {
 namespace {
 
@@ -43,11 +45,11 @@ class DictParser {
         return Broken("a key in quotes and ':', or '}'");
       }
       if (key == "descr") {
-        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseDescr(header));
+        RETURN_IF_ERROR(ParseDescr(header));
       } else if (key == "fortran_order") {
-        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseOrder());
+        RETURN_IF_ERROR(ParseOrder());
       } else if (key == "shape") {
-        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ParseShape(header));
+        RETURN_IF_ERROR(ParseShape(header));
       } else {
         return Status::Corruption("the header has the key " + Quoted(key) +
                                   ", expected descr, fortran_order and shape");
@@ -176,8 +178,7 @@ class DictParser {
 Status ReadNpyHeader(const std::function<Status(char*, size_t)>& read,
                      NpyHeader* header) {
   unsigned char prefix[kMagicBytes + 2];
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      read(reinterpret_cast<char*>(prefix), sizeof(prefix)));
+  RETURN_IF_ERROR(read(reinterpret_cast<char*>(prefix), sizeof(prefix)));
   if (std::string(reinterpret_cast<char*>(prefix), kMagicBytes) !=
       "\x93NUMPY") {
     return Status::Corruption("it does not begin as an .npy array does");
@@ -190,8 +191,7 @@ Status ReadNpyHeader(const std::function<Status(char*, size_t)>& read,
   }
   unsigned char length[4] = {};
   const size_t length_bytes = version == 1 ? 2 : 4;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      read(reinterpret_cast<char*>(length), length_bytes));
+  RETURN_IF_ERROR(read(reinterpret_cast<char*>(length), length_bytes));
   const size_t size = length[0] | length[1] << 8 | length[2] << 16 |
                       static_cast<size_t>(length[3]) << 24;
   if (size > kMaxHeaderBytes) {
@@ -200,9 +200,9 @@ Status ReadNpyHeader(const std::function<Status(char*, size_t)>& read,
                               std::to_string(kMaxHeaderBytes));
   }
   std::string text(size, '\0');
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(read(&text[0], size));
+  RETURN_IF_ERROR(read(&text[0], size));
   NpyHeader parsed;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(DictParser(text).Parse(&parsed));
+  RETURN_IF_ERROR(DictParser(text).Parse(&parsed));
   parsed.header_bytes =
       static_cast<int64_t>(sizeof(prefix) + length_bytes + size);
   parsed.data_bytes = static_cast<int64_t>(parsed.item_bytes);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/return_if_error.h"
 #include "caffe2/core/tensor.h"
 #include "workflow/batch_source.h"
 #include "workflow/npy_header.h"
@@ -71,7 +72,7 @@ class NpzArray {
 
   Status Open() {
     file_.reset();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OpenArchive(path_, &archive_));
+    RETURN_IF_ERROR(OpenArchive(path_, &archive_));
     const std::string member = name_ + ".npy";
     zip_stat_t info;
     if (zip_stat(archive_.get(), member.c_str(), 0, &info) != 0) {
@@ -112,9 +113,8 @@ class NpzArray {
     const std::vector<int64_t> shape(header_.shape.begin() + 1,
                                      header_.shape.end());
     void* data = nullptr;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(MakeBatch(path_, name_, count, shape,
-                                                  TensorType(header_.type),
-                                                  workspace, &data));
+    RETURN_IF_ERROR(MakeBatch(path_, name_, count, shape,
+                              TensorType(header_.type), workspace, &data));
     const int64_t bytes = count * row_bytes_;
     Status status = header_.type == NpyType::kFloat64
                         ? ReadDoubles(static_cast<float*>(data), bytes)
@@ -169,8 +169,7 @@ class NpzArray {
     std::vector<double> piece(kPieceBytes / sizeof(double));
     for (; bytes > 0; bytes -= kPieceBytes) {
       const int64_t size = std::min(bytes, kPieceBytes);
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          Read(reinterpret_cast<char*>(piece.data()), size));
+      RETURN_IF_ERROR(Read(reinterpret_cast<char*>(piece.data()), size));
       const auto count = static_cast<size_t>(size) / sizeof(double);
       for (size_t i = 0; i < count; ++i) {
         *values++ = static_cast<float>(piece[i]);
@@ -208,11 +207,11 @@ class NpzSource final : public BatchSource {
   }
 
   Status Open(const WantedBlobs& wanted) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ListMembers());
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseBlobs(wanted));
+    RETURN_IF_ERROR(ListMembers());
+    RETURN_IF_ERROR(ChooseBlobs(wanted));
     for (const std::string& name : blobs_) {
       auto array = std::make_unique<NpzArray>(path_, name);
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(array->Open());
+      RETURN_IF_ERROR(array->Open());
       if (samples_ != 0 && array->rows() != samples_) {
         return Status::InvalidArgument(
             path_ + ": array '" + name + "' has " +
@@ -232,7 +231,7 @@ class NpzSource final : public BatchSource {
  private:
   Status ListMembers() {
     ZipArchive archive;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(OpenArchive(path_, &archive));
+    RETURN_IF_ERROR(OpenArchive(path_, &archive));
     std::set<std::string> seen;
     const int64_t count = zip_get_num_entries(archive.get(), 0);
     for (int64_t i = 0; i < count; ++i) {
@@ -260,19 +259,19 @@ class NpzSource final : public BatchSource {
 
   Status ReadSamples(int64_t count, caffe2::Workspace* workspace) override {
     for (const auto& array : arrays_) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(array->ReadRows(count, workspace));
+      RETURN_IF_ERROR(array->ReadRows(count, workspace));
     }
     return Status::Ok();
   }
   Status SkipSamples(int64_t count) override {
     for (const auto& array : arrays_) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(array->SkipRows(count));
+      RETURN_IF_ERROR(array->SkipRows(count));
     }
     return Status::Ok();
   }
   Status GoToStart() override {
     for (const auto& array : arrays_) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(array->Open());
+      RETURN_IF_ERROR(array->Open());
     }
     return Status::Ok();
   }
@@ -285,7 +284,7 @@ class NpzSource final : public BatchSource {
 Status OpenNpzSource(const std::string& path, const WantedBlobs& wanted,
                      std::unique_ptr<BatchSource>* source) {
   auto opened = std::make_unique<NpzSource>(path);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(opened->Open(wanted));
+  RETURN_IF_ERROR(opened->Open(wanted));
   *source = std::move(opened);
   return Status::Ok();
 }

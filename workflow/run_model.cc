@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/nearest_name.h"
+#include "base/return_if_error.h"
 #include "caffe2/core/net.h"
 #include "caffe2/core/tensor.h"
 #include "caffe2/core/workspace.h"
@@ -89,8 +90,7 @@ class Model {
 
   // Makes the weights and the net. Appends to *notes.
   Status Load(std::vector<std::string>* notes) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ReadInitModel(init_.path, &init_model_));
+    RETURN_IF_ERROR(ReadInitModel(init_.path, &init_model_));
     return LoadModel(init_model_, predict_, data_, &workspace_, notes, &net_);
   }
 
@@ -105,16 +105,16 @@ class Model {
     if (measurement_ != nullptr)
       info = [this] { return measurement_->get_info(); };
     for (int64_t pass = 0; pass < options_.repeat; ++pass) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(data_.Rewind());
+      RETURN_IF_ERROR(data_.Rewind());
       for (int64_t begin = 0; begin < rows; begin += options_.batch_size) {
         const int64_t count = std::min(options_.batch_size, rows - begin);
-        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(data_.Next(count, &workspace_));
+        RETURN_IF_ERROR(data_.Next(count, &workspace_));
         std::vector<int64_t> labels;
         if (!label_blob_.empty()) {
-          CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+          RETURN_IF_ERROR(
               ReadLabels(data_, label_blob_, count, workspace_, &labels));
         }
-        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CatchHostErrors(subject, [&] {
+        RETURN_IF_ERROR(CatchHostErrors(subject, [&] {
           const auto start = std::chrono::steady_clock::now();
           const bool success = net_->Run();
           const std::chrono::duration<double> elapsed =
@@ -126,8 +126,7 @@ class Model {
                      : Status::InvalidArgument(subject + ": the net failed");
         }));
         if (pass == 0) {
-          CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-              GatherOutput(labels, count, report));
+          RETURN_IF_ERROR(GatherOutput(labels, count, report));
         }
         if (progress) {
           progress(
@@ -150,7 +149,7 @@ class Model {
     report->observed = true;
     report->min_max = measurement_->get_info();
     if (!path.empty()) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(measurement_->dump(path));
+      RETURN_IF_ERROR(measurement_->dump(path));
       report->min_max_path = path;
     }
     measurement_.reset();
@@ -268,8 +267,7 @@ Status OpenData(const RunOptions& options, WantedBlobs wanted,
   const std::string label =
       options.label_blob.empty() ? "label" : options.label_blob;
   wanted.extras = wanted.labels = {label};
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      OpenBatchSource(options.data, wanted, data));
+  RETURN_IF_ERROR(OpenBatchSource(options.data, wanted, data));
   const BatchSource& source = **data;
   if (Contains(source.blobs(), label)) {
     report->label_blob = label;
@@ -297,16 +295,14 @@ Status RunModels(const RunOptions& given,
   if (given.init_nets.empty()) {
     // Only a predictor does without.
     InitNet init;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ReadPredictModel(options.predict_path, &predict));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseWeights(predict, &init.path));
+    RETURN_IF_ERROR(ReadPredictModel(options.predict_path, &predict));
+    RETURN_IF_ERROR(ChooseWeights(predict, &init.path));
     init.label = StemOf(init.path);
     options.init_nets.push_back(init);
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckOptions(options));
+  RETURN_IF_ERROR(CheckOptions(options));
   if (predict.path.empty()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ReadPredictModel(options.predict_path, &predict));
+    RETURN_IF_ERROR(ReadPredictModel(options.predict_path, &predict));
   }
   if (!options.net_type.empty()) predict.net.set_type(options.net_type);
   if (options.output_blob.empty()) {
@@ -330,10 +326,8 @@ Status RunModels(const RunOptions& given,
   std::unique_ptr<BatchSource> data;
   {
     InitModel init;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ReadInitModel(options.init_nets.front().path, &init));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        OpenData(options, WantedOf(predict, init), &result, &data));
+    RETURN_IF_ERROR(ReadInitModel(options.init_nets.front().path, &init));
+    RETURN_IF_ERROR(OpenData(options, WantedOf(predict, init), &result, &data));
   }
   result.images = data->samples();
   if (options.repeat > std::numeric_limits<int64_t>::max() / result.images) {
@@ -350,7 +344,7 @@ Status RunModels(const RunOptions& given,
     auto model = std::make_unique<Model>(options, init, predict,
                                          result.label_blob, data.get());
     std::vector<std::string> notes;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(model->Load(&notes));
+    RETURN_IF_ERROR(model->Load(&notes));
     for (std::string& note : notes) {
       if (!Contains(result.notes, note)) {
         result.notes.push_back(std::move(note));
@@ -360,12 +354,11 @@ Status RunModels(const RunOptions& given,
     const bool observed =
         options.observe == RunOptions::Observe::kAll ||
         (options.observe == RunOptions::Observe::kReference && !reference);
-    if (observed) CAFFE2_QUANTIZATION_RETURN_IF_ERROR(model->Observe());
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        model->Run(progress, reference.get(), &model_report));
+    if (observed) RETURN_IF_ERROR(model->Observe());
+    RETURN_IF_ERROR(model->Run(progress, reference.get(), &model_report));
     if (observed) {
       const bool beside = reference && !options.min_max_path.empty();
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(model->ReportRanges(
+      RETURN_IF_ERROR(model->ReportRanges(
           beside ? PathForLabel(options.min_max_path, init.label)
                  : options.min_max_path,
           &model_report));

@@ -1,4 +1,5 @@
 // A TensorProtos: one message with the whole data.
+#include "base/return_if_error.h"
 #include "caffe2/core/context.h"
 #include "caffe2/core/tensor.h"
 #include "netdef/load_net.h"
@@ -17,10 +18,10 @@ class TensorsSource final : public BatchSource {
   }
 
   Status Open(const WantedBlobs& wanted) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadTensors(path_, &tensors_, &names_));
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ChooseBlobs(wanted));
+    RETURN_IF_ERROR(ReadTensors(path_, &tensors_, &names_));
+    RETURN_IF_ERROR(ChooseBlobs(wanted));
     for (const std::string& name : blobs_) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckRows(name));
+      RETURN_IF_ERROR(CheckRows(name));
     }
     return Status::Ok();
   }
@@ -49,7 +50,7 @@ class TensorsSource final : public BatchSource {
       const Tensor& all = tensors_.GetBlob(name)->Get<Tensor>();
       const std::vector<int64_t> shape = all.sizes().slice(1).vec();
       void* data = nullptr;
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      RETURN_IF_ERROR(
           MakeBatch(path_, name, count, shape, all.dtype(), workspace, &data));
       const int64_t row = all.numel() / samples_;
       const char* source =
@@ -73,7 +74,7 @@ class TensorsSource final : public BatchSource {
 Status OpenTensorsSource(const std::string& path, const WantedBlobs& wanted,
                          std::unique_ptr<BatchSource>* source) {
   auto opened = std::make_unique<TensorsSource>(path);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(opened->Open(wanted));
+  RETURN_IF_ERROR(opened->Open(wanted));
   *source = std::move(opened);
   return Status::Ok();
 }

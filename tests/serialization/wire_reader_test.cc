@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/return_if_error.h"
 #include "tests/serialization/qtensor_testing.h"
 
 namespace caffe2_quantization {
@@ -13,7 +14,7 @@ Status ReadAll(const std::string& bytes) {
   WireReader reader(bytes.data(), bytes.size());
   WireField field;
   while (!reader.AtEnd()) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(reader.Next(&field));
+    RETURN_IF_ERROR(reader.Next(&field));
   }
   return Status::Ok();
 }

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/return_if_error.h"
 #include "caffe2/core/tensor.h"
 #include "caffe2/core/workspace.h"
 #include "workflow/batch_source.h"
@@ -96,7 +97,7 @@ Status ReadRest(BatchSource* source, const std::string& blob, int64_t batch,
   while (source->position() < source->samples()) {
     const int64_t count =
         std::min(batch, source->samples() - source->position());
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(source->Next(count, &workspace));
+    RETURN_IF_ERROR(source->Next(count, &workspace));
     const auto& tensor = workspace.GetBlob(blob)->Get<caffe2::Tensor>();
     EXPECT_EQ(tensor.size(0), count);
     if (!tensor.IsType<T>()) continue;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "netdef/dnnlowp_settings.h"
 #include "netdef/read_argument.h"
 #include "operators/int8/engine/enforce.h"
@@ -24,8 +25,7 @@ constexpr int kCodesOfOneSide = 127;
 Status ReadOptions(const caffe2::OperatorDef& definition, bool is_weight,
                    int storage_bits, ChooseOptions* options) {
   ChooseOptions result;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      DnnlowpOptions(definition, is_weight, &result));
+  RETURN_IF_ERROR(DnnlowpOptions(definition, is_weight, &result));
   if (result.type.precision > storage_bits) {
     return Refuse(is_weight ? "weight" : "activation", "_precision is ",
                   result.type.precision, ", expected 1 to ", storage_bits,
@@ -42,7 +42,7 @@ Status GivenParameters(const caffe2::ArgumentHelper& arguments,
   std::optional<float> scale;
   std::optional<int64_t> zero_point;
   std::optional<std::string> followed_by;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(FirstError(
+  RETURN_IF_ERROR(FirstError(
       {ReadArgument(arguments, "Y_scale", "a float", &scale),
        ReadArgument(arguments, "Y_zero_point", "an integer", &zero_point),
        ReadArgument(arguments, "followed_by", "a string", &followed_by)}));
@@ -66,7 +66,7 @@ Status Rectify(const ChooseOptions& options,
                std::optional<QuantizationParams>* params) {
   if (!params->has_value()) return Status::Ok();
   Choice choice;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       ChooseFromRange(0, (*params)->RepresentedMax(0), options, &choice));
   params->emplace(options.type, choice.scale, choice.zero_point);
   return (*params)->Validate();
@@ -95,15 +95,15 @@ Status ReadEngineArguments(const caffe2::OperatorDef& definition,
                            EngineArguments* arguments, const ArgumentSet& set) {
   EngineArguments result;
   if (set.parameters) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         ActivationOptions(definition, storage_bits, &result.activations));
   }
   if (set.weights) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadOptions(
-        definition, /*is_weight=*/true, storage_bits, &result.weights));
+    RETURN_IF_ERROR(ReadOptions(definition, /*is_weight=*/true, storage_bits,
+                                &result.weights));
   }
   if (set.output_form) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         FirstError({ReadBoolArgument(definition, "dequantize_output",
                                      &result.dequantize_output),
                     ReadBoolArgument(definition, "measure_quantization_error",
@@ -112,7 +112,7 @@ Status ReadEngineArguments(const caffe2::OperatorDef& definition,
   if (set.parameters) {
     // What a fused Relu stands in for is still read, so that it is refused if
     // it must be.
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         StaticParameters(definition, result.activations, &result.output));
     const auto followed_by =
         caffe2::ArgumentHelper(definition)
@@ -120,7 +120,7 @@ Status ReadEngineArguments(const caffe2::OperatorDef& definition,
     result.output_is_rectified = relu_fused || followed_by == "Relu";
     if (relu_fused && followed_by != "Relu") {
       result.output.reset();
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+      RETURN_IF_ERROR(
           FirstError({GivenParameters(caffe2::ArgumentHelper(definition),
                                       result.activations.type, &result.output),
                       Rectify(result.activations, &result.output)}));
@@ -135,8 +135,7 @@ Status StaticParameters(const caffe2::OperatorDef& definition,
                         std::optional<QuantizationParams>* params) {
   const caffe2::ArgumentHelper arguments(definition);
   std::optional<QuantizationParams> result;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      GivenParameters(arguments, options.type, &result));
+  RETURN_IF_ERROR(GivenParameters(arguments, options.type, &result));
   const auto followed_by =
       arguments.GetSingleArgument<std::string>("followed_by", "");
   if (followed_by == "Sigmoid" || followed_by == "Tanh") {
@@ -149,7 +148,7 @@ Status StaticParameters(const caffe2::OperatorDef& definition,
                     status.message());
     }
   } else if (followed_by == "Relu") {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Rectify(options, &result));
+    RETURN_IF_ERROR(Rectify(options, &result));
   } else if (arguments.HasArgument("followed_by")) {
     return Refuse("argument followed_by is '", followed_by,
                   "', expected Relu, Sigmoid or Tanh");
@@ -174,8 +173,7 @@ Status ChooseOutputParameters(const caffe2::Tensor* y,
     max = is_rectified ? std::max(extremes.max, 0.0f) : extremes.max;
   }
   Choice choice;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ChooseFromRange(min, max, options, &choice));
+  RETURN_IF_ERROR(ChooseFromRange(min, max, options, &choice));
   *params = QuantizationParams(options.type, choice.scale, choice.zero_point);
   return Status::Ok();
 }

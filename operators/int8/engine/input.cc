@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "base/return_if_error.h"
 #include "caffe2/core/tensor_int8.h"
 #include "operators/int8/engine/enforce.h"
 #include "operators/int8_quant_blobs.h"
@@ -52,7 +53,7 @@ Status SetParameters(float scale, int32_t zero_point,
     return Status::Ok();
   }
   const QuantizationParams changed(params->type, scale, zero_point);
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(changed.Validate());
+  RETURN_IF_ERROR(changed.Validate());
   params->scales[0] = scale;
   params->zero_points[0] = zero_point;
   return Status::Ok();

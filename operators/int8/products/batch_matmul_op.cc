@@ -37,6 +37,7 @@
 #include <exception>
 #include <limits>
 
+#include "base/return_if_error.h"
 #include "operators/int8/engine/operator.h"
 #include "operators/int8/engine/register_engine.h"
 #include "operators/int8/products/batch_matmul_shape.h"
@@ -72,7 +73,7 @@ Status ForEach(int64_t count, const Body& body) {
     }
   }
   for (int64_t i = 0; i < count; ++i) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(guarded(i));
+    RETURN_IF_ERROR(guarded(i));
   }
   return Status::Ok();
 }

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "caffe2/utils/proto_utils.h"
 #include "operators/int8/engine/arguments.h"
 #include "operators/int8/engine/enforce.h"
@@ -61,16 +62,14 @@ struct Forms {
   // behind the list.
   Status Read(const caffe2::OperatorDef& definition,
               std::vector<int64_t>* values) const {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ReadList(definition, list, values));
+    RETURN_IF_ERROR(ReadList(definition, list, values));
     int64_t value = 0;
     if (HasAll(definition, {single})) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-          ReadIntArgument(definition, single, &value));
+      RETURN_IF_ERROR(ReadIntArgument(definition, single, &value));
       values->resize(each.size(), value);
     } else if (HasAll(definition, each)) {
       for (const std::string& name : each) {
-        CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-            ReadIntArgument(definition, name, &value));
+        RETURN_IF_ERROR(ReadIntArgument(definition, name, &value));
         values->push_back(value);
       }
     }
@@ -81,7 +80,7 @@ struct Forms {
   Status Read(const caffe2::OperatorDef& definition, std::size_t count,
               int64_t usual, int64_t least,
               std::vector<int64_t>* values) const {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Read(definition, values));
+    RETURN_IF_ERROR(Read(definition, values));
     if (values->empty()) values->assign(count, usual);
     return CheckValues(what, *values, count, least);
   }
@@ -97,7 +96,7 @@ Status ConvGeometry::Read(const caffe2::OperatorDef& definition,
                           ConvGeometry* geometry) {
   ConvGeometry result;
   const Forms kernel{"kernels", "kernel", {"kernel_h", "kernel_w"}, ""};
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(kernel.Read(definition, &result.kernel_));
+  RETURN_IF_ERROR(kernel.Read(definition, &result.kernel_));
   if (result.kernel_.empty()) {
     return Refuse(
         "no kernel size, expected the argument kernel, kernels, or kernel_h "
@@ -108,14 +107,13 @@ Status ConvGeometry::Read(const caffe2::OperatorDef& definition,
     return Refuse("kernel sizes are ", SizesText(result.kernel_),
                   ", expected 1 to 3 dimensions");
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      CheckValues("kernel sizes", result.kernel_, dims, 1));
+  RETURN_IF_ERROR(CheckValues("kernel sizes", result.kernel_, dims, 1));
   const Forms stride{"strides", "stride", {"stride_h", "stride_w"}, "strides"};
   const Forms dilation{
       "dilations", "dilation", {"dilation_h", "dilation_w"}, "dilations"};
   const Forms pad{"pads", "pad", {"pad_t", "pad_l", "pad_b", "pad_r"}, "pads"};
   int64_t legacy_pad = 0, global_pooling = 0;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       FirstError({stride.Read(definition, dims, 1, 1, &result.stride_),
                   dilation.Read(definition, dims, 1, 1, &result.dilation_),
                   pad.Read(definition, 2 * dims, 0, 0, &result.pads_),
@@ -131,16 +129,15 @@ Status ConvGeometry::Read(const caffe2::OperatorDef& definition,
     return Refuse("arguments legacy_pad ", legacy_pad, " and pads ",
                   SizesText(result.pads_), ", expected one of them");
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       ReadIntArgument(definition, "global_pooling", &global_pooling));
   if (global_pooling != 0) {
     return Refuse("argument global_pooling is ", global_pooling,
                   ", expected 0: a convolution pools nothing");
   }
 
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadIntArgument(definition, "group", &result.groups_));
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(ReadIntArgument(definition, "group", &result.groups_));
+  RETURN_IF_ERROR(
       CheckValues("argument group's values", {result.groups_}, 1, 1));
   const caffe2::ArgumentHelper arguments(definition);
   const std::string order =
@@ -242,7 +239,7 @@ Status ConvGeometry::Place(int dim, const NamedShape& x, int64_t size,
 
 Status ConvGeometry::ShapeFor(const NamedShape& x, const NamedShape& filter,
                               onednn::ConvolutionShape* shape) const {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(CheckFilter(x, filter));
+  RETURN_IF_ERROR(CheckFilter(x, filter));
   onednn::ConvolutionShape result{};
   result.batch = x.sizes[0];
   result.in_channels = x.sizes[channels_first_ ? 1 : dims() + 1];
@@ -253,7 +250,7 @@ Status ConvGeometry::ShapeFor(const NamedShape& x, const NamedShape& filter,
   for (int dim = 0; dim < dims(); ++dim) {
     const int64_t size = x.sizes[dim + (channels_first_ ? 2 : 1)];
     int64_t begin = 0, output = 0;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(Place(dim, x, size, &begin, &output));
+    RETURN_IF_ERROR(Place(dim, x, size, &begin, &output));
     result.input[dim] = size;
     result.kernel[dim] = kernel_[dim];
     result.stride[dim] = stride_[dim];
@@ -264,7 +261,7 @@ Status ConvGeometry::ShapeFor(const NamedShape& x, const NamedShape& filter,
     result.pad_end[dim] = std::max<int64_t>(
         (output - 1) * stride_[dim] + extent - size - begin, 0);
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(result.Validate());
+  RETURN_IF_ERROR(result.Validate());
   *shape = result;
   return Status::Ok();
 }

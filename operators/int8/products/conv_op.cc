@@ -31,6 +31,7 @@
 // Where a run is refused, Y is as it was.
 #include <cmath>
 
+#include "base/return_if_error.h"
 #include "operators/int8/engine/operator.h"
 #include "operators/int8/engine/register_engine.h"
 #include "operators/int8/products/conv_geometry.h"
@@ -68,9 +69,9 @@ class ConvOp final : public Int8Operator<T> {
 
  protected:
   Status ReadArguments() override {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        ReadConstantWeight(this->debug_def(), this->arguments().weights,
-                           &options_.share, &options_.choose));
+    RETURN_IF_ERROR(ReadConstantWeight(this->debug_def(),
+                                       this->arguments().weights,
+                                       &options_.share, &options_.choose));
     if (this->arguments().dequantize_output) {
       return Refuse(
           "argument dequantize_output is 1, expected 0: the output of a "

@@ -16,6 +16,7 @@
 // paddings and dilations, which DNNLOWP packs for, are not read: the packed
 // form serves all of them.
 
+#include "base/return_if_error.h"
 #include "operators/int8/engine/operator.h"
 #include "operators/int8/engine/register_engine.h"
 #include "operators/int8/products/conv_weights.h"
@@ -36,7 +37,7 @@ class ConvPackWeightOp final : public Int8Operator<uint8_t> {
  protected:
   Status ReadArguments() override {
     options_.choose = arguments().weights;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         FirstError({ReadConvGranularity(debug_def(), &options_.granularity),
                     ReadBoolArgument(debug_def(), "save_unpacked_weights",
                                      &save_unpacked_)}));

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "operators/int8/engine/arguments.h"
 #include "operators/int8/engine/enforce.h"
 
@@ -21,7 +22,7 @@ int64_t NumSets(const onednn::ConvolutionShape& shape,
 Status ReadConvGranularity(const caffe2::OperatorDef& definition,
                            ConvGranularity* granularity) {
   bool groupwise = false, channelwise = false;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(FirstError(
+  RETURN_IF_ERROR(FirstError(
       {ReadBoolArgument(definition, "quantize_groupwise", &groupwise),
        ReadBoolArgument(definition, "quantize_channelwise", &channelwise)}));
   if (groupwise && channelwise) {
@@ -47,7 +48,7 @@ Status MakeConvWeights(const WeightValues& filter,
     made->n = shape.out_channels;
     made->k = static_cast<int64_t>(codes.size()) / made->n;
     if constexpr (sizeof(T) == 1) {
-      CAFFE2_QUANTIZATION_RETURN_IF_ERROR(onednn::PackedFilter::Pack(
+      RETURN_IF_ERROR(onednn::PackedFilter::Pack(
           codes.data(), shape, made->quantized.zero_points, &made->packed));
       made->column_sums = made->packed->column_sums();
       std::vector<T>().swap(codes);

@@ -45,6 +45,7 @@
 #include <optional>
 #include <tuple>
 
+#include "base/return_if_error.h"
 #include "operators/int8/engine/operator.h"
 #include "operators/int8/engine/register_engine.h"
 #include "operators/int8/products/fc_weights.h"
@@ -71,7 +72,7 @@ class FcOp final : public Int8Operator<T> {
  protected:
   Status ReadArguments() override {
     const caffe2::OperatorDef& definition = this->debug_def();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         FirstError({ReadAxis(definition, "axis", &axis_),
                     ReadFcWeightsOptions(definition, &options_),
                     ReadConstantWeight(definition, this->arguments().weights,

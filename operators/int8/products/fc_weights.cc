@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/return_if_error.h"
 #include "caffe2/core/tensor_int8.h"
 #include "operators/int8/engine/arguments.h"
 #include "operators/int8/engine/enforce.h"
@@ -51,8 +52,7 @@ Status ValuesOf(const caffe2::Blob& w, WeightValues* values) {
 Status ReadAxis(const caffe2::OperatorDef& definition, const char* name,
                 int* axis) {
   int64_t value = *axis;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      ReadIntArgument(definition, name, &value));
+  RETURN_IF_ERROR(ReadIntArgument(definition, name, &value));
   *axis = static_cast<int>(value);
   if (*axis == value) return Status::Ok();
   return Refuse("argument ", name, " is ", value, ", expected a dimension");
@@ -72,10 +72,9 @@ template <typename T>
 Status MakeFcWeights(const caffe2::Blob& w, const FcWeightsOptions& options,
                      std::shared_ptr<const FcWeights<T>>* weights) {
   WeightValues values;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(ValuesOf(w, &values));
+  RETURN_IF_ERROR(ValuesOf(w, &values));
   int64_t n, k;
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      MatrixShape(values.tensor(), options.axis_w, &n, &k));
+  RETURN_IF_ERROR(MatrixShape(values.tensor(), options.axis_w, &n, &k));
 
   const auto make = [&](QuantizedWeights<T> quantized, FcWeights<T>* made) {
     if (options.per_row) {

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "base/process.h"
+#include "base/return_if_error.h"
 #include "base/status.h"
 
 namespace caffe2_quantization {
@@ -52,7 +53,7 @@ class SharedWeights {
     const std::lock_guard<std::mutex> lock(entry->mutex);
     *packed = entry->packed.lock();
     if (*packed != nullptr) return Status::Ok();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(make(packed));
+    RETURN_IF_ERROR(make(packed));
     entry->packed = *packed;
     return Status::Ok();
   }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/return_if_error.h"
 #include "base/text.h"
 #include "c10/util/StringUtil.h"
 
@@ -53,9 +54,9 @@ Status ProductStage::SetCodes(const Weights& weights, float x_scale,
                               int32_t x_zero_point,
                               const onednn::ProductBias* bias,
                               const QuantizationParams& y, bool relu) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Set(weights, x_scale, x_zero_point,
-          bias == nullptr ? nullptr : bias->codes.data(), y.scales[0]));
+  RETURN_IF_ERROR(Set(weights, x_scale, x_zero_point,
+                      bias == nullptr ? nullptr : bias->codes.data(),
+                      y.scales[0]));
   if (bias != nullptr && !bias->large.empty()) {
     large_bias_ = onednn::LargeInCodes(*bias, y.scales[0]);
     stage_.bias = large_bias_.data();
@@ -76,8 +77,7 @@ void ProductStage::SetAddend(const uint8_t* addend, float scale,
 Status ProductStage::SetFloats(const Weights& weights, float x_scale,
                                int32_t x_zero_point, const float* bias,
                                bool relu) {
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-      Set(weights, x_scale, x_zero_point, nullptr, 1));
+  RETURN_IF_ERROR(Set(weights, x_scale, x_zero_point, nullptr, 1));
   stage_.bias = bias;
   stage_.relu = relu;
   return Status::Ok();

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <type_traits>
 
+#include "base/return_if_error.h"
 #include "operators/int8/engine/arguments.h"
 #include "operators/int8/engine/enforce.h"
 #include "operators/int8/engine/input.h"
@@ -102,7 +103,7 @@ Status WeightsFromInt8Tensor(const caffe2::int8::Int8TensorCPU& w,
     return Refuse("weights are an Int8TensorCPU of ", w.t.dtype().name(),
                   ", expected ", caffe2::TypeMeta::Make<Unsigned>().name());
   }
-  CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+  RETURN_IF_ERROR(
       QuantizationParams({8 * sizeof(T), false}, w.scale, w.zero_point)
           .Validate());
   const int32_t middle = MiddleOf(options.type);
@@ -148,7 +149,7 @@ Status PackMatrix(const T* codes, onednn::PackedMatrix::Order order,
                   bool keep_codes, MatrixWeights<T>* weights) {
   const int64_t n = weights->n, k = weights->k;
   if constexpr (sizeof(T) == 1) {
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
+    RETURN_IF_ERROR(
         onednn::PackedMatrix::Pack(codes, k, n, order, &weights->packed));
     weights->column_sums = weights->packed->column_sums();
     if (!keep_codes) return Status::Ok();

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/return_if_error.h"
 #include "base/status.h"
 #include "caffe2/core/operator.h"
 #include "caffe2/core/tensor_int8.h"
@@ -91,10 +92,9 @@ Status MakeWeights(const WeightValues& values, int64_t rows, int64_t sets,
                    std::shared_ptr<const Made>* result) {
   const auto make_all = [&](std::shared_ptr<const Made>* all) -> Status {
     QuantizedWeights<T> quantized;
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(
-        MakeCodes(values, rows, sets, options, &quantized));
+    RETURN_IF_ERROR(MakeCodes(values, rows, sets, options, &quantized));
     auto made = std::make_shared<Made>();
-    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(make(std::move(quantized), made.get()));
+    RETURN_IF_ERROR(make(std::move(quantized), made.get()));
     *all = std::move(made);
     return Status::Ok();
   };
