@@ -280,7 +280,8 @@ void NetInspector::AddFill(const OperatorFacts& op, const std::string& place,
     } else if (type->field == kArgInts) {
       AddNumbers(field, FieldKind::kInt64, &tensor.range);
     } else if (field.type == WireType::kBytes &&
-               tensor.type == DataTypeName(caffe2::TensorProto_DataType_STRING)) {
+               tensor.type ==
+                   DataTypeName(caffe2::TensorProto_DataType_STRING)) {
       ++tensor.values;
       string_bytes += field.size();
     } else if (field.type == WireType::kBytes) {
