@@ -1,6 +1,6 @@
-// Reading blobs out of a minidb, as the host's Save writes it: a record for
-// each blob, or several for a large tensor. Nothing in the file is trusted: the
-// host takes the memory that a tensor's dims ask for, so these are compared
+// Reads blobs out of a minidb that the host's Save wrote. Each blob has a
+// record, or several if it is a large tensor. Nothing in the file is trusted:
+// the host takes the memory that a tensor's dims ask for, so these are compared
 // first with what the file holds. A refusal names file and record, what was
 // found and what was expected.
 //

@@ -1,7 +1,7 @@
-// The one reader of nets and tensors in protobuf's binary or text form, which
-// the contents tell apart. Nothing in them is trusted: their structure is
-// checked before protobuf sees them, and a refusal says where it breaks, by
-// line and column of a text and by offset of bytes.
+// Reads nets and tensors in protobuf's binary or text form; the contents tell
+// which. Everything of ours that takes a NetDef reads it here. Nothing in it is
+// trusted: the structure is checked before protobuf sees it, and a refusal says
+// where it breaks, by line and column of a text and by offset of bytes.
 //
 // Thread rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_LOAD_NET_H_

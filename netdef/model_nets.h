@@ -1,5 +1,5 @@
-// The two halves of a model, from whichever form the host writes them in: the
-// net that is run, and what makes its weights.
+// Reads the two halves of a model, the net that is run and what makes its
+// weights, from the forms in which the host writes them.
 //
 //   form              the net               its weights
 //   two NetDefs       one of them           what the other one makes

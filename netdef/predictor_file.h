@@ -1,6 +1,6 @@
-// A predictor as the host's predictor_exporter saves it to a minidb: a record
-// with a MetaNetDef, which has the nets and the names of their blobs, and one
-// record, or several, for each parameter.
+// Reads a predictor that the host's predictor_exporter saved to a minidb. The
+// file has a record with a MetaNetDef, which holds the nets and the names of
+// their blobs, and one record, or several, for each parameter.
 //
 // The records are not in any given order, and nothing in them is trusted. A
 // refusal names file and record, what was found and what was expected.

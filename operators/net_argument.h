@@ -1,4 +1,4 @@
-// The NetDef that an operator is given as an argument.
+// Reads the NetDef that an operator is given as an argument.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_NET_ARGUMENT_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_NET_ARGUMENT_H_
 

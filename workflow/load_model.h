@@ -1,5 +1,5 @@
-// A model in a workspace: the weights that an init net or a predictor's file
-// makes, and the net over them.
+// Puts a model into a workspace: the weights that an init net or a predictor's
+// file makes, and the net over them.
 #ifndef CAFFE2_QUANTIZATION_WORKFLOW_LOAD_MODEL_H_
 #define CAFFE2_QUANTIZATION_WORKFLOW_LOAD_MODEL_H_
 
