@@ -213,7 +213,7 @@ TEST_F(Caffe2QuantizeTest, RunsATextNetOfAnotherType) {
 
 TEST_F(Caffe2QuantizeTest, FailuresAreOneClearLine) {
   EXPECT_EQ(Run("run --predict nowhere.pb" + Init() + Data()), 1);
-  ExpectOneLineOfError("nowhere.pb: No such file");
+  ExpectOneLineOfError("nowhere.pb: cannot open: No such file");
 
   std::ofstream(Path("cut.pb"), std::ios::binary)
       << ReadText(digits_ + "predict_net.pb").substr(0, 400);
@@ -221,7 +221,7 @@ TEST_F(Caffe2QuantizeTest, FailuresAreOneClearLine) {
   ExpectOneLineOfError("cut.pb: not a NetDef, or cut short (400 bytes)");
 
   EXPECT_EQ(Run("run" + Predict() + Init("predict_net.pb") + Data()), 1);
-  ExpectOneLineOfError("data");
+  ExpectOneLineOfError("makes: conv1_w, conv1_b");
 
   EXPECT_EQ(
       Run("run" + Predict() + Init() + " --data " + digits_ + "init_net.pb"),
