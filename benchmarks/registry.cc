@@ -76,6 +76,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddByteWeightDequantBenchmarks();
     AddDigitsBenchmarks();
     AddInt8ConvBenchmarks();
+    AddInt8EngineBenchmarks();
     AddInt8FCBenchmarks();
     AddInt8QuantizeBenchmarks();
     AddQTensorCodecBenchmarks();

@@ -51,6 +51,7 @@ void AddConvolutionBenchmarks();
 void AddDigitsBenchmarks();
 void AddHistogramBenchmarks();
 void AddInt8ConvBenchmarks();
+void AddInt8EngineBenchmarks();
 void AddInt8FCBenchmarks();
 void AddInt8QuantizeBenchmarks();
 void AddMatMulBenchmarks();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "caffe2/core/operator_gradient.h"
+#include "operators/int8/engine/register_engine.h"
 #include "quantization/nearest_name.h"
 
 namespace caffe2_quantization {
@@ -24,7 +25,8 @@ std::set<std::string>& OwnSchemas() {
 #define OPERATOR(name) void Register##name();
 #include "operators/operator_list.inc"
 #undef OPERATOR
-#define OPERATOR(name) void RegisterOnednn##name();
+#define OPERATOR(family, name, ...) \
+  void RegisterOnednn##family(const char*, const EngineSuffixes&);
 #include "operators/int8/operator_list.inc"
 #undef OPERATOR
 
@@ -67,7 +69,8 @@ void RegisterOperators() {
 }
 
 void RegisterOnednnOperators() {
-#define OPERATOR(name) RegisterOnednn##name();
+#define OPERATOR(family, name, ...) \
+  RegisterOnednn##family(#name, {__VA_ARGS__});
 #include "operators/int8/operator_list.inc"
 #undef OPERATOR
 }

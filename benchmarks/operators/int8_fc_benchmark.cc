@@ -2,7 +2,7 @@
 // are floats that the operators pack when they run first; output parameters are
 // given. And what an operator does in every run to see weights that change.
 #include "benchmarks/support/int8_operator.h"
-#include "operators/int8/weight_watch.h"
+#include "operators/int8/products/weight_watch.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {

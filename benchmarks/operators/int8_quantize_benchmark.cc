@@ -2,8 +2,7 @@
 // first cache levels and out of them. Static: the parameters are arguments;
 // dynamic: they are chosen in every run.
 #include "benchmarks/registry.h"
-#include "operators/int8/dequantize_op.h"
-#include "operators/int8/quantize_op.h"
+#include "benchmarks/support/int8_operator.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {
@@ -26,27 +25,22 @@ OperatorState MakeState(int64_t count, Which which, bool host) {
     values[i] = static_cast<float>(i % 251) - 100;
   }
   FeedFloats(state.workspace.get(), "x", values);
-  const std::string engine = sizeof(T) == 1 ? "DNNLOWP" : "DNNLOWP_16";
+  const std::string suffix = sizeof(T) == 1 ? "" : "_16";
   caffe2::OperatorDef quantize;
   OpBuilder builder(&quantize, "Quantize", {"x"}, {"q"});
   if (which == Which::kStatic) {
     builder.Float("Y_scale", 1).Int("Y_zero_point", 100);
   }
   builder.Int("activation_precision", 8 * sizeof(T));
-  quantize.set_engine(engine);
+  quantize.set_engine("DNNLOWP" + suffix);
   caffe2::OperatorDef dequantize;
   OpBuilder(&dequantize, "Dequantize", {"q"}, {"y"});
-  dequantize.set_engine(engine);
+  dequantize.set_engine("DNNLOWP" + suffix);
   const bool back = which == Which::kDequantize;
   if (back) CAFFE_ENFORCE(state.workspace->RunOperatorOnce(quantize));
-  auto* workspace = state.workspace.get();
-  if (host) {
-    state.op = caffe2::CreateOperator(back ? dequantize : quantize, workspace);
-  } else if (back) {
-    state.op = std::make_shared<Int8DequantizeOp<T>>(dequantize, workspace);
-  } else {
-    state.op = std::make_shared<Int8QuantizeOp<T>>(quantize, workspace);
-  }
+  caffe2::OperatorDef definition = back ? dequantize : quantize;
+  if (!host) definition.set_engine("ONEDNN" + suffix);
+  state.op = CreateWithEngine(definition, state.workspace.get());
   return state;
 }
 

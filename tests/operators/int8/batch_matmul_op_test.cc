@@ -1,6 +1,6 @@
 // BatchMatMul of the engine ONEDNN where it is not DNNLOWP's
 // (batch_matmul_op_oracle_test.cc), its shapes, and what it refuses.
-#include "operators/int8/batch_matmul_op.h"
+#include "operators/int8/products/batch_matmul_shape.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // The geometry of convolutions, against the host's ConvPoolOpBase, and what it
 // refuses.
-#include "operators/int8/conv_geometry.h"
+#include "operators/int8/products/conv_geometry.h"
 
 #include <gtest/gtest.h>
 

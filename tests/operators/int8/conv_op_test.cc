@@ -1,8 +1,6 @@
 // Convolutions under the engine ONEDNN: forms of inputs, where the output's
 // parameters come from, sums, what is shared, and what is refused. Codes are
 // compared with DNNLOWP's in conv_op_oracle_test.cc.
-#include "operators/int8/conv_op.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,7 +9,7 @@
 #include <numeric>
 
 #include "observers/dnnlowp_settings.h"
-#include "operators/int8/conv_pack_weight_op.h"
+#include "operators/int8/products/conv_weights.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
@@ -553,8 +551,8 @@ TEST_F(ConvOpRefusalTest, BiasesAndAddends) {
 TEST_F(ConvOpRefusalTest, ScalesWithoutAMultiplier) {
   FeedX({1, 2}, {1, 1, 1, 2}, 1e35f);
   ExpectError(With(OnePixel("Conv", "ONEDNN", {"x", "w"}), 1.25e-38f, 0),
-              "scales 1e+35 of the input, 1 of the filter and 1.25e-38 of the "
-              "output, expected a finite product");
+              "input scale 1.00000004e+35 * weight scale 1 / output scale "
+              "1.25000004e-38 is inf, expected a finite float");
   FeedX({1, 2}, {1, 1, 1, 2});
   FeedCodes(&workspace_, "s", std::vector<uint8_t>(3), {1, 1, 1, 3}, 1e35f, 0);
   ExpectError(

@@ -13,8 +13,8 @@
 
 #include "caffe2/core/net.h"
 #include "caffe2/core/workspace.h"
-#include "operators/int8/conv_weights.h"
-#include "operators/int8/fc_weights.h"
+#include "operators/int8/products/conv_weights.h"
+#include "operators/int8/products/fc_weights.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
 

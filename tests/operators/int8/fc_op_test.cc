@@ -1,6 +1,6 @@
 // FC of the engine ONEDNN where it is not DNNLOWP's (fc_op_oracle_test.cc), and
 // what it refuses.
-#include "operators/int8/fc_op.h"
+#include "operators/int8/products/fc_weights.h"
 
 #include <gtest/gtest.h>
 

@@ -1,14 +1,14 @@
 // The host's float operator beside an int8 one, and what is measured against
 // it.
-#include "operators/int8/float_reference.h"
+#include "operators/int8/engine/float_reference.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-#include "operators/int8/int8_arguments.h"
-#include "operators/int8/quantization_error_report.h"
+#include "operators/int8/engine/arguments.h"
+#include "operators/int8/engine/error_report.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {
@@ -77,40 +77,40 @@ TEST(FloatReference, NamesWhatTheHostLacks) {
 TEST(ChooseOutputParameters, OfTheRange) {
   QuantizationParams params;
   const caffe2::Tensor y = Floats({-1, 0.5f, 3}, {3});
-  ASSERT_TRUE(ChooseOutputParameters(y, {}, false, &params).ok());
+  ASSERT_TRUE(ChooseOutputParameters(&y, {}, false, &params).ok());
   EXPECT_NEAR(params.scales[0], 4.0f / 255, 1e-6);
   EXPECT_EQ(params.zero_points[0], 64);
-  ASSERT_TRUE(ChooseOutputParameters(y, {}, true, &params).ok());
+  ASSERT_TRUE(ChooseOutputParameters(&y, {}, true, &params).ok());
   EXPECT_NEAR(params.scales[0], 3.0f / 255, 1e-6);
   EXPECT_EQ(params.zero_points[0], 0);
-  const Status status = ChooseOutputParameters(Floats({1, std::nanf("")}, {2}),
-                                               {}, false, &params);
+  const caffe2::Tensor hole = Floats({1, std::nanf("")}, {2});
+  const Status status = ChooseOutputParameters(&hole, {}, false, &params);
   EXPECT_NE(status.message().find("1 of 2 float outputs are NaN"),
             std::string::npos);
 }
 
-TEST(Int8Arguments, ReluIsFusedOrFollows) {
+TEST(EngineArguments, ReluIsFusedOrFollows) {
   caffe2::OperatorDef definition = FcDefinition();
   OpBuilder(&definition).Float("Y_scale", 0.5f).Int("Y_zero_point", 100);
-  Int8Arguments arguments;
-  ASSERT_TRUE(ReadInt8Arguments(definition, 8, false, &arguments).ok());
+  EngineArguments arguments;
+  ASSERT_TRUE(ReadEngineArguments(definition, 8, false, &arguments).ok());
   EXPECT_EQ(arguments.output->zero_points[0], 100);
   EXPECT_FALSE(arguments.output_is_rectified);
-  ASSERT_TRUE(ReadInt8Arguments(definition, 8, true, &arguments).ok());
+  ASSERT_TRUE(ReadEngineArguments(definition, 8, true, &arguments).ok());
   EXPECT_EQ(arguments.output->zero_points[0], 0);
   EXPECT_TRUE(arguments.output_is_rectified);
   OpBuilder(&definition).String("followed_by", "Relu");
-  ASSERT_TRUE(ReadInt8Arguments(definition, 8, false, &arguments).ok());
+  ASSERT_TRUE(ReadEngineArguments(definition, 8, false, &arguments).ok());
   EXPECT_EQ(arguments.output->zero_points[0], 0);
   EXPECT_TRUE(arguments.output_is_rectified);
 }
 
-TEST(Int8Arguments, Refusals) {
+TEST(EngineArguments, Refusals) {
   const auto error = [](const char* name, int64_t value, int storage_bits) {
     caffe2::OperatorDef definition = FcDefinition();
     OpBuilder(&definition).Int(name, value);
-    Int8Arguments arguments;
-    return ReadInt8Arguments(definition, storage_bits, false, &arguments)
+    EngineArguments arguments;
+    return ReadEngineArguments(definition, storage_bits, false, &arguments)
         .message();
   };
   EXPECT_EQ(error("dequantize_output", 2, 8),
@@ -122,13 +122,13 @@ TEST(Int8Arguments, Refusals) {
             std::string::npos);
 }
 
-TEST(QuantizationErrorReport, AddsUpRuns) {
-  QuantizationErrorReport report;
+TEST(ErrorReport, AddsUpRuns) {
+  ErrorReport report;
   const float reference[] = {-1, 2, 4};
   const float actual[] = {0, 2, 3.5f};
   report.Add(actual, reference, 3, /*rectifies=*/true);
   const uint8_t codes[] = {10, 14, 18};
-  QuantizationErrorReport::Activation rectified;
+  ErrorReport::Activation rectified;
   rectified.rectifies = true;
   report.Add(codes, QuantizationParams({8, false}, 0.5f, 10), reference, 3,
              rectified);
@@ -143,8 +143,8 @@ TEST(QuantizationErrorReport, AddsUpRuns) {
 }
 
 // Both sides: the next operator cuts what this one leaves.
-TEST(QuantizationErrorReport, RectifiesBothSides) {
-  QuantizationErrorReport report;
+TEST(ErrorReport, RectifiesBothSides) {
+  ErrorReport report;
   const float reference[] = {-1, -2, 4};
   const float actual[] = {-3, 1, 4};
   report.Add(actual, reference, 3, /*rectifies=*/true);
@@ -156,11 +156,11 @@ TEST(QuantizationErrorReport, RectifiesBothSides) {
 }
 
 // Codes of [-1, 6.5]: what lies outside counts as its ends, and is told apart.
-TEST(QuantizationErrorReport, ClipsWhatTheCodesCannotHold) {
+TEST(ErrorReport, ClipsWhatTheCodesCannotHold) {
   const QuantizationParams params({4, false}, 0.5f, 2);
   const float reference[] = {-3, 6.6f, 9, 2, 6.5f};
   const uint8_t codes[] = {0, 15, 15, 7, 15};  // 2 is off by 0.5
-  QuantizationErrorReport clipping;
+  ErrorReport clipping;
   clipping.Add(codes, params, reference, 5,
                {/*rectifies=*/false, /*clips=*/true});
   EXPECT_EQ(clipping.error().squared_error, 0.25);
@@ -173,20 +173,20 @@ TEST(QuantizationErrorReport, ClipsWhatTheCodesCannotHold) {
                       "the output's range and count as its ends, uncut: "),
             std::string::npos)
       << text;
-  QuantizationErrorReport plain;
+  ErrorReport plain;
   plain.Add(codes, params, reference, 5, {});
   EXPECT_NEAR(plain.error().squared_error, 4 + 0.01 + 6.25 + 0.25, 1e-6);
   EXPECT_EQ(plain.Text(FcDefinition()).find(';'), std::string::npos);
 }
 
-TEST(QuantizationErrorReport, IsSeenAtTheDefaultLogLevel) {
+TEST(ErrorReport, IsSeenAtTheDefaultLogLevel) {
   const float values[] = {1, 2};
-  const auto logged = [&](const QuantizationErrorReport& report) {
+  const auto logged = [&](const ErrorReport& report) {
     testing::internal::CaptureStderr();
     report.Log(FcDefinition());
     return testing::internal::GetCapturedStderr();
   };
-  QuantizationErrorReport report;
+  ErrorReport report;
   EXPECT_EQ(logged(report), "");
   report.Add(values, values, 2, false);
   EXPECT_NE(logged(report).find(report.Text(FcDefinition())),

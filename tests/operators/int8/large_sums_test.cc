@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "operators/int8/product_stage.h"
+#include "operators/int8/products/stage.h"
 #include "tests/operators/int8/test_tensor.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"

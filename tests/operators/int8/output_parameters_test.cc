@@ -1,6 +1,6 @@
 // What arguments say of an output's parameters; the operators' oracle test
 // compares what they give with the host.
-#include "operators/int8/output_parameters.h"
+#include "operators/int8/engine/arguments.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,5 @@
 // Quantize and Dequantize under the engine ONEDNN, against the host's under
 // DNNLOWP in the same process, and what they refuse.
-#include "operators/int8/quantize_op.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "operators/int8/shared_weights.h"
+#include "operators/int8/products/shared_weights.h"
 
 #include <gtest/gtest.h>
 

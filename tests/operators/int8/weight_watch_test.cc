@@ -2,7 +2,7 @@
 // allows. After each replacement the operator is run beside one that is made
 // anew: what the rule of weight_watch.h calls seen must give the new one's
 // output or error, and what it calls not seen the output of before.
-#include "operators/int8/weight_watch.h"
+#include "operators/int8/products/weight_watch.h"
 
 #include <gtest/gtest.h>
 
@@ -19,8 +19,8 @@
 
 #include "caffe2/core/operator.h"
 #include "caffe2/core/workspace.h"
-#include "operators/int8/conv_weights.h"
-#include "operators/int8/fc_weights.h"
+#include "operators/int8/products/conv_weights.h"
+#include "operators/int8/products/fc_weights.h"
 #include "tests/operators/int8/test_tensor.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"

@@ -1,5 +1,5 @@
 // Convolutions of 16-bit codes, against the definition written out.
-#include "operators/int8/wide_convolution.h"
+#include "operators/int8/products/wide_convolution.h"
 
 #include <gtest/gtest.h>
 
@@ -64,24 +64,30 @@ TEST(WideConvolution, IsTheDefinition) {
     for (uint16_t& code : x) code = random.Integer(0, 65535);
     std::vector<int16_t> w(shape.out_channels * depth);
     for (int16_t& code : w) code = random.Integer(-32768, 32767);
-    std::vector<int32_t> w_zero_points(shape.out_channels), bias(w_zero_points);
+    std::vector<int32_t> w_zero_points(shape.out_channels);
+    onednn::ProductBias bias;
+    bias.codes.resize(shape.out_channels);
     std::vector<float> multipliers(shape.out_channels);
     for (int64_t m = 0; m < shape.out_channels; ++m) {
       w_zero_points[m] = random.Integer(-32768, 32767);
-      bias[m] = random.Integer(-2147483648LL, 2147483647LL);
+      bias.codes[m] = random.Integer(-2147483648LL, 2147483647LL);
       multipliers[m] = std::ldexp(random.Float(1, 2), -20);
     }
-    WideConvolution convolution;
-    convolution.filter = w.data();
-    convolution.weight_zero_points = w_zero_points.data();
-    convolution.bias = bias.data();
-    convolution.multipliers = multipliers.data();
-    convolution.x_zero_point = random.Integer(0, 65535);
-    convolution.high = random.OneIn(2) ? 65535 : 1023;
-    convolution.zero_point = random.Integer(0, convolution.high);
-    convolution.low = random.OneIn(2) ? convolution.zero_point : 0;
+    const int32_t x_zero_point = random.Integer(0, 65535);
+    const QuantizedType type{random.OneIn(2) ? 16 : 10, false};
+    const int32_t zero_point = random.Integer(0, type.qmax());
+    const bool relu = random.OneIn(2);
+    const int32_t low = relu ? zero_point : 0;
+    ProductStage stage;
+    const auto sums = RowSums(w.data(), shape.out_channels, depth);
+    ASSERT_TRUE(stage
+                    .SetCodes({shape.out_channels, depth, &multipliers,
+                               &w_zero_points, sums.data()},
+                              1, x_zero_point, &bias,
+                              QuantizationParams(type, 1, zero_point), relu)
+                    .ok());
     std::vector<uint16_t> y(outputs, 0xabcd);
-    ConvolveWide(convolution, shape, x.data(), y.data());
+    ConvolveWide(stage, shape, w.data(), x.data(), x_zero_point, y.data());
 
     const int64_t per_group = shape.out_channels / shape.groups;
     const int64_t channels = shape.in_channels / shape.groups;
@@ -89,7 +95,7 @@ TEST(WideConvolution, IsTheDefinition) {
       for (int64_t m = 0; m < shape.out_channels; ++m) {
         int64_t out[3] = {0, 0, 0};
         do {
-          int64_t acc = bias[m];
+          int64_t acc = bias.codes[m];
           for (int64_t c = 0; c < channels; ++c) {
             int64_t tap[3] = {0, 0, 0};
             do {
@@ -107,15 +113,14 @@ TEST(WideConvolution, IsTheDefinition) {
               const int64_t weight =
                   w[Index(shape.channels_first, shape.dims, shape.kernel.data(),
                           channels, m, c, tap)];
-              acc += (code - convolution.x_zero_point) *
-                     (weight - w_zero_points[m]);
+              acc += (code - x_zero_point) * (weight - w_zero_points[m]);
             } while (Next(shape.dims, shape.kernel.data(), tap));
           }
           const float scaled = static_cast<float>(acc) * multipliers[m];
-          const double code = static_cast<double>(std::nearbyint(scaled)) +
-                              convolution.zero_point;
-          const int expected = std::min<double>(
-              std::max<double>(code, convolution.low), convolution.high);
+          const double code =
+              static_cast<double>(std::nearbyint(scaled)) + zero_point;
+          const int expected =
+              std::min<double>(std::max<double>(code, low), type.qmax());
           ASSERT_EQ(y[Index(shape.channels_first, shape.dims, output,
                             shape.out_channels, n, m, out)],
                     expected);
@@ -132,19 +137,24 @@ TEST(WideConvolution, SumsAreOf64Bits) {
   shape.in_channels = 4;
   const std::vector<uint16_t> x(4, 65535);
   const std::vector<int16_t> w(4, 32767);
-  const int32_t zero = 0;
-  WideConvolution convolution;
-  convolution.filter = w.data();
-  convolution.weight_zero_points = &zero;
-  convolution.bias = &zero;
-  uint16_t y = 0;
-  float multiplier = 0x1p-18f;
-  convolution.multipliers = &multiplier;
-  ConvolveWide(convolution, shape, x.data(), &y);
-  EXPECT_EQ(y, 32766);  // 4 * 65535 * 32767 / 2^18, in floats 32766.5
-  multiplier = 1e30f;
-  ConvolveWide(convolution, shape, x.data(), &y);
-  EXPECT_EQ(y, 65535);
+  const std::vector<int32_t> zero_points{0};
+  const int64_t sum = 4 * 32767;
+  const auto convolve = [&](float multiplier) {
+    const std::vector<float> scales{multiplier};
+    ProductStage stage;
+    EXPECT_TRUE(stage
+                    .SetCodes({1, 4, &scales, &zero_points, &sum}, 1, 0,
+                              nullptr,
+                              QuantizationParams(QuantizedType::UInt16(), 1, 0),
+                              /*relu=*/false)
+                    .ok());
+    uint16_t y = 0;
+    ConvolveWide(stage, shape, w.data(), x.data(), 0, &y);
+    return y;
+  };
+  // 4 * 65535 * 32767 / 2^18, in floats 32766.5
+  EXPECT_EQ(convolve(0x1p-18f), 32766);
+  EXPECT_EQ(convolve(1e30f), 65535);
 }
 
 }  // namespace

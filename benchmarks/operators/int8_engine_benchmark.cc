@@ -1,0 +1,111 @@
+// Every operator of the engine ONEDNN once, by the engine's own list: the
+// host's engine DNNLOWP, where it has the operator, and ours, one shape for
+// each family and one thread. A family of operator_list.inc that has no Define…
+// here does not compile.
+#include "benchmarks/support/int8_operator.h"
+#include "tests/support/net_builder.h"
+
+namespace caffe2_quantization {
+namespace {
+
+constexpr int64_t kM = 64, kN = 512, kK = 512;
+
+// Each feeds what an operator of its family takes, and gives its definition.
+caffe2::OperatorDef Define(const char* name, const char* output,
+                           const std::vector<std::string>& inputs) {
+  caffe2::OperatorDef definition;
+  OpBuilder(&definition, name, inputs, {output});
+  return definition;
+}
+
+// Gives the output's parameters.
+caffe2::OperatorDef WithParameters(caffe2::OperatorDef definition) {
+  OpBuilder(&definition).Float("Y_scale", 0.05f).Int("Y_zero_point", 128);
+  return definition;
+}
+
+caffe2::OperatorDef DefineQuantize(const char* name, caffe2::Workspace* w) {
+  FeedRandom(w, "x", {kM, kK});
+  return WithParameters(Define(name, "y", {"x"}));
+}
+
+caffe2::OperatorDef DefineDequantize(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);
+  return Define(name, "y", {"x"});
+}
+
+caffe2::OperatorDef DefineRelu(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);
+  return Define(name, "x", {"x"});
+}
+
+caffe2::OperatorDef DefineFC(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);
+  FeedRandom(w, "w", {kN, kK}, 0.1f);
+  FeedRandom(w, "b", {kN});
+  return WithParameters(Define(name, "y", {"x", "w", "b"}));
+}
+
+caffe2::OperatorDef DefineFCPackWeight(const char* name, caffe2::Workspace* w) {
+  FeedRandom(w, "w", {kN, kK}, 0.1f);
+  return Define(name, "packed", {"w"});
+}
+
+caffe2::OperatorDef DefineBatchMatMul(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "a", {4, kM, kK}, 0.01f, 120);
+  FeedRandomCodes(w, "b", {4, kK, kM}, 0.01f, 120);
+  return WithParameters(Define(name, "y", {"a", "b"}));
+}
+
+// 3 x 3 pixels of 14 x 14, with as many outputs as inputs.
+caffe2::OperatorDef DefineConv(const char* name, caffe2::Workspace* w) {
+  constexpr int64_t kSize = 14, kChannels = 64;
+  FeedRandomCodes(w, "x", {1, kSize, kSize, kChannels}, 0.01f, 120);
+  FeedRandom(w, "w", {kChannels, 3, 3, kChannels}, 0.1f);
+  FeedRandom(w, "b", {kChannels});
+  std::vector<std::string> inputs = {"x", "w", "b"};
+  if (std::string(name).find("Sum") != std::string::npos) {
+    FeedRandomCodes(w, "s", {1, kSize, kSize, kChannels}, 0.01f, 120);
+    inputs.push_back("s");
+  }
+  caffe2::OperatorDef definition = WithParameters(Define(name, "y", inputs));
+  OpBuilder(&definition).Int("kernel", 3).Int("pad", 1).String("order", "NHWC");
+  return definition;
+}
+
+caffe2::OperatorDef DefineConvPackWeight(const char* name,
+                                         caffe2::Workspace* w) {
+  FeedRandom(w, "w", {64, 3, 3, 64}, 0.1f);
+  caffe2::OperatorDef definition = Define(name, "packed", {"w"});
+  OpBuilder(&definition).Int("kernel", 3).Int("pad", 1).String("order", "NHWC");
+  return definition;
+}
+
+void Add(const char* name,
+         caffe2::OperatorDef (*define)(const char*, caffe2::Workspace*)) {
+  for (const Variant& variant : Int8Variants()) {
+    const std::string key = std::string(name) + "_ENGINE_" + variant.engine;
+    if (!caffe2::CPUOperatorRegistry()->Has(key)) continue;
+    // The wheel has these under DNNLOWP in name only.
+    const bool is_sum = std::string(name).rfind("Int8ConvSum", 0) == 0;
+    if (is_sum && std::string(variant.engine) == "DNNLOWP") continue;
+    AddThreadedBenchmark(
+        WithThreads("Int8 operators", 1) + "/" + name, variant.name, 1,
+        [name, define, engine = variant.engine] {
+          auto workspace = std::make_shared<caffe2::Workspace>();
+          caffe2::OperatorDef definition = define(name, workspace.get());
+          definition.set_engine(engine);
+          return MakeOperatorRun(definition, workspace);
+        });
+  }
+}
+
+}  // namespace
+
+void AddInt8EngineBenchmarks() {
+#define OPERATOR(family, name, ...) Add(#name, Define##family);
+#include "operators/int8/operator_list.inc"
+#undef OPERATOR
+}
+
+}  // namespace caffe2_quantization

@@ -1,0 +1,52 @@
+// Relu and Int8Relu under the engine ONEDNN.
+//
+//   X -> Y, which may be the same blob
+//
+//   X   Int8TensorCPU of any shape, of uint8, or uint16 (engines ending in
+//       _16); or a float tensor
+//   Y   as X, with its scale and zero point: max(code, zero point), or max(x,
+//   0)
+//       of floats, where a NaN stays one. With dequantize_output floats
+//
+// Y_scale and the other arguments of parameters are not read, as in DNNLOWP:
+// what is left of X needs no others. DNNLOWP neither reads dequantize_output
+// nor takes floats.
+#include <algorithm>
+
+#include "operators/int8/engine/operator.h"
+#include "operators/int8/engine/register_engine.h"
+#include "quantization/kernels/max_codes.h"
+
+namespace caffe2_quantization {
+namespace {
+
+template <typename T>
+class ReluOp final : public Int8Operator<T> {
+ public:
+  ReluOp(const caffe2::OperatorDef& definition, caffe2::Workspace* workspace)
+      : Int8Operator<T>(definition, workspace, KeepsParameters("Relu")) {}
+
+ protected:
+  void Compute() override {
+    if (!this->IsCodes(0)) {
+      const caffe2::Tensor& x = FloatInput(this, 0);
+      const float* const values = x.data<float>();
+      const int64_t count = x.numel();
+      std::transform(values, values + count, this->OutputFloats(x.sizes()),
+                     [](float value) { return value < 0 ? 0 : value; });
+      return;
+    }
+    const auto& x = this->Input(0);
+    this->WriteCodes(x.sizes, x.params, [&](T* y) {
+      kernels::MaxCodes(x.codes, x.count, static_cast<T>(x.zero_point()), y);
+    });
+  }
+};
+
+}  // namespace
+
+void RegisterOnednnRelu(const char* name, const EngineSuffixes& suffixes) {
+  RegisterEngine<ReluOp>(name, suffixes);
+}
+
+}  // namespace caffe2_quantization

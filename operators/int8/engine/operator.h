@@ -1,0 +1,193 @@
+// Int8Operator: what the operators of the engine ONEDNN stand on. It owns their
+// arguments, their inputs as codes, the parameters of their output, the output,
+// the host's float operator beside them and the report of the error against it.
+// An operator says what it is in an OperatorForm, and computes:
+//
+//   template <typename T>
+//   class ReluOp final : public Int8Operator<T> {
+//     …
+//     void Compute() override {
+//       const auto& x = this->Input(0);
+//       this->WriteCodes(x.sizes, x.params, [&](T* y) { … });
+//     }
+//   };
+//
+// Errors are Status below it, and the host's enforce error from it on
+// (enforce.h). They name the operator, the blob or argument, its value and what
+// was expected.
+//
+// A run, in order: the arguments, if it is the first; Compute, which reads the
+// inputs, runs the float operator if the run needs it, and writes the output;
+// the comparison of both. The float operator runs before the output is written,
+// since that may be where an input is: OutputCodes and OutputFloats, through
+// which alone an output is written, see to it where Compute did not.
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_OPERATOR_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_OPERATOR_H_
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "caffe2/core/operator.h"
+#include "caffe2/core/tensor_int8.h"
+#include "operators/int8/engine/arguments.h"
+#include "operators/int8/engine/enforce.h"
+#include "operators/int8/engine/error_report.h"
+#include "operators/int8/engine/float_reference.h"
+#include "operators/int8/engine/input.h"
+#include "quantization/quantization_params.h"
+#include "quantization/quantize_one_set.h"
+#include "quantization/status.h"
+
+namespace caffe2_quantization {
+
+// Of an operator that gets its output's parameters in no input.
+inline constexpr int kNoParams = std::numeric_limits<int>::max();
+
+// What an operator is.
+struct OperatorForm {
+  // The host's float operator, which gets the first float_inputs inputs; null:
+  // none is run.
+  const char* float_type = nullptr;
+  int float_inputs = 0;
+  // The input that holds the output's parameters where it is there.
+  int params_input = kNoParams;
+  // It cuts negative outputs.
+  bool rectifies = false;
+  ArgumentSet arguments = {};
+  // The output has the input's parameters, and no argument gives others. Codes
+  // may have as many bits as T.
+  bool keeps_parameters = false;
+};
+
+// The form of an operator of one input that keeps its parameters.
+inline OperatorForm KeepsParameters(const char* float_type) {
+  const auto set = float_type == nullptr ? kNoArguments : kOutputFormAlone;
+  return {float_type, 1, kNoParams, false, set, /*keeps_parameters=*/true};
+}
+
+// T: uint8_t or uint16_t, which hold the codes.
+// Thread rule: one run at a time, as the host has it.
+template <typename T>
+class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
+ public:
+  bool RunOnDevice() final;
+
+ protected:
+  Int8Operator(const caffe2::OperatorDef& definition,
+               caffe2::Workspace* workspace, const OperatorForm& form);
+  // Logs a warning with the error that was measured, if that was asked for.
+  ~Int8Operator() override;
+
+  // Reads what the operator alone has, at the first run.
+  virtual Status ReadArguments() { return Status::Ok(); }
+  // Computes one run.
+  virtual void Compute() = 0;
+  // Gives the float operator its input `index`: the operator's own as floats,
+  // unless it is something else. Enforces that it can be turned to floats.
+  virtual void SetReferenceInput(int index, FloatReference* reference);
+  // Adds to the float operator's output what the operator computes beyond it;
+  // `rectifies` is seen to.
+  virtual void FinishReference(caffe2::Tensor* y) {}
+
+  const OperatorForm& form() const { return form_; }
+  const EngineArguments& arguments() const { return arguments_; }
+
+  // Input `index` of this run as codes (input.h); valid until its next run.
+  const InputCodes<T>& Input(int index);
+  bool IsCodes(int index) {
+    return this->template InputIsType<caffe2::int8::Int8TensorCPU>(index);
+  }
+  const caffe2::int8::Int8TensorCPU& Int8Input(int index) {
+    return OperatorBase::Input<caffe2::int8::Int8TensorCPU>(index);
+  }
+  caffe2::int8::Int8TensorCPU* Int8Output(int index) {
+    return OperatorBase::Output<caffe2::int8::Int8TensorCPU>(index);
+  }
+
+  // Throws the host's enforce error unless the condition holds: the operator's
+  // type and the parts in a row.
+  template <typename... Parts>
+  void Enforce(bool condition, const Parts&... parts) const {
+    CAFFE_ENFORCE(condition, type(), ": ", parts...);
+  }
+  // The name of an input.
+  const std::string& Name(int input) const { return debug_def().input(input); }
+
+  // Whether a run that is not empty needs the float operator: to find the range
+  // of an output without given parameters, or to be compared with.
+  bool NeedsReference() const;
+  // Runs it on this run's inputs if the run needs it.
+  void RunReference(bool is_empty);
+
+  bool HasGivenParameters() const {
+    return InputSize() > form_.params_input || arguments_.output.has_value();
+  }
+  // The parameters of this run's codes: of the form's params_input, if there is
+  // that input; else those that the arguments give; else by the range of what
+  // the float operator made, or of an empty output if it was not run. Valid
+  // until the next run.
+  const QuantizationParams& OutputParameters();
+
+  // Shape output 0 and return where its values go. An input in the same blob
+  // ends here, unless both are codes, or both floats, of one shape.
+  T* OutputCodes(at::IntArrayRef sizes, const QuantizationParams& params);
+  float* OutputFloats(at::IntArrayRef sizes);
+
+  // Writes output 0 of an operator that computes both forms itself: floats with
+  // dequantize_output, else codes. Unless the output is empty, prepare(params)
+  // gets the codes' parameters, or null for floats, before it is shaped; then
+  // write(y) gets T* or float* and returns a Status.
+  template <typename Prepare, typename Write>
+  void WriteEither(at::IntArrayRef sizes, const Prepare& prepare,
+                   const Write& write) {
+    const bool is_empty = c10::multiply_integers(sizes) == 0;
+    const auto* const params =
+        arguments_.dequantize_output ? nullptr : &OutputParameters();
+    if (!is_empty) prepare(params);
+    const auto finish = [&](auto* y) {
+      if (!is_empty) EnforceOk(*this, write(y));
+    };
+    params ? finish(OutputCodes(sizes, *params)) : finish(OutputFloats(sizes));
+  }
+
+  // Writes output 0 of an operator that computes codes alone: those that
+  // write(T* y) makes or, with dequantize_output, what they stand for.
+  template <typename Write>
+  void WriteCodes(at::IntArrayRef sizes, const QuantizationParams& params,
+                  const Write& write) {
+    if (!arguments_.dequantize_output) return write(OutputCodes(sizes, params));
+    const std::vector<int64_t> shape = sizes.vec();
+    dequantized_.resize(c10::multiply_integers(shape));
+    write(dequantized_.data());
+    DequantizeOneSet(dequantized_.data(), dequantized_.size(), params,
+                     OutputFloats(shape));
+  }
+
+ private:
+  void Measure();
+
+  const OperatorForm form_;
+  bool arguments_read_ = false;
+  EngineArguments arguments_;
+  std::vector<InputCodes<T>> inputs_;
+  std::vector<T> dequantized_;
+  QuantizationParams params_{{8 * sizeof(T), false}, 1, 0};  // of this run
+
+  std::unique_ptr<FloatReference> reference_;
+  bool reference_is_due_ = false;
+  const caffe2::Tensor* reference_output_ = nullptr;  // of this run, if it ran
+  ErrorReport report_;
+
+  // What this run wrote: codes with their parameters, or floats.
+  const T* codes_ = nullptr;
+  const QuantizationParams* codes_params_ = nullptr;
+  const float* floats_ = nullptr;
+  int64_t output_count_ = 0;
+};
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_OPERATOR_H_

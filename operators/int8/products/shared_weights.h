@@ -1,0 +1,108 @@
+// Weights in packed form, once in a process for the same content: nets that
+// hold the same weights, each in a blob of its own or in a common one, share
+// what operators make of them.
+//
+// What is the same is told by a hash of 128 bits over the values and over all
+// that the packed form depends on, so that neither a blob's address nor its
+// name has a part in it.
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_SHARED_WEIGHTS_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_SHARED_WEIGHTS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "quantization/process.h"
+#include "quantization/status.h"
+
+namespace caffe2_quantization {
+
+struct ChooseOptions;
+
+// What a packed form is made of. Add() everything, in one order.
+class WeightsKey {
+ public:
+  void Add(int64_t number);
+  void Add(double number);
+  // Adds a hash (XXH3 of 128 bits) and the size.
+  void Add(const void* bytes, std::size_t size);
+  void Add(const ChooseOptions& options);
+  const std::string& Digest() const { return digest_; }
+
+ private:
+  std::string digest_;
+};
+
+// Of one type of packed form. Kept as long as somebody holds it.
+// Thread rule: any thread. Two that ask for the same at once: one makes it, the
+// other waits.
+template <typename Packed>
+class SharedWeights {
+ public:
+  // make: Status(std::shared_ptr<const Packed>*). An error of it is returned,
+  // and the next one who asks tries again.
+  template <typename Make>
+  Status GetOrMake(const WeightsKey& key, const Make& make,
+                   std::shared_ptr<const Packed>* packed) {
+    const std::shared_ptr<Entry> entry = Find(key.Digest());
+    const std::lock_guard<std::mutex> lock(entry->mutex);
+    *packed = entry->packed.lock();
+    if (*packed != nullptr) return Status::Ok();
+    CAFFE2_QUANTIZATION_RETURN_IF_ERROR(make(packed));
+    entry->packed = *packed;
+    return Status::Ok();
+  }
+
+  // How many are held now.
+  std::size_t Count() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    RemoveUnused();
+    return entries_.size();
+  }
+
+ private:
+  struct Entry {
+    std::mutex mutex;
+    std::weak_ptr<const Packed> packed;
+  };
+
+  std::shared_ptr<Entry> Find(const std::string& digest) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::shared_ptr<Entry>& entry = entries_[digest];
+    if (entry == nullptr) {
+      entry = std::make_shared<Entry>();
+      const std::shared_ptr<Entry> found = entry;
+      RemoveUnused();
+      return found;
+    }
+    return entry;
+  }
+
+  // An entry that somebody is filling is held by them too.
+  void RemoveUnused() {
+    for (auto it = entries_.begin(); it != entries_.end();) {
+      const bool unused =
+          it->second.use_count() == 1 && it->second->packed.expired();
+      it = unused ? entries_.erase(it) : std::next(it);
+    }
+  }
+
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Entry>> entries_;
+};
+
+// The one of all nets of this process: the nets that a child inherits keep what
+// they hold, those that it makes share what it packs itself.
+template <typename Packed>
+SharedWeights<Packed>& SharedWeightsOfProcess() {
+  static PerProcess<SharedWeights<Packed>> all;
+  return all.Get();
+}
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_SHARED_WEIGHTS_H_
