@@ -91,7 +91,8 @@ Status MakeFcWeights(const caffe2::Blob& w, const FcWeightsOptions& options,
                       made);
   };
   return MakeWeights<T>(values, n, options.per_row ? n : 1, options.choose,
-                        options.share, {k, options.keep_codes}, make, weights);
+                        options.share, {k, options.per_row, options.keep_codes},
+                        make, weights);
 }
 
 std::size_t NumSharedFcWeights() {

@@ -364,6 +364,8 @@ void OperatorTester::ExpectLaterRuns(const OperatorCase& c) const {
 // Measuring changes no output, and tells the same of an operator in place.
 void OperatorTester::ExpectMeasured(const OperatorCase& c,
                                     const TensorList& ours) const {
+  // The float operator cannot be run on packed weights: measuring is refused.
+  if (!c.before.empty()) return;
   OperatorCase measured = c;
   measured.Arguments().Int("measure_quantization_error", 1);
   const auto report = [&] {
@@ -484,7 +486,7 @@ OperatorTester& OperatorTester::AgainstReference(int count) {
   TestRandom random;
   const auto kinds = Kinds("ONEDNN");
   EXPECT_FALSE(kinds.empty()) << type_ << " has no engine ONEDNN";
-  for (int i = 0; i < count && !kinds.empty(); ++i) {
+  for (int i = 0; i < count && !testing::Test::HasFailure(); ++i) {
     const OperatorCase c = MakeCase(&random, kinds[i % kinds.size()]);
     SCOPED_TRACE(c.Text());
     const TensorList ours = RunOurs(c);
@@ -493,11 +495,9 @@ OperatorTester& OperatorTester::AgainstReference(int count) {
     if (!testing::Test::HasFailure()) ExpectAliases(c);
     if (!testing::Test::HasFailure()) ExpectLaterRuns(c);
     if (!testing::Test::HasFailure()) ExpectMeasured(c, ours);
-    if (testing::Test::HasFailure()) return *this;
   }
   for (const OperatorKind& kind : kinds) {
-    ExpectRefusals(&random, kind);
-    if (testing::Test::HasFailure()) return *this;
+    if (!testing::Test::HasFailure()) ExpectRefusals(&random, kind);
   }
   return *this;
 }
@@ -514,7 +514,7 @@ OperatorTester& OperatorTester::AgainstDnnlowp(int count) {
   EXPECT_FALSE(kinds.empty()) << type_ << " is not in both engines";
   int incomparable = 0;
   std::map<std::string, OutputTally> tallies;
-  for (int i = 0; i < count && !kinds.empty(); ++i) {
+  for (int i = 0; i < count && !testing::Test::HasFailure(); ++i) {
     OperatorCase c = MakeCase(&random, kinds[i % kinds.size()]);
     SCOPED_TRACE(c.Text());
     bool is_compared = !c.host_is_wrong;
