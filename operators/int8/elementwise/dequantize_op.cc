@@ -27,15 +27,21 @@ class DequantizeOp final : public Int8Operator<T> {
  protected:
   void Compute() override {
     const std::string& name = this->Name(0);
-    this->Enforce(this->IsCodes(0), "blob '", name, "' holds a ",
-                  this->InputBlob(0).TypeName(), ", expected an Int8TensorCPU");
-    const caffe2::Tensor& codes = this->Int8Input(0).t;
-    this->Enforce(codes.IsType<T>(), "tensor '", name, "' is of type ",
-                  codes.dtype().name(), ", expected ",
-                  sizeof(T) == 1 ? "uint8" : "uint16");
-    const auto& x = this->Input(0);
-    DequantizeOneSet(x.codes, x.count, x.params, this->OutputFloats(x.sizes));
+    CAFFE_ENFORCE(this->IsCodes(0), this->type(), ": blob '", name,
+                  "' holds a ", this->InputBlob(0).TypeName(),
+                  ", expected an Int8TensorCPU");
+    const auto& x = this->Int8Input(0);
+    CAFFE_ENFORCE(x.t.template IsType<T>(), this->type(), ": tensor '", name,
+                  "' is of type ", x.t.dtype().name(), ", expected ",
+                  params_.type.Name());
+    EnforceOk(*this, SetParameters(x.scale, x.zero_point, &params_), "tensor '",
+              name, "': ");
+    DequantizeOneSet(x.t.template data<T>(), x.t.numel(), params_,
+                     this->OutputFloats(x.t.sizes()));
   }
+
+ private:
+  QuantizationParams params_{{8 * sizeof(T), false}, 1, 0};
 };
 
 }  // namespace

@@ -24,7 +24,7 @@ FloatReference::FloatReference(const caffe2::OperatorDef& definition,
     const std::string name = "input_" + std::to_string(i);
     float_definition.add_input(name);
     inputs_.push_back(workspace_.CreateBlob(name));
-    InputTensor(i);
+    caffe2::BlobGetMutableTensor(inputs_.back(), caffe2::CPU);
   }
   float_definition.add_output("output");
   op_ = caffe2::CPUOperatorRegistry()->Create(type, float_definition,
@@ -32,10 +32,6 @@ FloatReference::FloatReference(const caffe2::OperatorDef& definition,
   CAFFE_ENFORCE(op_ != nullptr, definition.type(),
                 ": the host has no operator ", type,
                 " to run beside it, expected one of floats");
-}
-
-caffe2::Tensor& FloatReference::InputTensor(int index) {
-  return *caffe2::BlobGetMutableTensor(inputs_[index], caffe2::CPU);
 }
 
 void FloatReference::SetInput(int index, const caffe2::Tensor& values) {
@@ -48,7 +44,7 @@ void FloatReference::SetInput(int index, const Int8TensorCPU& codes) {
   // What it shares is not ours to write to.
   if (shares_[index]) inputs_[index]->Reset();
   shares_[index] = false;
-  caffe2::Tensor& x = InputTensor(index);
+  auto& x = *caffe2::BlobGetMutableTensor(inputs_[index], caffe2::CPU);
   x.ResizeLike(codes.t);
   auto* const values = x.mutable_data<float>();
   const int64_t count = codes.t.numel();

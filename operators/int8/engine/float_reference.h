@@ -37,8 +37,6 @@ class FloatReference {
   caffe2::Tensor& Run();
 
  private:
-  caffe2::Tensor& InputTensor(int index);
-
   const std::string type_;
   caffe2::Workspace workspace_;
   std::vector<caffe2::Blob*> inputs_;

@@ -25,7 +25,7 @@ bool Int8Operator<T>::RunOnDevice() {
     if (form_.keeps_parameters) arguments_.activations.type = params_.type;
     arguments_read_ = true;
   }
-  reference_is_due_ = true;
+  reference_is_due_ = NeedsReference();
   reference_output_ = nullptr;
   Compute();
   if (reference_output_ != nullptr && arguments_.measure_quantization_error) {
@@ -49,8 +49,9 @@ bool Int8Operator<T>::NeedsReference() const {
 
 template <typename T>
 void Int8Operator<T>::RunReference(bool is_empty) {
+  if (is_empty) reference_is_due_ = false;
+  if (!reference_is_due_) return;
   reference_is_due_ = false;
-  if (is_empty || !NeedsReference()) return;
   if (reference_ == nullptr) {
     reference_ = std::make_unique<FloatReference>(debug_def(), form_.float_type,
                                                   form_.float_inputs);
@@ -79,8 +80,8 @@ void Int8Operator<T>::SetReferenceInput(int index, FloatReference* reference) {
 
 template <typename T>
 const QuantizationParams& Int8Operator<T>::OutputParameters() {
-  params_.type = arguments_.activations.type;
   if (InputSize() > form_.params_input) {
+    params_.type = arguments_.activations.type;
     TakeGivenParameters(this, form_.params_input, &params_);
     return params_;
   }

@@ -86,7 +86,7 @@ class FcOp final : public Int8Operator<T> {
                     " outputs, expected 1: 16-bit operators have none "
                     "for debugging");
     }
-    options_.keep_codes = has_debug_outputs();
+    options_.keep_codes = outputs == kDebugOutputs;
     return Status::Ok();
   }
 
@@ -115,13 +115,12 @@ class FcOp final : public Int8Operator<T> {
     this->WriteEither(
         sizes, [&](const QuantizationParams* y) { SetStage(x, y); },
         [&](auto* y) { return Multiply(stage_, *weights_, x.codes, m, y); });
-    if (has_debug_outputs()) WriteDebugOutputs(x, m);
+    if (options_.keep_codes) WriteDebugOutputs(x, m);
   }
 
  private:
   using WeightCode = std::make_signed_t<T>;
 
-  bool has_debug_outputs() const { return this->OutputSize() > 1; }
   // Reads weights and bias.
   void ReadWeights() {
     stage_key_.reset();

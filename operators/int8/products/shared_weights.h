@@ -72,13 +72,9 @@ class SharedWeights {
 
   std::shared_ptr<Entry> Find(const std::string& digest) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (entries_.count(digest) == 0) RemoveUnused();
     std::shared_ptr<Entry>& entry = entries_[digest];
-    if (entry == nullptr) {
-      entry = std::make_shared<Entry>();
-      const std::shared_ptr<Entry> found = entry;
-      RemoveUnused();
-      return found;
-    }
+    if (entry == nullptr) entry = std::make_shared<Entry>();
     return entry;
   }
 

@@ -1,11 +1,10 @@
 // BatchMatMul of the engine ONEDNN where it is not DNNLOWP's
 // (batch_matmul_op_oracle_test.cc), its shapes, and what it refuses.
-#include "operators/int8/products/batch_matmul_shape.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "operators/int8/products/batch_matmul_shape.h"
 #include "tests/operators/int8/test_tensor.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"

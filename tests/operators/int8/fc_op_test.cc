@@ -1,12 +1,11 @@
 // FC of the engine ONEDNN where it is not DNNLOWP's (fc_op_oracle_test.cc), and
 // what it refuses.
-#include "operators/int8/products/fc_weights.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
+#include "operators/int8/products/fc_weights.h"
 #include "tests/operators/int8/test_tensor.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"

@@ -96,10 +96,13 @@ class OperatorTester {
         .Set(&high_incomparable_, high)
         .Set(&incomparable_, predicate);
   }
-  // The largest share of codes and of floats that differ, over one kind's cases
-  // that need not be exact. 0.001 and 0.01 by default.
-  OperatorTester& InexactShare(double codes, double floats) {
-    return Set(&codes_share_, codes).Set(&floats_share_, floats);
+  // The largest share of one kind's codes and floats that differ, and how many
+  // codes may beyond it. 0.001, 0.01 and 0 by default.
+  OperatorTester& InexactShare(double codes, double floats,
+                               int more_codes = 0) {
+    return Set(&codes_share_, codes)
+        .Set(&floats_share_, floats)
+        .Set(&more_codes_, more_codes);
   }
   // The least share of codes that are not saturated.
   OperatorTester& InnerShare(double share) { return Set(&inner_share_, share); }
@@ -165,7 +168,7 @@ class OperatorTester {
   int low_incomparable_ = 0, high_incomparable_ = 0;
   OutputPredicate incomparable_;
   double codes_share_ = 0.001, floats_share_ = 0.01, inner_share_ = 0;
-  int host_runs_ = 1;
+  int more_codes_ = 0, host_runs_ = 1;
   bool host_leaves_empty_parameters_ = false;
 };
 

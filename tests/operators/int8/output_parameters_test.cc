@@ -1,11 +1,10 @@
 // What arguments say of an output's parameters; the operators' oracle test
 // compares what they give with the host.
-#include "operators/int8/engine/arguments.h"
-
 #include <gtest/gtest.h>
 
 #include <limits>
 
+#include "operators/int8/engine/arguments.h"
 #include "tests/support/net_builder.h"
 
 namespace caffe2_quantization {

@@ -169,7 +169,7 @@ TEST(QuantizeOpOracle, LikeTheHostOver2000RandomTensors) {
       .Cases(DrawQuantize)
       .Reference(Values)
       .Incomparable(51, 2000, IsBelowTheHostsScales)
-      .InexactShare(0.0001, 0)
+      .InexactShare(0.0001, 0, /*more_codes=*/2)
       .AgainstDnnlowp(2000)
       .AgainstReference(300);
 }
