@@ -245,7 +245,9 @@ std::vector<Expected> Product(const OperatorCase& c) {
   const auto x_steps = Steps(x, 1, c.Argument("activation_precision", 8));
   const auto w_steps =
       Steps(w, per_row ? n : 1, c.Argument("weight_precision", 8));
-  const bool relu = IsFusedWithRelu(c.kind) || IsFollowedByRelu(c);
+  // One that follows does not change parameters that a blob gives.
+  const bool relu = IsFusedWithRelu(c.kind) ||
+                    (IsFollowedByRelu(c) && c.blobs.count("params") == 0);
   Expected y;
   const bool has_middle = x.shape.size() == 3 && (c.Argument("axis", 1) == 2 ||
                                                   c.Argument("axis", 1) == -1);
