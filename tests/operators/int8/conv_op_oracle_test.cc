@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "quantization/choose.h"
 #include "tests/operators/int8/operator_tester.h"
 
 namespace caffe2_quantization {
@@ -109,7 +110,14 @@ class RandomConvolution {
         static_cast<float>(x_scale_ * w_scale_ * std::sqrt(depth) * x_highest_ *
                            random_.Float(0.1f, 1) *
                            std::ldexp(1.0, weight_precision_ - 1 - precision_));
-    y_zero_point_ = Integer(0, (1 << precision_) - 1);
+    y_zero_point_ = Integer(0, case_.largest_code);
+    // What a Relu leaves of the range must not need a smaller scale than
+    // DNNLOWP's smallest, which ours has not.
+    while (y_zero_point_ > 0 && case_.kind.has("Relu") &&
+           y_scale_ * (case_.largest_code - y_zero_point_) <
+               1.01 * kDnnlowpSmallestScale * case_.largest_code) {
+      y_zero_point_ /= 2;
+    }
   }
 
   void DrawInput() {
