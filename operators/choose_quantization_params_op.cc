@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "netdef/dnnlowp_settings.h"
+#include "operators/enforce.h"
 #include "operators/registration.h"
 
 namespace caffe2_quantization {
@@ -53,7 +54,7 @@ ChooseQuantizationParamsOpBase::ChooseQuantizationParamsOpBase(
 }
 
 void ChooseQuantizationParamsOpBase::Enforce(const Status& status) const {
-  CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  EnforceOk(*this, status);
 }
 
 void ChooseQuantizationParamsOpBase::SetOutputs(const Choice& choice) {
@@ -83,8 +84,7 @@ bool ChooseQuantizationParamsOp::RunOnDevice() {
   const Status status =
       ChooseFromArray(x.numel() == 0 ? nullptr : x.data<float>(),
                       static_cast<std::size_t>(x.numel()), options_, &choice);
-  CAFFE_ENFORCE(status.ok(), type(), ": tensor '", debug_def().input(0),
-                "': ", status.message());
+  EnforceOk(*this, status, "tensor '", debug_def().input(0), "': ");
   SetOutputs(choice);
   return true;
 }

@@ -8,6 +8,7 @@
 
 #include "caffe2/core/workspace.h"
 #include "netdef/dnnlowp_settings.h"
+#include "operators/enforce.h"
 #include "operators/int8_quant_blobs.h"
 #include "operators/net_argument.h"
 #include "operators/registration.h"
@@ -68,7 +69,7 @@ bool Int8QuantSchemeBlobFillOp::RunOnDevice() {
                                                    "MIN_MAX_QUANTIZATION");
   ChooseMethod method;
   const Status status = ChooseMethodFromName(kind, &method, nullptr);
-  CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  EnforceOk(*this, status);
   // Int8GenQuantParams is the host's.
   CAFFE_ENFORCE(HostKnowsKind(kind), type(), ": quantization_kind is '", kind,
                 "', which the host's Int8GenQuantParams would take for "
@@ -124,7 +125,7 @@ bool Int8GenQuantParamsMinMaxOp::RunOnDevice() {
       InputSize() == 3 && Scheme(this, 2).preserve_sparsity_;
   if (GetSingleArgument<bool>("dnnlowp", false)) ChooseLikeDnnlowp(&options);
   if (status.ok()) status = ChooseFromRange(min, max, options, &choice);
-  CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  EnforceOk(*this, status);
   SetParams(choice.scale, choice.zero_point,
             OperatorBase::Output<ParamsPtr>(0));
   return true;

@@ -6,6 +6,7 @@
 
 #include "caffe2/core/operator.h"
 #include "netdef/load_net.h"
+#include "operators/enforce.h"
 
 namespace caffe2_quantization {
 
@@ -18,8 +19,8 @@ inline caffe2::NetDef NetArgument(const caffe2::OperatorBase& op) {
       op.HasArgument("net_def")
           ? ParseNetDef(bytes, &net)
           : Status::InvalidArgument("the argument is missing");
-  CAFFE_ENFORCE(status.ok(), op.type(), ": argument net_def holds ",
-                bytes.size(), " bytes that are no NetDef: ", status.message());
+  EnforceOk(op, status, "argument net_def holds ", bytes.size(),
+            " bytes that are no NetDef: ");
   return net;
 }
 

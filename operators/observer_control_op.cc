@@ -1,16 +1,12 @@
 #include "operators/observer_control_op.h"
 
 #include "base/process.h"
+#include "operators/enforce.h"
 #include "operators/registration.h"
 #include "operators/string_arguments.h"
 
 namespace caffe2_quantization {
 namespace {
-
-// A failed Status becomes the host's enforce error.
-void Enforce(const std::string& op, const Status& status) {
-  CAFFE_ENFORCE(status.ok(), op, ": ", status.message());
-}
 
 class AttachOp final : public ObserverControlOp {
  public:
@@ -27,7 +23,7 @@ class AttachOp final : public ObserverControlOp {
                     net->Name(),
                     "', which is running, expected one of another net");
     }
-    Enforce(type(), AttachOutputMinMaxObserver(net, std::move(options)));
+    EnforceOk(*this, AttachOutputMinMaxObserver(net, std::move(options)));
     return true;
   }
 };
@@ -48,8 +44,8 @@ class AttachToLaterNetsOp final : public ObserverControlOp {
                         !options.path.empty(),
                     type(), ": dump_freq is ", options.dump_freq,
                     ", but there is no folder or path to dump to");
-      Enforce(type(), AttachOutputMinMaxObserverToLaterNets(std::move(options),
-                                                            std::move(paths)));
+      EnforceOk(*this, AttachOutputMinMaxObserverToLaterNets(std::move(options),
+                                                             std::move(paths)));
     } else if (HasArgument("observer")) {
       const auto label = GetSingleArgument<std::string>("observer", "");
       StopAttachingToLaterNets(&label);
@@ -100,7 +96,7 @@ class DumpOp final : public ObserverControlOp {
     if (HasArgument("checkpoint_batches")) {
       measurement->set_checkpoint(ReadCheckpoint());
     }
-    Enforce(type(), measurement->dump_as(options));
+    EnforceOk(*this, measurement->dump_as(options));
     return true;
   }
 
@@ -157,7 +153,7 @@ class DetachOp final : public ObserverControlOp {
     const std::string& label = measurement->label();
     caffe2::NetBase* net = measurement->net();
     if (net != nullptr) {
-      Enforce(type(), DetachOutputMinMaxObserver(net, label));
+      EnforceOk(*this, DetachOutputMinMaxObserver(net, label));
     } else {
       ForgetNetMeasurement(NetName(), &label);
     }

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "operators/enforce.h"
 #include "operators/registration.h"
 #include "operators/string_arguments.h"
 #include "profiles/profile.h"
@@ -20,7 +21,7 @@ bool OutputMinMaxObserverMergeOp::RunOnDevice() {
   MergeOptions options;
   options.force = GetSingleArgument<bool>("force", false);
   const Status status = MergeProfileFiles(paths, output, options);
-  CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  EnforceOk(*this, status);
   return true;
 }
 
@@ -32,7 +33,7 @@ bool ProfileToJsonOp::RunOnDevice() {
   std::string json;
   Status status = ReadProfile(path, &info);
   if (status.ok()) status = ProfileToJson(info, &json);
-  CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  EnforceOk(*this, status);
   *Output(0, {1}, at::dtype<std::string>())->mutable_data<std::string>() =
       std::move(json);
   return true;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "operators/enforce.h"
 #include "operators/registration.h"
 #include "quantization/kernels/min_max.h"
 #include "serialization/qtensor_validation.h"
@@ -169,7 +170,7 @@ const QTensorCPU& QTensorFCOp::QTensorInput(int index) const {
                 index == 0 ? "a float tensor or a QTensor" : "a QTensor");
   const auto& tensor = blob.Get<QTensorCPU>();
   const Status status = ValidateQTensor(name, tensor);
-  CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  EnforceOk(*this, status);
   CAFFE_ENFORCE_LE(static_cast<int>(tensor.precision()), kMaxPrecision, type(),
                    ": QTensor '", name, "' has a precision of ",
                    static_cast<int>(tensor.precision()),

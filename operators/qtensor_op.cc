@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "operators/enforce.h"
 #include "operators/registration.h"
 #include "quantization/kernels/bit_planes.h"
 #include "serialization/qtensor_codec.h"
@@ -55,7 +56,7 @@ bool QTensorDequantizeOp::RunOnDevice() {
                 ", expected a QTensor");
   const auto& tensor = OperatorBase::Input<QTensorCPU>(0);
   const Status status = ValidateQTensor(name, tensor);
-  CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  EnforceOk(*this, status);
 
   const double scale = tensor.scale();
   const double bias = tensor.bias();

@@ -5,6 +5,7 @@
 #include "caffe2/core/workspace.h"
 #include "netdef/static_parameters.h"
 #include "observers/register_quantization_params.h"
+#include "operators/enforce.h"
 #include "operators/net_argument.h"
 #include "operators/registration.h"
 
@@ -35,7 +36,7 @@ bool RegisterQuantizationParamsOp::RunOnDevice() {
   } else {
     status = RegisterQuantizationParamsOfLaterNets(options);
   }
-  CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  EnforceOk(*this, status);
   return true;
 }
 
@@ -46,7 +47,7 @@ bool AddScaleZeroOffsetArgumentsWithHistogramOp::RunOnDevice() {
   caffe2::NetDef net = NetArgument(*this);
   const Status status = AddScaleZeroOffsetArgumentsWithHistogram(
       path, &net, GetSingleArgument<bool>("dnnlowp", false));
-  CAFFE_ENFORCE(status.ok(), type(), ": ", status.message());
+  EnforceOk(*this, status);
   *Output(0, {1}, at::dtype<std::string>())->mutable_data<std::string>() =
       net.SerializeAsString();
   return true;

@@ -7,7 +7,7 @@
 #include "base/return_if_error.h"
 #include "netdef/dnnlowp_settings.h"
 #include "netdef/read_argument.h"
-#include "operators/int8/engine/enforce.h"
+#include "operators/enforce.h"
 #include "quantization/kernels/min_max.h"
 
 namespace caffe2_quantization {

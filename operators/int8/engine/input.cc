@@ -5,7 +5,7 @@
 
 #include "base/return_if_error.h"
 #include "caffe2/core/tensor_int8.h"
-#include "operators/int8/engine/enforce.h"
+#include "operators/enforce.h"
 #include "operators/int8_quant_blobs.h"
 #include "quantization/kernels/min_max.h"
 #include "quantization/quantize_one_set.h"

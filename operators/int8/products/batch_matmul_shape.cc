@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "operators/int8/engine/enforce.h"
+#include "operators/enforce.h"
 
 namespace caffe2_quantization {
 Status MakeBatchMatMulShape(const std::vector<int64_t>& a,

@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "caffe2/core/tensor_int8.h"
-#include "operators/int8/engine/enforce.h"
+#include "operators/enforce.h"
 #include "operators/int8/engine/input.h"
 #include "quantization/kernels/min_max.h"
 #include "quantization/quantization_params.h"

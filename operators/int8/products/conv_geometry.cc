@@ -6,8 +6,8 @@
 
 #include "base/return_if_error.h"
 #include "caffe2/utils/proto_utils.h"
+#include "operators/enforce.h"
 #include "operators/int8/engine/arguments.h"
-#include "operators/int8/engine/enforce.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "base/return_if_error.h"
+#include "operators/enforce.h"
 #include "operators/int8/engine/arguments.h"
-#include "operators/int8/engine/enforce.h"
 
 namespace caffe2 {
 CAFFE_KNOWN_TYPE(caffe2_quantization::PackedConvWeights);

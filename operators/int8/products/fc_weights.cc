@@ -4,8 +4,8 @@
 
 #include "base/return_if_error.h"
 #include "caffe2/core/tensor_int8.h"
+#include "operators/enforce.h"
 #include "operators/int8/engine/arguments.h"
-#include "operators/int8/engine/enforce.h"
 
 namespace caffe2 {
 CAFFE_KNOWN_TYPE_NOEXPORT(caffe2_quantization::PackedFcWeights);

@@ -5,8 +5,8 @@
 #include <type_traits>
 
 #include "base/return_if_error.h"
+#include "operators/enforce.h"
 #include "operators/int8/engine/arguments.h"
-#include "operators/int8/engine/enforce.h"
 #include "operators/int8/engine/input.h"
 #include "quantization/kernels/quantize.h"
 #include "quantization/quantization_params.h"

@@ -1,9 +1,8 @@
-// Errors of the engine ONEDNN: how a Status is worded, and how an operator
-// throws one.
+// Errors of operators: how a Status is worded, and how an operator throws one.
 //
 // Thread rule: pure functions; call from any thread.
-#ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_ENFORCE_H_
-#define CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_ENFORCE_H_
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_ENFORCE_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_ENFORCE_H_
 
 #include <initializer_list>
 
@@ -37,4 +36,4 @@ void EnforceOk(const caffe2::OperatorBase& op, const Status& status,
 
 }  // namespace caffe2_quantization
 
-#endif  // CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_ENFORCE_H_
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_ENFORCE_H_
