@@ -138,8 +138,11 @@ class Descent {
     return density * norm;
   }
 
+  // In the unit that a power of two makes of a bin's width: the same bits, but
+  // for products that would leave a float's exponents, as DNNLOWP's do.
   double Error(int64_t start, int64_t end) const {
-    const float width = padding_.width;
+    int exponent = 0;
+    const float width = std::frexp(padding_.width, &exponent);
     const double cell =
         static_cast<double>(width * static_cast<float>(end - start + 1)) /
         levels_;

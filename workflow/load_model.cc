@@ -34,6 +34,24 @@ std::vector<std::string> UndeclaredInputs(const caffe2::NetDef& net) {
   return undeclared;
 }
 
+// What the init net makes, holds no mere place for, and data fill instead.
+std::vector<std::string> ReplacedWeights(const InitModel& init,
+                                         const PredictModel& predict,
+                                         const BatchSource& data) {
+  std::set<std::string> made(init.parameters.begin(), init.parameters.end());
+  for (const caffe2::OperatorDef& op : init.net.op()) {
+    made.insert(op.output().begin(), op.output().end());
+  }
+  std::vector<std::string> replaced;
+  for (const std::string& name : ReadInputs(predict.net)) {
+    if (made.count(name) != 0 && Contains(data.blobs(), name) &&
+        !Contains(init.placeholders, name) && !Contains(predict.inputs, name)) {
+      replaced.push_back(name);
+    }
+  }
+  return replaced;
+}
+
 }  // namespace
 
 Status ChooseWeights(const PredictModel& predict, std::string* init_path) {
@@ -111,6 +129,12 @@ Status LoadModel(const InitModel& init, const PredictModel& predict,
   if (!held.empty()) {
     notes->push_back(data.path() + ": has nothing for inputs that " +
                      init.path + " only holds a place for: " + Joined(held));
+  }
+  const std::vector<std::string> replaced =
+      ReplacedWeights(init, predict, data);
+  if (!replaced.empty()) {
+    notes->push_back(data.path() + ": takes the place of what " + init.path +
+                     " makes: " + Joined(replaced));
   }
   const std::vector<std::string> undeclared = UndeclaredInputs(predict.net);
   if (!undeclared.empty()) {

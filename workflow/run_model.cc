@@ -309,7 +309,8 @@ Status RunModels(const RunOptions& given,
     if (predict.net.external_output_size() == 0) {
       return Status::InvalidArgument(
           options.predict_path +
-          ": the net declares no external output; name the output blob");
+          ": the net declares no external output; name the output blob "
+          "(--output)");
     }
     options.output_blob = predict.net.external_output(0);
   }

@@ -48,6 +48,34 @@ double SquaredError(const std::vector<float>& values, const Choice& choice,
   return sum;
 }
 
+// Values of every size get the same parameters, but for their unit.
+TEST(ChooseFromArrayTest, ThePowerOfTwoOfValuesIsThatOfTheScale) {
+  TestRandom random;
+  std::normal_distribution<float> normal;
+  std::vector<float> values(5000);
+  for (float& value : values) value = normal(random.generator());
+  for (const auto method :
+       {ChooseMethod::kMinMax, ChooseMethod::kL2, ChooseMethod::kL2Approx,
+        ChooseMethod::kL1, ChooseMethod::kKl, ChooseMethod::kMse,
+        ChooseMethod::kPercentile}) {
+    SCOPED_TRACE(Name(method));
+    ChooseOptions options;
+    options.method = method;
+    Choice one;
+    ASSERT_TRUE(
+        ChooseFromArray(values.data(), values.size(), options, &one).ok());
+    for (const int exponent : {-50, -30, 40, 100}) {
+      std::vector<float> others = values;
+      for (float& value : others) value = std::ldexp(value, exponent);
+      Choice choice;
+      ASSERT_TRUE(
+          ChooseFromArray(others.data(), others.size(), options, &choice).ok());
+      EXPECT_FLOAT_EQ(choice.scale, std::ldexp(one.scale, exponent));
+      EXPECT_EQ(choice.zero_point, one.zero_point);
+    }
+  }
+}
+
 // What the whole range has above the smallest scale is searched, also where the
 // extent of the values, half of a symmetric range, would have less.
 TEST(ChooseFromArrayTest, TheSmallestScaleLeavesWiderSymmetricRangesAlone) {

@@ -396,6 +396,10 @@ TEST_F(RunModelTest, DataWithoutNamesIsForTheInputWhosePlaceIsHeld) {
   EXPECT_THAT(report_.notes, Contains(HasSubstr("has nothing for inputs that " +
                                                 folder_.Path("mobile.pb") +
                                                 " only holds a place for: x")));
+  // And a weight of the same name as data's is not what is run.
+  EXPECT_THAT(report_.notes,
+              Contains(HasSubstr("takes the place of what " +
+                                 folder_.Path("mobile.pb") + " makes: w")));
 }
 
 TEST_F(RunModelTest, RefusesMeaninglessOptions) {
