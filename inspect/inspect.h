@@ -1,8 +1,10 @@
-// What is in a model file: its nets, operators, blobs, tensors and QTensors.
+// Reports what is in a model file: its nets, operators, blobs, tensors and
+// QTensors.
 //
 // Nothing in the file is trusted: no size in it decides how much memory is
-// taken, nothing in it is run, and what is wrong is told by offset and field
-// beside whatever could be read. Lists stop at some 32 MiB; sums go on.
+// taken, and nothing in it is run. The report tells what is wrong, by offset
+// and field, beside whatever could be read. Lists stop growing at about 32 MiB;
+// sums go on.
 //
 // Thread rule: pure functions of their arguments; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_INSPECT_INSPECT_H_
@@ -19,9 +21,9 @@
 
 namespace caffe2_quantization {
 
-// The smallest and largest of some values. Infinite ones count.
+// The smallest and largest of some values. Infinite values count.
 struct InspectedRange {
-  uint64_t count = 0;  // of values that are a number
+  uint64_t count = 0;  // of values that are not NaN
   uint64_t nan_count = 0;
   double min = 0;
   double max = 0;
@@ -50,7 +52,7 @@ struct InspectedNetBlob {
 };
 
 struct InspectedNet {
-  // Where it stands: "" for the file itself, else its key in a MetaNetDef or
+  // Where the net is: "" for the file itself, else its key in a MetaNetDef or
   // the field that holds it.
   std::string label;
   std::string name;
@@ -72,11 +74,11 @@ struct InspectedBlob {
 
 struct InspectedTensor {
   std::string name;
-  std::string field;  // that holds it, or the operator that makes it
+  std::string field;  // the field or operator that holds it
   std::string type;   // "float", "uint8" …
   std::vector<int64_t> dims;
   uint64_t elements = 0;  // the product of the dims
-  uint64_t values = 0;    // that the file has; 0 when it has the dims alone
+  uint64_t values = 0;    // in the file; 0 if it has only the dims
   uint64_t bytes = 0;     // of the values, in memory
   InspectedRange range;   // of the values
 };
@@ -91,12 +93,12 @@ struct InspectedQTensor {
   double bias = 0;
   bool is_per_channel = false;
   int64_t axis = 0;
-  uint64_t channels = 0;  // of a per-channel one
+  uint64_t channels = 0;  // if it is per channel
   InspectedRange scales;  // over the channels
   InspectedRange biases;
   uint64_t elements = 0;
   uint64_t bytes = 0;        // of its planes
-  uint64_t float_bytes = 0;  // of as many floats
+  uint64_t float_bytes = 0;  // of the same number of floats
   InspectedRange integers;   // x
   InspectedRange range;      // scale * (x + bias)
 };
@@ -108,7 +110,7 @@ struct InspectedMeta {
   std::vector<std::string> values;
 };
 
-// A weight kept in fewer bits, against the float weight of another model.
+// A weight kept in fewer bits, compared with the float weight of another model.
 struct ComparedWeight {
   std::string blob;    // the QTensor, or the bytes
   std::string weight;  // its float
@@ -119,35 +121,36 @@ struct ComparedWeight {
   uint64_t bytes = 0;
   uint64_t float_bytes = 0;
   uint64_t elements = 0;
-  // value = scale * (integer - zero offset): those of all channels.
+  // The range over all channels, where value = scale * (integer - zero offset).
   InspectedRange scales;
   InspectedRange zero_offsets;
-  // The smallest and largest value that the integers can stand for, over the
-  // channels, and those of the float weight.
+  // The smallest and largest value that the integers can stand for, over all
+  // channels, and the range of the float weight.
   InspectedRange representable;
   InspectedRange float_range;
-  // Elements at the smallest or largest integer, and float elements that are
-  // more than half a step beyond what it stands for.
+  // at_limits: elements at the smallest or largest integer. clipped: float
+  // elements that lie more than half a step beyond what that integer stands
+  // for.
   uint64_t at_limits = 0;
   uint64_t clipped = 0;
-  // Different integers in use, of how many there are; 0 when these are too many
-  // to count.
+  // The number of different integers in use, and how many there are; 0 if they
+  // are too many to count.
   uint64_t integers_used = 0;
   uint64_t integers = 0;
   double signal = 0;  // sum of w^2
   double noise = 0;   // sum of (w - stored w)^2
   double largest_error = 0;
 
-  double SqnrDecibel() const;  // infinite without noise
+  double SqnrDecibel() const;  // infinite if there is no noise
 };
 
 // What a model costs to load into a workspace.
 struct ModelCost {
   std::string path;
   uint64_t file_bytes = 0;
-  double load_seconds = 0;  // the shortest of several
+  double load_seconds = 0;  // the shortest of several loads
   bool has_peak = false;
-  uint64_t peak_bytes = 0;  // of memory beyond what was taken before
+  uint64_t peak_bytes = 0;  // of memory, beyond what was in use before
 };
 
 struct FloatComparison {
@@ -164,7 +167,7 @@ struct InspectReport {
   uint64_t file_bytes = 0;
   ModelForm form = ModelForm::kUnknown;
   bool is_text = false;
-  // A minidb that holds a predictor: a MetaNetDef and its parameters.
+  // True for a minidb that holds a predictor: a MetaNetDef and its parameters.
   bool is_predictor = false;
 
   std::vector<InspectedNet> nets;
@@ -173,17 +176,17 @@ struct InspectReport {
   std::vector<InspectedQTensor> qtensors;
   std::vector<InspectedMeta> meta;
 
-  // Over everything, listed or not.
+  // These count everything, whether it is listed or not.
   uint64_t operator_count = 0;
   uint64_t tensor_count = 0;
   uint64_t tensor_bytes = 0;
   uint64_t qtensor_count = 0;
   uint64_t qtensor_bytes = 0;
   uint64_t qtensor_float_bytes = 0;
-  uint64_t unlisted = 0;  // entries that the lists had no room for
+  uint64_t unlisted = 0;  // entries for which the lists had no room
 
   std::vector<std::string> notes;
-  // What is wrong with the file; the first ones when there are many.
+  // What is wrong with the file; only the first faults if there are many.
   std::vector<ModelFault> faults;
   uint64_t fault_count = 0;
 
@@ -193,11 +196,11 @@ struct InspectReport {
   bool ok() const { return fault_count == 0; }
 };
 
-// Fills *report, in which nothing but the path may be set.
+// Fills *report, in which nothing but the path may be set before.
 void InspectBytes(const void* bytes, std::size_t size, InspectReport* report);
 
-// The same for a file. It is an error when the file cannot be read at all; what
-// is broken in it is told in the report.
+// Does the same for a file. It returns an error only if the file cannot be read
+// at all; the report tells what is broken in it.
 Status InspectFile(const std::string& path, InspectReport* report);
 
 }  // namespace caffe2_quantization

@@ -13,15 +13,15 @@
 
 namespace caffe2_quantization {
 
-// Loads the model of `report` (which is whole) and the float one, each several
-// times into fresh workspaces, and fills report->against_float. A NetDef is
-// run, with whatever operators it has; of a minidb, BlobProto or TensorProtos
-// the blobs are read.
+// Loads the model of `report`, which must have no fault, and the float model,
+// each several times into fresh workspaces, and fills report->against_float. A
+// NetDef is run, with whatever operators it has; for a minidb, BlobProto or
+// TensorProtos the blobs are read.
 //
 // A QTensor is compared with what QTensorDequantize makes of it in the model's
 // own net, or with a float tensor of its name, with or without "_q" at the end;
-// bytes are compared with what ByteWeightDequant makes of them. A weight that
-// the float model does not have is told in the notes.
+// bytes are compared with what ByteWeightDequant makes of them. The notes name
+// a weight that the float model does not have.
 Status CompareWithFloat(const std::string& float_path, InspectReport* report);
 
 }  // namespace caffe2_quantization

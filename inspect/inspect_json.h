@@ -1,4 +1,4 @@
-// The report of an inspection as JSON, for other programs.
+// Writes the report of an inspection as JSON, for other programs.
 #ifndef CAFFE2_QUANTIZATION_INSPECT_INSPECT_JSON_H_
 #define CAFFE2_QUANTIZATION_INSPECT_INSPECT_JSON_H_
 
@@ -9,8 +9,8 @@
 
 namespace caffe2_quantization {
 
-// {"files": […]}, indented by two, ending in a line break. What is unknown is
-// null, and so are numbers that are not finite.
+// Returns {"files": […]}, indented by two, ending in a line break. What is
+// unknown is null, and so are numbers that are not finite.
 std::string ToJson(const std::vector<InspectReport>& reports);
 
 }  // namespace caffe2_quantization

@@ -1,6 +1,6 @@
-// The tensors in a file, read in place from the bytes of their messages: dims,
-// type and range of values, with no memory but for the answer (a QTensor's
-// planes are unpacked).
+// Reads the tensors of a file in place, from the bytes of their messages: dims,
+// type and range of values. It takes no memory but for the answer, except that
+// a QTensor's planes are unpacked.
 //
 // Thread rule: pure functions of their arguments; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_INSPECT_INSPECT_TENSOR_H_
@@ -18,24 +18,25 @@
 
 namespace caffe2_quantization {
 
-// "float" for 1 … of TensorProto.DataType; its bytes an element, 0 when that is
-// not known.
+// The name of a TensorProto.DataType ("float" for 1 …), and its bytes per
+// element, 0 if that is not known.
 std::string DataTypeName(int64_t data_type);
 std::size_t DataTypeBytes(int64_t data_type);
 
-// What a TensorProto holds. *name is its own one. The result is a sentence on
-// what contradicts itself, "" when nothing does.
+// Reads what a TensorProto holds. *name receives the name in the message.
+// Returns a sentence on what contradicts itself in it, or "" if nothing does.
 std::string InspectTensorProto(const MessageParts& parts, std::string* name,
                                InspectedTensor* tensor);
 
-// What a QTensorProto holds; `blob` is the whole BlobProto of one in several
-// parts, else unused.
+// Does the same for a QTensorProto. `blob` is the whole BlobProto if the
+// message is in several parts; else it is unused.
 std::string InspectQTensorProto(const MessageParts& parts,
                                 const MessageBytes& blob, std::string* name,
                                 InspectedQTensor* tensor);
 
-// The message that the host writes for an Int8TensorCPU: a QTensorProto whose
-// data are the integers themselves, and value = scale * (x - bias).
+// Does the same for the message that the host writes for an Int8TensorCPU: a
+// QTensorProto whose data are the integers themselves, with value = scale * (x
+// - bias).
 std::string InspectInt8TensorProto(const MessageParts& parts, std::string* name,
                                    InspectedTensor* tensor);
 
@@ -45,7 +46,7 @@ void ForEachElement(
     const QTensorCPU& tensor,
     const std::function<void(std::size_t, double, double)>& visit);
 
-// Integers and values of a tensor in memory.
+// Adds the integers and the values of a tensor in memory to two ranges.
 void AddQTensorValues(const QTensorCPU& tensor, InspectedRange* integers,
                       InspectedRange* values);
 

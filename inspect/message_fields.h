@@ -1,5 +1,5 @@
-// The fields of one protobuf message in a file, read in place: numbers, texts,
-// dims, and messages within.
+// Reads the fields of one protobuf message of a file in place: numbers, texts,
+// dims, and the messages in it.
 //
 // Thread rule: pure functions of their arguments; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_INSPECT_MESSAGE_FIELDS_H_
@@ -18,7 +18,7 @@
 
 namespace caffe2_quantization {
 
-// Bytes of a message, and where they stand in the file.
+// The bytes of a message, and their offset in the file.
 struct MessageBytes {
   const uint8_t* data = nullptr;
   std::size_t size = 0;
@@ -27,11 +27,11 @@ struct MessageBytes {
 
 MessageBytes BytesOf(const WireReader& reader, const WireField& field);
 
-// A message that is set more than once is merged by protobuf: all its parts.
+// All parts of a message. protobuf merges a message that is set more than once.
 using MessageParts = std::vector<MessageBytes>;
 
-// Calls visit(reader, field) for each field; stops without a word where the
-// structure breaks, which ScanMessage() has told.
+// Calls visit(reader, field) for each field. It stops silently where the
+// structure breaks, since ScanMessage() has reported that.
 template <typename Visit>
 void ForEachField(const MessageBytes& message, const Visit& visit) {
   WireReader reader(message.data, message.size, message.offset);
@@ -51,7 +51,7 @@ double FloatOf(const WireField& field);     // of a fixed32
 bool IsVarint(const WireField& field);
 bool IsBytes(const WireField& field);
 
-// The bytes of a number, as they stand in memory.
+// Returns the number whose bytes, as they lie in memory, begin at `from`.
 template <typename T>
 T Load(const uint8_t* from) {
   T value;
@@ -59,20 +59,21 @@ T Load(const uint8_t* from) {
   return value;
 }
 
-// Takes every number of a repeated field, packed or not, whose kind is kFloat,
-// kDouble or an integer one.
+// Adds every number of a repeated field, packed or not, whose kind is kFloat,
+// kDouble or an integer kind.
 void AddNumbers(const WireField& field, FieldKind kind, InspectedRange* range);
 void ForEachInteger(const WireField& field,
                     const std::function<void(int64_t)>& visit);
 
-// Appends dims up to a number that no tensor has; false on more.
+// Appends dims, up to a number that no tensor has; returns false if there are
+// more.
 bool AddDims(const WireField& field, std::vector<int64_t>* dims);
 
-// The product of dims, with 2^64 - 1 for more than 63 bits; false when one is
-// below 0.
+// Sets *elements to the product of dims, or to 2^64 - 1 if it has more than 63
+// bits. Returns false if a dim is below 0.
 bool CountElements(const std::vector<int64_t>& dims, uint64_t* elements);
 
-// What a message with more dims than that is told.
+// Returns the fault of a message with more dims than that.
 std::string TooManyDims();
 
 }  // namespace caffe2_quantization

@@ -1,5 +1,5 @@
-// The nets of a file: their operators, blobs and arguments, and the tensors
-// that arguments hold.
+// Inspects the nets of a file: their operators, blobs and arguments, and the
+// tensors that arguments hold.
 #ifndef CAFFE2_QUANTIZATION_INSPECT_NET_INSPECTOR_H_
 #define CAFFE2_QUANTIZATION_INSPECT_NET_INSPECTOR_H_
 
@@ -19,12 +19,13 @@ class NetInspector : public ReportBuilder {
   using ReportBuilder::ReportBuilder;
 
  protected:
-  // Lists a net. `label` is what InspectedNet has, `place` what faults call it.
+  // Lists a net. `label` is that of InspectedNet, `place` the name that faults
+  // use.
   void Net(const std::string& label, const std::string& place,
            const MessageBytes& message);
 
  private:
-  // What an operator's arguments need to know of it.
+  // What the arguments of an operator need to know about it.
   struct OperatorFacts {
     std::string type;
     std::vector<std::string> outputs;  // the first ones
@@ -42,7 +43,7 @@ class NetInspector : public ReportBuilder {
 
   void NetFields(const std::string& label, const std::string& place,
                  const MessageBytes& message);
-  // The blob of that name in the net's list; null when there is no room.
+  // Returns the blob of that name in the net's list; null if there is no room.
   InspectedNetBlob* FindNetBlob(std::size_t net, const std::string& name,
                                 std::map<std::string, std::size_t>* blobs);
   void Operator(std::size_t net, uint64_t index, const std::string& place,

@@ -1,5 +1,6 @@
-// DNNLOWP's settings say how its operators choose quantization parameters: by
-// their arguments or, where those say nothing, by the host's flags.
+// Reads DNNLOWP's settings, which say how its operators choose quantization
+// parameters: by their arguments or, where those say nothing, by the host's
+// flags.
 //
 //   argument                       flag caffe2_dnnlowp_…
 //   activation_precision           activation_quantization_precision
@@ -16,9 +17,9 @@
 // which DNNLOWP does not have. DNNLOWP's own operators silently take it for
 // min_max, like any name that they do not know.
 //
-// Codes are unsigned. (caffe2/quantization/server/dnnlowp.cc and
-// caffe2_dnnlowp_utils.cc of Caffe2. There the thresholds hold for the process
-// and not for operators; here for both.)
+// Codes are unsigned. (Source: caffe2/quantization/server/dnnlowp.cc and
+// caffe2_dnnlowp_utils.cc of Caffe2. There the thresholds apply to the process
+// but not to operators; here they apply to both.)
 //
 // Thread rule: any thread, while no flag is being set.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_DNNLOWP_SETTINGS_H_
@@ -35,14 +36,14 @@ namespace caffe2_quantization {
 // True for a kind that the host knows too: min_max, l1, l2, l2_approx, kl, p99
 // in any case, or MIN_MAX_QUANTIZATION, L1_MIN_QUANTIZATION,
 // L2_MIN_QUANTIZATION, L2_MIN_QUANTIZATION_APPROX, KL_MIN_QUANTIZATION,
-// P99_QUANTIZATION as they stand here. The host silently takes any other for
-// min_max.
+// P99_QUANTIZATION in exactly this spelling. The host silently takes any other
+// name for min_max.
 bool HostKnowsKind(const std::string& name);
 
 // A kind is any method that ChooseMethodFromName of quantization/choose.h
 // knows, p99.99 and mse too. p99 represents the share of the values that the
-// threshold says. What an engine DNNLOWP itself reads of an operator, its
-// weights' kind, has to be one that HostKnowsKind.
+// threshold says. DNNLOWP itself reads an operator's kind for weights, so that
+// one must be a kind that HostKnowsKind accepts.
 //
 // Reads the options of activations or, with is_weight, of weights. As in
 // DNNLOWP, l2_approx is l2 while a flag asks for sparsity. An error names the
@@ -51,12 +52,12 @@ Status DnnlowpOptions(bool is_weight, ChooseOptions* options);
 Status DnnlowpOptions(const caffe2::OperatorDef& definition, bool is_weight,
                       ChooseOptions* options);
 
-// True for an engine that quantizes to 8 or 16 bits: DNNLOWP, ONEDNN, either
-// with a suffix, alone or among others in a list with commas.
+// True for an engine that quantizes to 8 or 16 bits: DNNLOWP or ONEDNN, with or
+// without a suffix, alone or in a comma-separated list.
 bool IsInt8Engine(const std::string& engine);
 
-// Sets Y_scale and Y_zero_point (of a later output Y2_…, Y3_…) in place of any
-// that are there.
+// Sets the arguments Y_scale and Y_zero_point (for a later output Y2_…, Y3_…),
+// in place of any that are there.
 void SetStaticParameters(int output_index, float scale, int32_t zero_point,
                          caffe2::OperatorDef* definition);
 

@@ -1,6 +1,6 @@
-// Turns what the host throws into a Status with the reason alone: the host's
-// messages carry a stack trace, the place in its source and the whole
-// definition of the operator.
+// Turns an exception of the host into a Status that keeps the reason alone. The
+// host's messages also carry a stack trace, the place in its source and the
+// whole definition of the operator.
 //
 // Thread rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_HOST_ERROR_H_
@@ -18,8 +18,8 @@ namespace caffe2_quantization {
 // …" becomes "Too small (operator making y)".
 std::string ReasonOf(const std::exception& error);
 
-// Runs `call`, which returns a Status; an exception becomes "<subject>:
-// <reason>".
+// Runs `call`, which returns a Status. An exception becomes the error
+// "<subject>: <reason>".
 template <typename Call>
 Status CatchHostErrors(const std::string& subject, Call&& call) {
   try {

@@ -1,8 +1,8 @@
 // Reads blobs out of a minidb that the host's Save wrote. Each blob has a
 // record, or several if it is a large tensor. Nothing in the file is trusted:
 // the host takes the memory that a tensor's dims ask for, so these are compared
-// first with what the file holds. A refusal names file and record, what was
-// found and what was expected.
+// first with what the file holds. A refusal names the file and the record, what
+// was found and what was expected.
 //
 // Thread rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_LOAD_BLOBS_H_
@@ -17,24 +17,25 @@
 
 namespace caffe2_quantization {
 
-// Whether the file at `path` begins as a minidb does, whole or cut short. False
-// also when it cannot be read, which whoever reads it tells.
+// Returns whether the file at `path` begins as a minidb does, whole or cut
+// short. Returns false also if the file cannot be read; whoever reads it next
+// reports that.
 bool BeginsAsBlobMinidb(const std::string& path);
 
-// Loads these blobs into `workspace`. Each must be there as a whole, and be a
-// tensor, a QTensor, an Int8TensorCPU or a std::string.
+// Loads the named blobs into `workspace`. Each must be complete in the file,
+// and must be a tensor, a QTensor, an Int8TensorCPU or a std::string.
 Status LoadBlobs(const std::string& path, const std::vector<std::string>& names,
                  caffe2::Workspace* workspace);
 
-// Loads every blob of those types; others are left alone.
+// Loads every blob of those types, and ignores the others.
 Status LoadAllBlobs(const std::string& path, caffe2::Workspace* workspace);
 
-// Loads a blob of one of those types from its whole BlobProto, for which `type`
-// stands in it. An error says what is wrong with "it".
+// Loads a blob of one of those types from its whole BlobProto, whose `type`
+// says which. An error calls the blob "it".
 Status LoadBlob(const std::string& name, std::string_view bytes,
                 caffe2::Workspace* workspace);
 
-// A key as it is put into a message: printable, and shortened.
+// Returns a key as messages show it: printable, and shortened.
 std::string ShownKey(std::string_view key);
 
 }  // namespace caffe2_quantization

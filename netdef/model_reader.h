@@ -1,6 +1,6 @@
-// What a model file is, and where it is broken, from its bytes alone: no
-// protobuf, no memory but for the answer. What walks further into the file can
-// then rely on its structure.
+// Tells what a model file is, and where it is broken, from its bytes alone:
+// without protobuf, and with no memory but for the answer. Code that reads
+// further into the file can then rely on its structure.
 //
 // Thread rule: pure functions of their arguments; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_MODEL_READER_H_
@@ -23,16 +23,18 @@ enum class ModelForm {
   kMinidb,
 };
 
-// "NetDef", "minidb" …; "unknown".
+// Returns "NetDef", "minidb" …, or "unknown".
 const char* ModelFormName(ModelForm form);
 
-// The message that a file of this form is; null of kMinidb and kUnknown.
+// Returns the message that a file of this form holds; null for kMinidb and
+// kUnknown.
 const MessageSchema* SchemaOf(ModelForm form);
 
 // Something wrong at one place of a file.
 struct ModelFault {
-  // Bytes from the start of the file; of text, the line and column instead,
-  // both from 1. None of them is known of a text file's meaning.
+  // Bytes from the start of the file; for text the line and column instead,
+  // both counted from 1. If a text is well formed but its meaning is wrong,
+  // none of them is known.
   bool has_offset = false;
   std::size_t offset = 0;
   std::size_t line = 0;
@@ -44,40 +46,40 @@ struct ModelFault {
   std::string ToString() const;
 };
 
-// What a walk through every field of one message, and of the messages in it,
-// finds.
+// What a walk finds in every field of one message and of the messages in it.
 struct MessageScan {
-  // The structure breaks: protobuf refuses the message too. Some of it that is
-  // deeper than protobuf goes counts as broken as well.
+  // The structure breaks: protobuf refuses the message too. A message nested
+  // deeper than protobuf goes also counts as broken.
   bool broken = false;
   ModelFault fault;
-  // Fields of a number or type that the message does not have. protobuf keeps
-  // them aside.
+  // The number of fields whose number or type the message does not have.
+  // protobuf sets such fields aside.
   uint64_t unknown_fields = 0;
   ModelFault first_unknown;
-  // Bytes up to the first thing that makes this message an unlikely one: an
-  // unknown field, a name with control characters, the fault.
+  // The bytes before the first thing that makes this message unlikely: an
+  // unknown field, a name with control characters, or the fault.
   std::size_t likely = 0;
 };
 
-// `base_offset` is where the bytes stand in the file, `field` what faults call
-// the message.
+// Walks through a message. `base_offset` is the bytes' offset in the file,
+// `field` the name by which faults call the message.
 MessageScan ScanMessage(const MessageSchema& message, const std::string& field,
                         const void* bytes, std::size_t size,
                         std::size_t base_offset = 0);
 
-// Which of the four messages the bytes are, by the one that stays likely for
-// longest; kUnknown when none does even at the start. *scan is that one's.
+// Returns which of the four messages the bytes are: the one that stays likely
+// for the most bytes, or kUnknown if none is likely even at the start. *scan
+// receives the scan of that message.
 ModelForm DetectMessage(const void* bytes, std::size_t size, MessageScan* scan);
 
-// Whether bytes are a minidb, or were one before they were cut or changed: the
-// first record has a printable key, and its value begins as a BlobProto or
-// TensorProtos does.
+// Returns whether bytes are a minidb, or were one before they were cut or
+// changed: the first record has a printable key, and its value begins as a
+// BlobProto or a TensorProtos does.
 bool LooksLikeMinidb(const void* bytes, std::size_t size);
 
-// Whether bytes are text: no control characters but those of white space. A
-// message of ours in binary form has them in its tags and lengths, but for a
-// few very short ones.
+// Returns whether bytes are text: they have no control characters but white
+// space. Binary messages of these kinds have control characters in their tags
+// and lengths, except for a few very short messages.
 bool LooksLikeText(const void* bytes, std::size_t size);
 
 }  // namespace caffe2_quantization

@@ -1,6 +1,6 @@
-// The messages that a model file may hold, as tables: numbers, names and types
-// of Caffe2's fields. What walks bytes or text without protobuf goes by these,
-// and errors name fields by them.
+// Tables of the messages that a model file may hold: numbers, names and types
+// of Caffe2's fields. Code that reads bytes or text without protobuf goes by
+// these tables, and errors take the names of fields from them.
 //
 // Thread rule: constants; any thread.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_MODEL_READER_SCHEMA_H_
@@ -51,7 +51,7 @@ struct FieldSchema {
 
 inline constexpr std::size_t kMaxFieldsOfMessage = 16;
 
-// What protobuf calls required is a field like any other here.
+// A field that protobuf calls required is a field like any other here.
 struct MessageSchema {
   const char* name;
   const FieldSchema* fields;

@@ -1,4 +1,4 @@
-// Finds what a net reads and does not make: data and parameters.
+// Finds the blobs that a net reads but does not make: data and parameters.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_NET_INPUTS_H_
 #define CAFFE2_QUANTIZATION_NETDEF_NET_INPUTS_H_
 
@@ -10,8 +10,8 @@
 
 namespace caffe2_quantization {
 
-// The net's external inputs, then every input that no operator before its
-// reader has made, each once.
+// Returns the net's external inputs, then every input that no operator before
+// its reader makes, each once.
 std::vector<std::string> InputsOf(const caffe2::NetDef& net);
 
 struct BlobHash {
@@ -19,8 +19,8 @@ struct BlobHash {
   std::string hash;  // HashOfBlob
 };
 
-// The hashes of those inputs that `workspace` has, without the blobs in `fed`.
-// Thread rule: any thread, while nobody writes to the blobs.
+// Returns the hashes of those inputs that `workspace` has, without the blobs in
+// `fed`. Thread rule: any thread, while nobody writes to the blobs.
 std::vector<BlobHash> HashesOfInputs(const caffe2::NetDef& net,
                                      const caffe2::Workspace& workspace,
                                      const std::vector<std::string>& fed);

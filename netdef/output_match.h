@@ -1,15 +1,16 @@
-// Which entry of a file of measured outputs is meant by an output of a net.
+// Finds the entry of a file of measured outputs that belongs to an output of a
+// net.
 //
-// What is matched is the tensor's name. An entry of another operator type or
-// index is taken all the same when it is the only one of that name: a net whose
-// operators were renamed (Int8...) or fused is no other net. Of a name that the
-// file has more than once:
-//   1. entries of the operator's type (an Int8 before it left out) come first,
-//   2. of several, the k-th one goes to the k-th operator of the net that
-//      writes it, if there are as many, else the one of the operator's own
-//      index,
-//   3. with no entry of that type, and only one operator in the net that writes
-//      the name, the last entry: operators were fused.
+// Entries are matched by the tensor's name. An entry of another operator type
+// or index is taken all the same if it is the only one of that name: a net
+// whose operators were renamed (Int8...) or fused is still the same net. If the
+// file has a name more than once:
+//   1. entries of the operator's type (without a leading Int8) are preferred,
+//   2. of several such entries, the k-th one goes to the k-th operator of the
+//      net that writes the name if there are as many operators as entries; else
+//      the one with the operator's own index is taken,
+//   3. if no entry has that type, and only one operator of the net writes the
+//      name, the last entry is taken: operators were fused.
 //
 // Thread rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_OUTPUT_MATCH_H_
@@ -38,21 +39,25 @@ bool DequantizesOutput(const caffe2::OperatorDef& definition);
 // True for Quantize and Int8Quantize.
 bool IsQuantize(const caffe2::OperatorDef& definition);
 
-// Whether its outputs are int8 tensors that a float net has under these names.
+// Returns whether the operator's outputs are int8 tensors that a float net has
+// under the same names.
 bool NeedsParameters(const NetOperator& op);
 
-// The outputs of one net beside those of one file. Both must outlive it.
+// Matches the outputs of one net with the entries of one file. Both must
+// outlive it.
 class OutputMatch {
  public:
   OutputMatch(const MeasuredOutputs& measured,
               const std::vector<NetOperator>& operators);
 
-  // The entry of a tensor that operator op_index writes; null: none. An error
-  // when the file has entries of its name and does not tell which is meant.
+  // Sets *output to the entry of a tensor that operator op_index writes, or to
+  // null if there is none. Returns an error if the file has entries of its name
+  // but does not tell which is meant.
   Status Find(const std::string& tensor_name, std::size_t op_index,
               const MeasuredOutput** output) const;
 
-  // The entry of what operator op_index, which has inputs, reads first.
+  // Sets *output to the entry of the first input of operator op_index, which
+  // must have inputs.
   Status FindFirstInput(std::size_t op_index,
                         const MeasuredOutput** output) const;
 

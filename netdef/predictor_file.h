@@ -1,9 +1,9 @@
 // Reads a predictor that the host's predictor_exporter saved to a minidb. The
 // file has a record with a MetaNetDef, which holds the nets and the names of
-// their blobs, and one record, or several, for each parameter.
+// their blobs, and one or more records for each parameter.
 //
-// The records are not in any given order, and nothing in them is trusted. A
-// refusal names file and record, what was found and what was expected.
+// The records may be in any order, and nothing in them is trusted. A refusal
+// names the file and the record, what was found and what was expected.
 //
 // Thread rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_PREDICTOR_FILE_H_
@@ -19,8 +19,8 @@ namespace caffe2_quantization {
 
 struct Predictor {
   caffe2::NetDef predict;
-  // What makes the weights, then what prepares each thread's inputs and
-  // outputs; in the first an operator Load stands for the parameters.
+  // global_init makes the weights; in it an operator Load stands for the
+  // parameters. predict_init prepares each thread's inputs and outputs.
   caffe2::NetDef global_init;
   caffe2::NetDef predict_init;
   // The names of blobs.
@@ -35,12 +35,12 @@ const std::string& MetaNetDefKey();
 // The blob through which the nets read the file.
 const std::string& PredictorReaderBlob();
 
-// Whether the operator reads parameters from the predictor's own file.
+// Returns whether the operator reads parameters from the predictor's own file.
 bool LoadsParameters(const caffe2::OperatorDef& op);
 
-// Reads everything of a predictor but the values of its parameters. A file with
-// several predictors is refused with their names. *predictor is changed only on
-// success.
+// Reads everything of a predictor except the values of its parameters. A file
+// with several predictors is refused; the error names them. *predictor is
+// changed only on success.
 Status ReadPredictor(const std::string& path, Predictor* predictor);
 
 }  // namespace caffe2_quantization

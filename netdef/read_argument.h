@@ -1,5 +1,5 @@
-// Reads one argument of an operator. A wrong type is an error, where the host
-// would silently take the default.
+// Reads one argument of an operator. A wrong type is an error here, while the
+// host would silently take the default.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_READ_ARGUMENT_H_
@@ -15,8 +15,8 @@
 
 namespace caffe2_quantization {
 
-// Sets *value if the argument is there; else it is unchanged. expected: what
-// it must be, in an error's words ("an integer").
+// Sets *value if the argument is there; else *value is unchanged. `expected`
+// says in an error what the argument must be ("an integer").
 template <typename T>
 Status ReadArgument(const caffe2::ArgumentHelper& arguments,
                     const std::string& name, const char* expected,
@@ -38,7 +38,7 @@ Status ReadArgument(const caffe2::ArgumentHelper& arguments,
   return Status::Ok();
 }
 
-// An integer that is 0 or 1.
+// Reads an argument that is an integer, 0 or 1.
 inline Status ReadBoolArgument(const caffe2::ArgumentHelper& arguments,
                                const std::string& name, bool* value) {
   int64_t number = *value ? 1 : 0;

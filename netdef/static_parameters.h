@@ -1,22 +1,23 @@
-// Scales and zero points for the outputs of a net's int8 operators, chosen from
-// what was measured of a float net.
+// Chooses scales and zero points for the outputs of a net's int8 operators from
+// what was measured on a float net.
 //
-// dnnlowp_settings.h says how parameters are chosen, output_match.h from which
-// entry, or line, of the file.
+// dnnlowp_settings.h says how parameters are chosen; output_match.h says from
+// which entry, or line, of the file.
 //
-// Quantize, which a float net does not have, takes the line of its input where
-// its output has none; with neither it is left to choose in every run, and a
+// A float net has no Quantize, so Quantize takes the line of its input if its
+// output has none. With neither line it chooses parameters in every run, and a
 // warning says so.
 //
-// Errors, each naming the tensor: no line; lines that do not tell which; two
-// lines for the same output of one operator; no histogram where one is asked
-// for; limits that are no floats. Not needed, but used if they are there, are
-// lines of outputs that are no int8 tensors: of Dequantize, of operators with
-// dequantize_output, and of weights that are being packed.
+// Errors, each naming the tensor: no line; several lines and no way to tell
+// which is meant; two lines for the same output of one operator; no histogram
+// where one is asked for; limits that are no floats. Lines of outputs that are
+// no int8 tensors are not needed, but are used if they are there: those of
+// Dequantize, of operators with dequantize_output, and of weights that are
+// being packed.
 //
-// An output that saw no value gets scale 0.1 and zero point 0, as upstream. One
-// of a single value v is treated as the range [v, v]; upstream gives it scale
-// 0.1, which clips a v beyond 25.5.
+// An output that saw no value gets scale 0.1 and zero point 0, as upstream. An
+// output that saw a single value v is treated as the range [v, v]; upstream
+// gives it scale 0.1, which clips a v beyond 25.5.
 //
 // Thread rule: any thread, while no flag of the host is being set.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_STATIC_PARAMETERS_H_
@@ -54,26 +55,27 @@ struct ChosenParameters {
 // What a file gives the outputs of a net.
 struct StaticParameters {
   std::vector<ChosenParameters> chosen;
-  // True when one tensor at least that needs an entry has one.
+  // True if at least one of the tensors that need an entry has one.
   bool fits = false;
   // The tensors that need an entry and have none.
   std::vector<std::string> missing;
 };
 
-// Chooses for every output that has an entry. An error names file and tensor.
+// Chooses parameters for every output that has an entry. An error names the
+// file and the tensor.
 Status ChooseStaticParameters(const MeasuredOutputs& measured,
                               const std::vector<NetOperator>& operators,
                               const StaticParameterOptions& how,
                               StaticParameters* parameters);
 
-// An error that names the missing tensors, the first eight of them; OK when
-// there are none.
+// Returns an error that names the first eight missing tensors; OK if none is
+// missing.
 Status MissingOutputs(const MeasuredOutputs& measured,
                       const std::string& net_name,
                       const std::vector<std::string>& missing);
 
-// Reads a file of histograms, and gives a NetDef the parameters of its outputs
-// as arguments, in place of any that are there. Operators with
+// Reads a file of histograms, and sets the parameters of a NetDef's outputs as
+// arguments of their operators, in place of any that are there. Operators with
 // dequantize_output are left alone. On an error the net is not changed.
 Status AddScaleZeroOffsetArgumentsWithHistogram(const std::string& path,
                                                 caffe2::NetDef* net,

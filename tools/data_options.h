@@ -1,4 +1,5 @@
-// The options that say what data is: of run and of calibrate.
+// Declares the options that say what the data is, for the subcommands run and
+// calibrate.
 #ifndef CAFFE2_QUANTIZATION_TOOLS_DATA_OPTIONS_H_
 #define CAFFE2_QUANTIZATION_TOOLS_DATA_OPTIONS_H_
 
@@ -8,8 +9,9 @@
 
 namespace caffe2_quantization {
 
-// Declares --data, --input, --shape and those of images on `app`; `options` is
-// filled when the arguments are parsed, and lives as long as `app`.
+// Declares --data, --input, --shape and the options of images on `app`.
+// `options` is filled when the arguments are parsed, and must live as long as
+// `app`.
 void DeclareDataOptions(CLI::App* app, DataOptions* options);
 
 }  // namespace caffe2_quantization

@@ -1,5 +1,5 @@
-// A table of what observers have seen so far, drawn over itself on a terminal
-// while a net runs: one line an output, as many as there is room for.
+// Draws a table of what observers have seen so far, over itself, on a terminal
+// while a net runs: one line per output, for as many as there is room.
 //
 //   float  128/540 images
 //   op  type  tensor  runs        min       max  NaN  inf  histogram
@@ -16,12 +16,13 @@
 
 namespace caffe2_quantization {
 
-// Lines of the terminal behind a file descriptor; 0 when it is none.
+// Returns the number of lines of the terminal behind a file descriptor; 0 if it
+// is no terminal.
 int TerminalLines(int file);
 
-// How the counts lie between the ends, in `width` characters, by their
-// logarithm: the fullest is '@', one that holds anything at least '.', an empty
-// one blank.
+// Shows how the counts are spread between the ends, in `width` characters, by
+// their logarithm: the fullest part is '@', a part that holds anything is at
+// least '.', an empty part is blank.
 std::string HistogramBar(const Histogram& histogram, int width);
 
 // Thread rule: one thread at a time.
@@ -30,12 +31,13 @@ class LiveView {
   // Seconds of a clock that never goes back.
   using Clock = std::function<double()>;
 
-  // Draws on `out`, within the terminal's columns and lines. An empty clock is
-  // the system's.
+  // Draws on `out`, within the terminal's columns and lines. An empty clock
+  // means the system's.
   LiveView(std::ostream* out, int columns, int lines, Clock clock = {});
 
-  // `done` of `total` images of what `label` names. Of quick calls, four a
-  // second are drawn, and the last one; `info` is asked for what is drawn.
+  // Reports that `done` of `total` images are done for what `label` names. At
+  // most four calls per second are drawn, and the last one; `info` is called
+  // only for those that are drawn.
   void Update(const std::string& label, int64_t done, int64_t total,
               const std::function<NetInfo()>& info);
 

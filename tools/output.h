@@ -1,4 +1,4 @@
-// The output that the subcommands share.
+// Writes the output of the subcommands.
 #ifndef CAFFE2_QUANTIZATION_TOOLS_OUTPUT_H_
 #define CAFFE2_QUANTIZATION_TOOLS_OUTPUT_H_
 
@@ -9,12 +9,12 @@
 
 namespace caffe2_quantization {
 
-// To standard output.
+// Writes to standard output.
 void Print(const std::string& text);
 
-// Ends a subcommand's output. `json` is asked for what --json FILE wants, and
-// goes to the file or, for "-", to standard output; an empty path wants none.
-// An error when the file or standard output cannot be written.
+// Ends a subcommand's output. What `json` returns goes to the file of --json
+// FILE or, for "-", to standard output; with an empty path it is not called.
+// Returns an error if the file or standard output cannot be written.
 Status FinishOutput(const std::string& json_path,
                     const std::function<std::string()>& json);
 

@@ -1,7 +1,6 @@
 // A progress bar: one line on a terminal, drawn over itself.
 //
-//   float    [#############-----------]  54 %  292/540 images  31,200/s  0:03
-//   left
+//   float  [###########---------]  54 %  292/540 images  31,200/s  0:03 left
 #ifndef CAFFE2_QUANTIZATION_TOOLS_PROGRESS_BAR_H_
 #define CAFFE2_QUANTIZATION_TOOLS_PROGRESS_BAR_H_
 
@@ -12,7 +11,8 @@
 
 namespace caffe2_quantization {
 
-// Columns of the terminal behind a file descriptor; 0 when it is none.
+// Returns the number of columns of the terminal behind a file descriptor; 0 if
+// it is no terminal.
 int TerminalColumns(int file);
 
 // Thread rule: one thread at a time.
@@ -21,9 +21,9 @@ class ProgressBar {
   // Seconds of a clock that never goes back.
   using Clock = std::function<double()>;
 
-  // Draws on `out`, in `columns` columns; 0: draws nothing at all. `unit` is
-  // what is counted. Labels are padded to `label_width`. An empty clock is the
-  // system's.
+  // Draws on `out`, in `columns` columns; with 0 it draws nothing at all.
+  // `unit` is what is counted. Labels are padded to `label_width`. An empty
+  // clock means the system's.
   ProgressBar(std::ostream* out, int columns, std::string unit,
               size_t label_width = 0, Clock clock = {});
   // Ends the line, as Finish does.
@@ -31,8 +31,8 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  // `done` of `total` of what `label` names. A new label begins a line of its
-  // own; of quick calls, only ten a second are drawn.
+  // Reports that `done` of `total` units are done for what `label` names. A new
+  // label begins a new line. At most ten calls per second are drawn.
   void Update(const std::string& label, int64_t done, int64_t total);
   // Ends the line, if one was begun.
   void Finish();
@@ -51,7 +51,7 @@ class ProgressBar {
   int64_t done_ = 0;
   int64_t total_ = 0;
   double start_ = 0;
-  int64_t done_at_start_ = 0;  // before a checkpoint: not of this rate
+  int64_t done_at_start_ = 0;  // before a checkpoint; not part of the rate
   double last_draw_ = 0;
 };
 

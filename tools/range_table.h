@@ -1,4 +1,4 @@
-// The table of what was seen of each output of a net.
+// Makes the table of what was seen of each output of a net.
 #ifndef CAFFE2_QUANTIZATION_TOOLS_RANGE_TABLE_H_
 #define CAFFE2_QUANTIZATION_TOOLS_RANGE_TABLE_H_
 

@@ -1,6 +1,6 @@
-// Ends a long command in order: what the user or the system sends to end the
-// process (SIGINT, SIGTERM, SIGHUP) becomes a flag, which the command reads
-// between two steps. A second one ends the process at once.
+// Lets a long command end in order: a signal that asks the process to end
+// (SIGINT, SIGTERM, SIGHUP) sets a flag, which the command reads between two
+// steps. A second signal ends the process at once.
 #ifndef CAFFE2_QUANTIZATION_TOOLS_STOP_SIGNAL_H_
 #define CAFFE2_QUANTIZATION_TOOLS_STOP_SIGNAL_H_
 
@@ -13,18 +13,19 @@ namespace caffe2_quantization {
 // under nohup, stay ignored.
 void CatchStopSignals();
 
-// The first signal that came since; 0: none.
+// Returns the first signal that came since then; 0: none.
 int StopSignal();
 
-// What a command that has ended because of it says: the beginning of a sentence
-// that the whole command line ends. Empty: none has.
+// What a command says if it ended because of a signal: the beginning of a
+// sentence, which the whole command line completes. Empty: no command has.
 void SetStopped(const std::string& so_far);
 const std::string& Stopped();
 
-// How a shell reports a process that a signal ended: 130 for SIGINT.
+// Returns the exit status by which a shell reports a process that a signal
+// ended: 130 for SIGINT.
 int ExitStatusOf(int signal);
 
-// The arguments as a line for the shell, quoted where that is needed, without
+// Returns the arguments as a line for the shell, quoted where needed, without
 // the flag `without`.
 std::string ShellLine(const std::vector<std::string>& arguments,
                       const std::string& without);

@@ -1,4 +1,5 @@
-// A table of text with aligned columns, and numbers as its cells want them.
+// Makes a table of text with aligned columns, and formats numbers for its
+// cells.
 #ifndef CAFFE2_QUANTIZATION_TOOLS_TEXT_TABLE_H_
 #define CAFFE2_QUANTIZATION_TOOLS_TEXT_TABLE_H_
 
@@ -18,11 +19,12 @@ class TextTable {
 
   explicit TextTable(std::vector<Column> columns);
 
-  // A cell for each column; fewer leave the rest empty.
+  // Adds a row with one cell per column. If there are fewer cells, the rest is
+  // empty.
   void AddRow(std::vector<std::string> cells);
 
-  // Titles, a rule and the rows; two blanks between columns, none at a line's
-  // end.
+  // Returns titles, a rule and the rows, with two blanks between columns and
+  // none at a line's end.
   std::string ToString() const;
 
  private:
@@ -30,13 +32,13 @@ class TextTable {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// 1234567 as "1,234,567".
+// Returns 1234567 as "1,234,567".
 std::string Grouped(int64_t number);
-// As printf's "%.<digits>g".
+// Formats as printf's "%.<digits>g" does.
 std::string Rounded(double number, int digits);
-// With that many digits behind the point.
+// Formats with `digits` digits after the point.
 std::string Fixed(double number, int digits);
-// A name out of a file, with nothing in it that a terminal obeys.
+// Returns a name from a file without the characters that a terminal obeys.
 std::string Printable(std::string text);
 
 }  // namespace caffe2_quantization

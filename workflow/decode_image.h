@@ -1,11 +1,10 @@
-// One image file in memory, decoded: PNG, JPEG, BMP, and portable grey and
-// pixel maps (PNM). The form is told by the first bytes; others are refused by
-// name, and so is a file that is cut short.
+// Decodes an image file in memory: PNG, JPEG, BMP, and portable grey and pixel
+// maps (PNM). The first bytes tell the form. Other forms are refused by name,
+// and so is a file that is cut short.
 //
-// Whatever a file holds becomes 8 bits a channel, grey or RGB:
+// Whatever a file holds becomes 8 bits per channel, grey or RGB:
 //   16 bits         their high byte
-//   PNM, other      value * 255 / maxval, rounded half up
-//   maximum m
+//   PNM, maximum m  value * 255 / m, rounded half up
 //   palette         its colours
 //   grey as RGB     three times the same
 //   RGB as grey     (77 r + 150 g + 29 b) / 256, rounded down
@@ -28,22 +27,22 @@ struct Pixels {
   std::vector<unsigned char> values;  // height, width, channels
 };
 
-// Of more pixels an image is refused before memory is taken for it.
+// An image of more pixels is refused before memory is taken for it.
 inline constexpr int64_t kMaxPixels = int64_t{1} << 26;
 
-// Sets *pixels to the image with `channels` channels, 1 (grey) or 3 (RGB). An
-// error leaves it as it was. Bytes behind the image are left alone.
+// Sets *pixels to the image with `channels` channels, 1 (grey) or 3 (RGB). On
+// an error *pixels is unchanged. Bytes after the image are ignored.
 //
 // Thread rule: call from any thread.
 Status DecodeImage(const unsigned char* data, std::size_t size, int channels,
                    Pixels* pixels);
 
-// Of these: a PNM with the magic numbers P2, P3, P5 or P6; into its own 1 or 3
-// channels, *channels. For DecodeImage.
+// Decodes a PNM with the magic number P2, P3, P5 or P6 into its own 1 or 3
+// channels, and sets *channels to their number. DecodeImage uses it.
 Status DecodePnm(const unsigned char* data, std::size_t size, int* channels,
                  Pixels* pixels);
 
-// An error when there are too many pixels or none.
+// Returns an error if there are too many pixels, or none.
 Status CheckPixelCount(int64_t height, int64_t width);
 
 }  // namespace caffe2_quantization

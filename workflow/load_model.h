@@ -16,17 +16,19 @@
 namespace caffe2_quantization {
 
 // Sets *init_path, if it is empty, to the file that has the weights of
-// `predict`: that of a predictor, which has both. An error when there is none.
+// `predict`: a predictor's own file, which holds both. Returns an error if
+// there is no such file.
 Status ChooseWeights(const PredictModel& predict, std::string* init_path);
 
-// What a net wants of data, when `init` makes its weights. Free for data
-// without names are the inputs that a predictor declares, or those that `init`
-// does not make, or, if it makes all, those that it only holds a place for.
+// Returns what a net wants of the data if `init` makes its weights. Data
+// without names goes to the inputs that a predictor declares; else to those
+// that `init` does not make; or, if `init` makes all, to those for which it
+// only holds a place.
 WantedBlobs WantedOf(const PredictModel& predict, const InitModel& init);
 
 // Makes the weights in `workspace` and the net over them, whose blobs `data`
-// fills. Appends to *notes what is no error and worth knowing. *net belongs to
-// the workspace.
+// fills. Appends to *notes what the user should know but is no error. The
+// workspace owns *net.
 Status LoadModel(const InitModel& init, const PredictModel& predict,
                  const BatchSource& data, caffe2::Workspace* workspace,
                  std::vector<std::string>* notes, caffe2::NetBase** net);

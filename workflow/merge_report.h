@@ -9,8 +9,9 @@
 
 namespace caffe2_quantization {
 
-// Of MergeProfileFiles()' summaries, the last of them the output:
-// {"inputs": […], "output": {…}}, indented by two, ending in a line break.
+// Takes the summaries of MergeProfileFiles(), the last of which is the
+// output's. Returns {"inputs": […], "output": {…}}, indented by two, ending in
+// a line break.
 std::string MergeReportToJson(const std::vector<ProfileSummary>& summaries);
 
 }  // namespace caffe2_quantization

@@ -1,4 +1,5 @@
-// The header of numpy's .npy form, versions 1 to 3: what an array's bytes are.
+// Reads the header of numpy's .npy form, versions 1 to 3, which says what an
+// array's bytes are.
 #ifndef CAFFE2_QUANTIZATION_WORKFLOW_NPY_HEADER_H_
 #define CAFFE2_QUANTIZATION_WORKFLOW_NPY_HEADER_H_
 
@@ -29,14 +30,15 @@ struct NpyHeader {
   NpyType type = NpyType::kFloat32;
   size_t item_bytes = 0;
   std::vector<int64_t> shape;
-  // Of all elements, and of the header itself.
+  // The bytes of all elements, and of the header itself.
   int64_t data_bytes = 0;
   int64_t header_bytes = 0;
 };
 
-// Reads a header through `read`, which fills a buffer of so many bytes or
-// fails. Refused, by name: types that are not in NpyType, another byte order
-// than the machine's (little-endian), Fortran's order of elements.
+// Reads a header through `read`, which fills a buffer of the given size or
+// fails. Errors, which name what is refused: a type that is not in NpyType, a
+// byte order other than the machine's (little-endian), Fortran's order of
+// elements.
 Status ReadNpyHeader(const std::function<Status(char*, size_t)>& read,
                      NpyHeader* header);
 

@@ -1,10 +1,10 @@
-// Running one net over a data set with several sets of weights, and reporting
-// what was measured: accuracy, time, ranges of every output, stored weights.
+// Runs one net over a data set with several sets of weights, and reports what
+// was measured: accuracy, time, the ranges of every output, stored weights.
 //
 // Each set of weights lives in a workspace of its own:
 //   init net  →  weights     data file  →  batches  →  predict net  →  output
 //
-// Thread rule: one run at a time in a process when nets are observed.
+// Thread rule: one run at a time in a process if nets are observed.
 #ifndef CAFFE2_QUANTIZATION_WORKFLOW_RUN_MODEL_H_
 #define CAFFE2_QUANTIZATION_WORKFLOW_RUN_MODEL_H_
 
@@ -20,8 +20,8 @@
 
 namespace caffe2_quantization {
 
-// One set of weights: the file of what makes them, an init net or a predictor's
-// minidb, and what to call it.
+// One set of weights: its label, and the file that makes the weights, an init
+// net or a predictor's minidb.
 struct InitNet {
   std::string label;
   std::string path;
@@ -31,8 +31,9 @@ struct RunOptions {
   enum class Observe { kReference, kAll, kNone };
 
   std::string predict_path;
-  // The first one is the reference that the others are compared with. None: the
-  // weights of the predictor that predict_path is, called as its file is.
+  // The first one is the reference that the others are compared with. Empty:
+  // the weights of predict_path, which must be a predictor; the file's name is
+  // their label.
   std::vector<InitNet> init_nets;
   DataOptions data;
   // The data blob with the right classes. Empty: "label" if there is one.
@@ -41,15 +42,16 @@ struct RunOptions {
   // output.
   std::string output_blob;
   int64_t batch_size = 64;
-  // Instead of the net's own type: simple, dag, async_scheduling ...
+  // Replaces the net's own type: simple, dag, async_scheduling ...
   std::string net_type;
-  // How often to go through the data; time and ranges are those of all passes.
+  // The number of passes over the data; time and ranges are those of all
+  // passes.
   int64_t repeat = 1;
   Observe observe = Observe::kReference;
-  // Of a histogram of each observed output; 0: none.
+  // The bins of the histogram of each observed output; 0: no histograms.
   int histogram_bins = 0;
-  // Where the ranges of the reference go, in .minmax form. Those of another
-  // model go beside it, to "name_<label>.ext". Empty: nowhere.
+  // The file for the ranges of the reference, in .minmax form. The ranges of
+  // another model go to "name_<label>.ext" beside it. Empty: none is written.
   std::string min_max_path;
 };
 
@@ -57,7 +59,7 @@ struct RunProgress {
   std::string label;    // of the model that runs
   int64_t images_done;  // of this model, over all passes
   int64_t images_total;
-  // What its observer has seen; empty for a model that is not observed.
+  // Returns what its observer has seen; empty for a model that is not observed.
   std::function<NetInfo()> info;
 };
 
@@ -67,10 +69,10 @@ struct ModelReport {
   double seconds = 0;  // inside the net, over all passes
   int64_t batches = 0;
   int64_t images = 0;
-  // Of one pass, when there are labels.
+  // The right answers of one pass, if there are labels.
   bool has_accuracy = false;
   int64_t correct = 0;
-  // Over the elements of the output; against the reference.
+  // The largest difference of an element of the output from the reference's.
   bool has_largest_output_change = false;
   double largest_output_change = 0;
   bool observed = false;
@@ -90,7 +92,7 @@ struct RunReport {
   int64_t images = 0;      // in the data
   int64_t batch_size = 0;
   int64_t repeat = 0;
-  // What the user should know and is no error.
+  // What the user should know but is no error.
   std::vector<std::string> notes;
   std::vector<ModelReport> models;
 };

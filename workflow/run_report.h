@@ -8,11 +8,11 @@
 
 namespace caffe2_quantization {
 
-// One object, indented by two, ending in a line break. What is unknown is null,
-// and so are numbers that are not finite.
+// Returns one JSON object, indented by two, ending in a line break. What is
+// unknown is null, and so are numbers that are not finite.
 std::string ToJson(const RunReport& report);
 
-// The host's version, as 1.10.2.
+// Returns the host's version, such as "1.10.2".
 std::string HostVersion();
 
 }  // namespace caffe2_quantization

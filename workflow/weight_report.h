@@ -1,5 +1,5 @@
-// Weights that an init net keeps in fewer bits: what is stored, and how far it
-// is from the float weights of a reference.
+// Reports the weights that an init net keeps in fewer bits: what is stored, and
+// how far it is from the float weights of a reference.
 #ifndef CAFFE2_QUANTIZATION_WORKFLOW_WEIGHT_REPORT_H_
 #define CAFFE2_QUANTIZATION_WORKFLOW_WEIGHT_REPORT_H_
 
@@ -15,13 +15,13 @@ namespace caffe2_quantization {
 // One blob of quantized weights.
 struct StoredWeight {
   std::string blob;
-  // The float blob that a dequantizing operator makes of it; "" when none does.
+  // The float blob that a dequantizing operator makes of it; "" if none does.
   std::string weight;
   std::vector<int64_t> shape;
   int64_t bytes = 0;        // of the values as stored
   int64_t float_bytes = 0;  // of the same values as floats
-  // max |w - w_reference| over the weight; known when the reference has a float
-  // tensor of that name and shape.
+  // max |w - w_reference| over the weight. It is known if the reference has a
+  // float tensor of that name and shape.
   bool has_largest_error = false;
   double largest_error = 0;
 };
@@ -34,15 +34,15 @@ struct QTensorWeight : StoredWeight {
   double bias = 0;
 };
 
-// The QTensors that `init` has made in `workspace`, in the order of its
-// operators. QTensorDequantize may stand in `init` or in `predict`. `reference`
+// Returns the QTensors that `init` has made in `workspace`, in the order of its
+// operators. QTensorDequantize may be in `init` or in `predict`. `reference`
 // may be null.
 std::vector<QTensorWeight> FindQTensorWeights(const caffe2::NetDef& init,
                                               const caffe2::NetDef& predict,
                                               caffe2::Workspace* workspace,
                                               caffe2::Workspace* reference);
 
-// The same for the inputs of ByteWeightDequant.
+// Returns the same for the inputs of ByteWeightDequant.
 std::vector<StoredWeight> FindByteWeights(const caffe2::NetDef& init,
                                           const caffe2::NetDef& predict,
                                           caffe2::Workspace* workspace,
