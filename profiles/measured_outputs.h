@@ -1,5 +1,5 @@
-// What a file says of each output of a net, whatever its form: .minmax, .hist,
-// each in both its forms, or a profile, binary or JSON.
+// Reads what a file says about each output of a net, whatever the file's form:
+// .minmax or .hist, each in both its forms, or a profile, binary or JSON.
 //
 // Thread rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_PROFILES_MEASURED_OUTPUTS_H_
@@ -16,20 +16,21 @@
 
 namespace caffe2_quantization {
 
-// What a file says of one output. No value was seen: min > max.
+// What a file says about one output. If no value was seen, min > max.
 struct MeasuredOutput {
   int op_index = 0;
-  std::string op_type;  // empty: of an older form
+  std::string op_type;  // empty in an older form
   int output_index = 0;
   std::string tensor_name;
   double min = std::numeric_limits<double>::infinity();
   double max = -std::numeric_limits<double>::infinity();
-  // At most one of them is set: a .hist file has counts, a profile a histogram.
+  // At most one of these is set: a .hist file has counts, a profile has a
+  // histogram.
   std::vector<uint64_t> counts;
   Histogram histogram;
 };
 
-// What a file says of all outputs.
+// What a file says about all outputs.
 struct MeasuredOutputs {
   std::string path;
   bool histogram = false;
@@ -37,11 +38,11 @@ struct MeasuredOutputs {
   std::map<std::string, std::vector<MeasuredOutput>> by_name;
 };
 
-// Reads a file, whose form is told by its first character. With `histogram` it
-// must have histograms, and outputs their counts, else their ranges alone
-// count. An error names the file: two entries for the same output of one
-// operator, an output without a histogram where they are asked for, and what
-// the readers of the forms refuse.
+// Reads a file; its first character tells the form. With `histogram` the file
+// must have histograms, and outputs get their counts; else only their ranges
+// are read. Errors, which name the file: two entries for the same output of one
+// operator, an output without a histogram where histograms are asked for, and
+// what the readers of the forms refuse.
 Status ReadMeasuredOutputs(const std::string& path, bool histogram,
                            MeasuredOutputs* measured);
 

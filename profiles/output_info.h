@@ -1,4 +1,5 @@
-// What the observers report: plain values, copied out under a lock.
+// Defines what the observers report: plain values, which are copied out under a
+// lock.
 #ifndef CAFFE2_QUANTIZATION_PROFILES_OUTPUT_INFO_H_
 #define CAFFE2_QUANTIZATION_PROFILES_OUTPUT_INFO_H_
 
@@ -31,12 +32,13 @@ class ValueRange {
   static ValueRange OfDoubles(double min, double max);
   static ValueRange OfIntegers(int64_t min, int64_t max);
 
-  // Widens this range to cover the other. Of two kinds the result is kFloat64.
+  // Widens this range to cover the other. If their kinds differ, the result is
+  // kFloat64.
   void Merge(const ValueRange& other);
 
   bool empty() const { return kind_ == Kind::kEmpty; }
   Kind kind() const { return kind_; }
-  // +infinity and -infinity when empty; rounded for integers beyond 2^53.
+  // +infinity and -infinity if empty; integers beyond 2^53 are rounded.
   double min() const {
     if (empty()) return std::numeric_limits<double>::infinity();
     return kind_ == Kind::kInteger ? static_cast<double>(integer_min_) : min_;
@@ -50,8 +52,8 @@ class ValueRange {
   int64_t integer_max() const { return integer_max_; }
 
   // The fewest digits that read back as the same value of the kind. An empty
-  // range is written as the largest float and the smallest: min > max, and
-  // still a number to every reader.
+  // range is written as the largest float and the smallest one: min > max, but
+  // still numbers to every reader.
   std::string MinText() const { return LimitText(false); }
   std::string MaxText() const { return LimitText(true); }
 
@@ -66,7 +68,7 @@ class ValueRange {
 };
 
 // The shapes that an output had, as a set of bounded size: the kMaxShapes
-// smallest in lexicographic order, whatever the order in which they came.
+// smallest ones in lexicographic order, whatever the order in which they came.
 class ShapeSet {
  public:
   static constexpr std::size_t kMaxShapes = 4;
@@ -75,7 +77,7 @@ class ShapeSet {
   void Merge(const ShapeSet& other);
 
   const std::vector<std::vector<int64_t>>& shapes() const { return shapes_; }
-  // True when there were more than shapes() holds.
+  // True if there were more shapes than shapes() holds.
   bool more() const { return more_; }
   void set_more(bool more) { more_ = more; }
 
@@ -87,24 +89,24 @@ class ShapeSet {
 // The values of one output over a span of runs.
 struct OutputValues {
   // The range of scale * (q - zero_point) for an Int8TensorCPU, of scale * (q +
-  // bias) for a QTensor, and of the values themselves for all else.
+  // bias) for a QTensor, and of the values themselves for all other tensors.
   ValueRange range;
   // The stored integers q of an Int8TensorCPU or a QTensor; else empty.
   ValueRange raw_range;
-  // Counts the same values. Empty unless histograms were asked for.
+  // The histogram of the same values. Empty unless histograms were asked for.
   Histogram histogram;
   // One histogram per column, which counts the column's largest finite value in
-  // each run. A column is an index of the last of two dimensions. Empty unless
-  // asked for.
+  // each run. A column is an index of the second of two dimensions. Empty
+  // unless asked for.
   std::vector<Histogram> column_max;
 
-  // Adds what the other one saw. An error (histograms with other numbers of
-  // bins; a count past 2^64) leaves this one as it was.
+  // Adds what the other one saw. An error (histograms with different numbers of
+  // bins; a count past 2^64) leaves this one unchanged.
   Status Merge(const OutputValues& other);
 };
 
-// One output tensor of one operator. The counts of its base are of the elements
-// in all `runs`.
+// One output tensor of one operator. The counts of its base class are of the
+// elements in all `runs`.
 struct OutputInfo : ValueCounts {
   int output_index = 0;
   std::string tensor_name;
@@ -116,22 +118,22 @@ struct OutputInfo : ValueCounts {
   OutputValues total;   // since attach (or since the profile it resumed)
   // All that follows is since attach.
   uint64_t runs = 0;        // recorded runs in which it had a type with values
-  uint64_t empty_runs = 0;  // of `runs`: without a single element
-  uint64_t missing_runs = 0;      // without a tensor: never made
+  uint64_t empty_runs = 0;  // those of `runs` without a single element
+  uint64_t missing_runs = 0;      // without a tensor: it was never made
   uint64_t unsupported_runs = 0;  // with a type that has no min and max
-  // Runs in which a column-max histogram was asked for, of an output that has
-  // not two dimensions or has too many columns.
+  // Runs in which a column-max histogram was asked for, but the output did not
+  // have two dimensions or had too many columns.
   uint64_t column_max_unsupported_runs = 0;
 };
 
 // One operator of a net.
 struct OperatorInfo {
   int op_index = 0;
-  // Its place in a RecurrentNetwork's step net, whose own place op_index is; -1
-  // for an operator of the net itself.
+  // Its place in the step net of a RecurrentNetwork, whose own place is
+  // op_index; -1 for an operator of the net itself.
   int step_index = -1;
   std::string op_type;
-  std::string op_name;  // of its definition; empty in what a profile tells
+  std::string op_name;  // of its definition; empty if read from a profile
   std::vector<OutputInfo> outputs;
   TimePoint first_record{};  // the epoch while nothing was recorded
   TimePoint last_record{};
@@ -145,16 +147,16 @@ struct RecordingOptions {
   std::vector<std::string> op_types;          // sorted; empty: all
   std::vector<std::string> op_names;
   std::vector<std::string> outputs;
-  int64_t every = 1;      // records every so many runs
-  int64_t run_limit = 0;  // stops after so many recorded runs; 0: never
+  int64_t every = 1;      // records every `every`-th run
+  int64_t run_limit = 0;  // stops after this many recorded runs; 0: never
 
   friend bool operator==(const RecordingOptions&, const RecordingOptions&);
 };
 
-// Of an unfinished calibration: how far it has come, and what it must be run
-// with again to go on.
+// The state of an unfinished calibration: how far it has come, and with which
+// settings it must be run again to continue.
 struct Checkpoint {
-  int64_t batches = 0;                          // of the data, that are done
+  int64_t batches = 0;                          // that are done
   std::map<std::string, std::string> settings;  // empty: no checkpoint at all
 };
 
@@ -166,13 +168,13 @@ struct NetInfo {
       net_hash;  // of the NetDef's operators (net_hash.h), 32 hex digits
   RecordingOptions options;
   uint64_t runs = 0;           // of the net, while not stopped
-  uint64_t recorded_runs = 0;  // of these: that were recorded
-  uint64_t samples = 0;        // as told by who fed the net; 0: unknown
+  uint64_t recorded_runs = 0;  // those of `runs` that were recorded
+  uint64_t samples = 0;        // as the net's caller says; 0: unknown
   bool stopped = false;
   bool net_alive = true;
   TimePoint attached_at{};
   std::vector<OperatorInfo> operators;
-  // Of a profile that was merged or resumed: the machines it was made on
+  // For a profile that was merged or resumed: the machines it was made on
   // (sorted, each once), and what differed but was merged by force (likewise).
   std::vector<std::string> hosts;
   std::vector<std::string> forced;
@@ -181,14 +183,15 @@ struct NetInfo {
   Checkpoint checkpoint;
 };
 
-// The same as one JSON object; a range with no finite value has null limits.
-// The counts of histograms are in it when `histograms` says so.
+// Returns the same as JSON: one object, or a list of them. A range without a
+// finite value has null limits. The counts of histograms are included if
+// `histograms` is true.
 CAFFE2_QUANTIZATION_API std::string ToJson(const NetInfo& info,
                                            bool histograms = false);
 CAFFE2_QUANTIZATION_API std::string ToJson(const std::vector<NetInfo>& infos,
                                            bool histograms = false);
 
-// Seconds since the epoch as 2026-01-31T12:00:00.000Z; "" for the epoch itself.
+// Returns a time in the form 2026-01-31T12:00:00.000Z; "" for the epoch itself.
 std::string ToIso8601(TimePoint time);
 
 }  // namespace caffe2_quantization

@@ -1,15 +1,15 @@
-// Profiles: files of what was observed of a net, and their merge.
+// Reads, writes and merges profiles: files of what was observed of a net.
 //
 // A profile holds a NetInfo's totals (since attach), not the values since the
-// last reset, and of these only what the order of the runs does not change: not
-// the last shape and type, no operator's times. All numbers survive exactly:
+// last reset, and only what the order of the runs does not change: not the last
+// shape and type, nor an operator's times. All numbers survive exactly:
 // integers as integers, floats and counts to the last bit. Its form is
 // proto/profile.proto, as protobuf's bytes or as protobuf's JSON;
 // docs/formats.md has the fields and the rules.
 //
-// Only profiles of the same recording are the same bytes, whatever the order of
-// the runs and their division between processes; times and hosts, which differ,
-// stand in a message of their own (provenance).
+// Profiles of the same recording are the same bytes, and only those, whatever
+// the order of the runs and their division between processes. Times and hosts,
+// which differ, are in a message of their own (provenance).
 //
 // Thread rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_PROFILES_PROFILE_H_
@@ -31,54 +31,55 @@ constexpr uint32_t kProfileFormatVersion = 1;
 constexpr int64_t kMaxProfileBytes = int64_t{1} << 28;
 constexpr int64_t kMaxProfileParts = int64_t{1} << 22;
 
-// The bytes of a profile. An error names the operator or tensor that
-// contradicts the rules; *bytes is left alone.
+// Writes the bytes of a profile. An error names the operator or tensor that
+// contradicts the rules, and leaves *bytes unchanged.
 Status ProfileToBytes(const NetInfo& info, std::string* bytes);
 
 // The reverse: fills totals, counters and the header's fields; the rest is as
-// in a NetInfo just made. An error names field, value found and value expected;
-// *info is left alone.
+// in a new NetInfo. An error names the field, the value found and the value
+// expected, and leaves *info unchanged.
 Status ProfileFromBytes(const std::string& bytes, NetInfo* info);
 
-// The same as one line of JSON. A name that is not UTF-8 has U+FFFD where it is
-// not, and is read back as that; everything else is as exact as the bytes.
+// The same as one line of JSON. In a name that is not UTF-8 the wrong bytes
+// become U+FFFD, and are read back as that; everything else is as exact as the
+// bytes.
 Status ProfileToJson(const NetInfo& info, std::string* json);
 Status ProfileFromJson(const std::string& json, NetInfo* info);
 
-// A file, in either form: told by its first character. An error begins with the
-// path.
+// Reads a file in either form; its first character tells which. An error begins
+// with the path.
 Status ReadProfile(const std::string& path, NetInfo* info);
 
-// Written beside `path`, synced and renamed.
+// Writes a file beside `path`, syncs it and renames it to `path`.
 Status WriteProfile(const std::string& path, const NetInfo& info, bool json);
 
 struct MergeOptions {
-  // Goes on where nets or options differ, and writes what differed to `forced`
-  // of the result: "field: value" for each value met. Of two values the smaller
-  // one stands in the result.
+  // Merges even if nets or options differ, and writes what differed to `forced`
+  // of the result: "field: value" for each value found. The result has the
+  // smaller of two values.
   bool force = false;
 };
 
 // Adds to *into what `from` recorded; *into keeps what a profile does not have
-// (such as the values since the last reset). Exact, associative and
-// commutative: profiles merged in any order and grouping are the same bytes.
+// (such as the values since the last reset). Merging is exact, associative and
+// commutative: profiles merged in any order and grouping give the same bytes.
 //
-// Refused, and *into is left alone, when
-//   - the net's hash, the options or an operator's type differ
-//   (kInvalidArgument;
-//     the message names each difference with both values), unless forced;
-//   - a tensor has histograms of different max_bins, even when forced;
-//   - one of them is the checkpoint of an unfinished calibration
-//     (kInvalidArgument), even when forced;
+// It is refused, and *into is unchanged, if
+//   - the net's hash, the options or an operator's type differ, unless forced
+//     (kInvalidArgument; the message names each difference with both values);
+//   - a tensor has histograms of different max_bins, even if forced;
+//   - one of them is the checkpoint of an unfinished calibration, even if
+//     forced (kInvalidArgument);
 //   - a count would pass 2^64 - 1 (kOutOfRange);
-//   - one of both is no valid profile (kCorruption).
+//   - one of the two is no valid profile (kCorruption).
 // Operators are matched by op_index and step_index, their outputs by
-// output_index and tensor_name; what only one has is taken as it is. Of two
-// names of the net the smaller one stands, and of two labels.
+// output_index and tensor_name; what only one profile has is taken as it is. If
+// the names of the net differ, the smaller one is kept, and likewise for
+// labels.
 Status MergeProfile(const NetInfo& from, const MergeOptions& options,
                     NetInfo* into);
 
-// What a merge had before it and what it made.
+// A summary of a profile that a merge read or wrote.
 struct ProfileSummary {
   std::string path;
   std::string net_name;
@@ -95,8 +96,8 @@ struct ProfileSummary {
 };
 
 // Reads profiles of either form, merges them and writes `output`: JSON when it
-// ends in ".json". An error names the file; nothing is written then. Fills
-// *summaries, if given: one for each input, in order, and one for the output.
+// ends in ".json". An error names the file, and then nothing is written. Fills
+// *summaries, if given: one for each input, in order, then one for the output.
 CAFFE2_QUANTIZATION_API Status
 MergeProfileFiles(const std::vector<std::string>& inputs,
                   const std::string& output, const MergeOptions& options,

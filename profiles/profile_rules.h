@@ -1,5 +1,5 @@
-// The rules that every profile obeys, whether it is about to be written or was
-// just read.
+// Checks the rules that every profile obeys, whether it is about to be written
+// or was just read.
 #ifndef CAFFE2_QUANTIZATION_PROFILES_PROFILE_RULES_H_
 #define CAFFE2_QUANTIZATION_PROFILES_PROFILE_RULES_H_
 
@@ -14,21 +14,21 @@ namespace caffe2_quantization {
 // Sorts `names` and leaves each once.
 void SortUnique(std::vector<std::string>* names);
 
-// What a profile keeps of `info`, every list in its one order: the order of a
-// profile's message.
+// Returns what a profile keeps of `info`, with every list in its one order,
+// that of a profile's message.
 NetInfo CanonicalProfile(const NetInfo& info);
 
-// Puts U+FFFD in place of what is not UTF-8 in every name.
+// Replaces what is not UTF-8 by U+FFFD in every name.
 void ReplaceInvalidUtf8(NetInfo* info);
 
-// "operator 3 (Conv)" or "operator 3, step 1 (MatMul)".
+// Returns "operator 3 (Conv)" or "operator 3, step 1 (MatMul)".
 std::string OperatorText(const OperatorInfo& op);
-// "operator 3 (Conv), output 0 'conv1'".
+// Returns "operator 3 (Conv), output 0 'conv1'".
 std::string OutputText(const OperatorInfo& op, const OutputInfo& output);
 
-// Ok, or kCorruption: what contradicts what. Asks of lists that they are
-// sorted and hold nothing twice, so of an unsorted NetInfo first make
-// CanonicalProfile().
+// Returns OK, or kCorruption with what contradicts what. Lists must be sorted
+// and hold nothing twice, so pass an unsorted NetInfo through
+// CanonicalProfile() first.
 Status CheckProfile(const NetInfo& info);
 
 }  // namespace caffe2_quantization

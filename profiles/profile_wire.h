@@ -10,14 +10,15 @@
 
 namespace caffe2_quantization {
 
-// Ok when it is ours.
+// Returns OK if this is the version that the plugin writes.
 Status CheckProfileVersion(uint64_t version);
-// Ok when the bytes have a format_version, and it is ours.
+// Returns OK if the bytes have a format_version, and it is that one.
 Status CheckProfileVersion(const std::string& bytes);
 
-// The same, and walks all fields without taking memory for any: each must be of
-// proto/profile.proto, of its type, and whole; messages within number max_parts
-// at most. An error names the field and the offset.
+// Checks the version, then walks through all fields without taking memory for
+// any: each must be known to proto/profile.proto, of its type, and whole; the
+// messages within may number max_parts at most. An error names the field and
+// the offset.
 Status CheckProfileWire(const std::string& bytes, int64_t max_parts);
 
 }  // namespace caffe2_quantization

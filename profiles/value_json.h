@@ -1,4 +1,5 @@
-// Ranges and counts of values as JSON, the same wherever they are reported.
+// Writes ranges and counts of values as JSON, in the same way wherever they are
+// reported.
 #ifndef CAFFE2_QUANTIZATION_PROFILES_VALUE_JSON_H_
 #define CAFFE2_QUANTIZATION_PROFILES_VALUE_JSON_H_
 
@@ -9,7 +10,7 @@
 
 namespace caffe2_quantization {
 
-// A limit of a range; null for an empty one.
+// Returns a limit of a range; null for an empty range.
 inline nlohmann::json LimitToJson(const ValueRange& range, bool max) {
   switch (range.kind()) {
     case ValueRange::Kind::kEmpty:

@@ -1,6 +1,7 @@
-// Hashes of what nets and blobs hold: 128 bits of XXH3, told as 32 hexadecimal
-// digits. They tell whether two contents are the same, on any machine and in
-// any version; they are no protection against who wants two to look alike.
+// Computes hashes of what nets and blobs hold: 128 bits of XXH3, given as 32
+// hexadecimal digits. They tell whether two contents are the same, on any
+// machine and in any version. They do not protect against someone who makes two
+// contents look alike on purpose.
 #ifndef CAFFE2_QUANTIZATION_SERIALIZATION_CONTENT_HASH_H_
 #define CAFFE2_QUANTIZATION_SERIALIZATION_CONTENT_HASH_H_
 
@@ -24,11 +25,12 @@ class ContentHash {
   ContentHash& operator=(const ContentHash&) = delete;
 
   void Add(uint64_t number);
-  // The size goes before the contents: no two lists of texts look alike.
+  // Adds the size before the contents, so that no two lists of texts look
+  // alike.
   void Add(const std::string& text);
-  // Without a size.
+  // Adds bytes without their size.
   void AddBytes(const void* bytes, std::size_t size);
-  // The hash of what was added so far.
+  // Returns the hash of what was added so far.
   std::string Hex() const;
 
  private:
@@ -36,9 +38,9 @@ class ContentHash {
   const std::unique_ptr<State> state_;
 };
 
-// The hash of a blob's type and contents; for a tensor, of its element type and
-// shape too. The name does not count. A type that the host cannot serialize
-// counts by its name alone.
+// Returns the hash of a blob's type and contents; for a tensor, also of its
+// element type and shape. The blob's name does not count. If the host cannot
+// serialize the type, the type's name alone counts.
 //
 // Thread rule: any thread, while nobody writes to the blob.
 std::string HashOfBlob(const caffe2::Blob& blob);

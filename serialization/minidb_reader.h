@@ -1,12 +1,12 @@
-// A minidb: the records of the host's simplest database, which is what Save
-// writes with db_type "minidb", read from a file or where they are in memory.
+// Reads a minidb, the host's simplest database, which Save writes with db_type
+// "minidb": from a file, or in place from memory.
 //
-// Form: records one after the other to the end of the file, each
+// Form: records follow each other to the end of the file, each of them
 //   int32 key_size, int32 value_size   (the machine's byte order)
 //   key_size bytes, value_size bytes
 // The host's own reader takes the sizes as they stand. This one compares them
-// with the bytes that are there before it takes memory. Of a file it holds one
-// record at a time.
+// with the bytes that are there before it takes memory. It holds one record of
+// a file at a time.
 //
 // Thread rule: a reader belongs to one thread; the bytes are only read.
 #ifndef CAFFE2_QUANTIZATION_SERIALIZATION_MINIDB_READER_H_
@@ -22,14 +22,14 @@
 
 namespace caffe2_quantization {
 
-// The views point into the bytes that the reader was given, or, of a file, are
-// good until something else is read from it.
+// The views point into the bytes that the reader was given. For a file they are
+// valid until something else is read from it.
 struct MinidbRecord {
   std::size_t offset = 0;        // of the record, from the start of the bytes
   std::size_t value_offset = 0;  // of its value
   std::size_t value_size = 0;
   std::string_view key;
-  std::string_view value;  // unless it was peeked at
+  std::string_view value;  // not set by Peek()
 };
 
 class MinidbReader {
@@ -42,12 +42,13 @@ class MinidbReader {
   bool AtEnd() const { return cursor_ == size_; }
   std::size_t offset() const { return cursor_; }
 
-  // Reads the next record. Precondition: !AtEnd(). After an error the reader is
-  // of no further use; the error names offset, field, size found and expected.
+  // Reads the next record. Precondition: !AtEnd(). After an error the reader
+  // must not be used again. The error names offset, field, and the sizes found
+  // and expected.
   Status Next(MinidbRecord* record);
-  // Passes over the next record, of which only the sizes are read.
+  // Skips the next record, of which only the sizes are read.
   Status Skip();
-  // Reads the next record without its value; it stays the next one.
+  // Reads the next record without its value; the record stays the next one.
   Status Peek(MinidbRecord* record);
 
  private:
@@ -60,12 +61,12 @@ class MinidbReader {
   std::size_t cursor_ = 0;
 };
 
-// Whether the bytes of a fresh reader are one or more whole records and nothing
-// else. It looks at the sizes alone, and is safe and fast on any bytes.
+// Returns whether the bytes of a fresh reader are one or more whole records and
+// nothing else. It looks at the sizes alone, and is safe and fast on any bytes.
 bool IsMinidb(MinidbReader reader);
 
-// The blob that a key stands for. Save cuts a large tensor into records with
-// keys "name#%0", "name#%1", …
+// Returns the name of the blob that a key stands for. Save cuts a large tensor
+// into records with the keys "name#%0", "name#%1", …
 std::string_view MinidbBlobName(std::string_view key);
 
 }  // namespace caffe2_quantization

@@ -1,10 +1,11 @@
-// The in-memory form of a QTensor with more than the host's class keeps.
+// PerChannelQTensor: the in-memory form of a QTensor that has more fields than
+// the host's class keeps.
 //
 // The host's caffe2::QTensor<CPUContext> has one scale and one bias; the
 // message QTensorProto also has `scales`, `biases`, `axis`, `is_multiparam` and
-// `data_type`, which the host's serializer drops. This subclass carries them,
-// so that a blob of the host's type can hold one and code that knows only the
-// host still sees a QTensor. Use AsPerChannel() to look.
+// `data_type`, which the host's serializer drops. This subclass carries them: a
+// blob of the host's type can hold one, and code that knows only the host still
+// sees a QTensor. AsPerChannel() tells whether a tensor is one.
 #ifndef CAFFE2_QUANTIZATION_SERIALIZATION_PER_CHANNEL_QTENSOR_H_
 #define CAFFE2_QUANTIZATION_SERIALIZATION_PER_CHANNEL_QTENSOR_H_
 
@@ -17,12 +18,13 @@
 
 namespace caffe2_quantization {
 
-// The optional fields of a QTensorProto, each absent or as it was found.
+// The optional fields of a QTensorProto, each of them absent or as it was
+// found.
 struct QTensorExtras {
   // When is_multiparam is true: value = scales[c] * (x + biases[c]), where c is
   // the index along dimension `axis` (0 when absent); both have dims[axis]
   // elements, the scales finite and above 0, the biases finite. When it is not
-  // true, the tensor's own scale and bias hold and these are only kept.
+  // true, the tensor's own scale and bias apply, and these are only kept.
   std::vector<double> scales;
   std::vector<double> biases;
   std::optional<int32_t> axis;
@@ -50,7 +52,7 @@ class PerChannelQTensor : public caffe2::QTensor<caffe2::CPUContext> {
   QTensorExtras extras_;
 };
 
-// Null when the tensor is the host's class and nothing more.
+// Returns null if the tensor is of the host's class and nothing more.
 inline const PerChannelQTensor* AsPerChannel(
     const caffe2::QTensor<caffe2::CPUContext>& tensor) {
   return dynamic_cast<const PerChannelQTensor*>(&tensor);

@@ -1,5 +1,6 @@
-// QTensors to bytes and back, at memory speed: the bit planes go straight
-// between the tensor and the wire. FORMAT.md has the form of the bytes.
+// Converts QTensors to bytes and back, at memory speed: the bit planes go
+// straight between the tensor and the wire. FORMAT.md has the form of the
+// bytes.
 //
 // The bytes are a BlobProto, the same that the host's SerializeBlob() makes,
 // and either side reads the other's. Reading them through the host's
@@ -24,8 +25,8 @@ namespace caffe2_quantization {
 using QTensorCPU = caffe2::QTensor<caffe2::CPUContext>;
 class InputFile;  // base/read_file.h, which is not installed
 
-// Writes `tensor` as a BlobProto named `name`. *out is replaced; on error it is
-// left as it was.
+// Writes `tensor` as a BlobProto named `name`. *out is replaced; on an error it
+// is unchanged. Errors:
 //   InvalidArgument or Corruption: the tensor is not valid, or not set.
 //   OutOfRange: the message would be over 2 GiB; nothing was allocated.
 CAFFE2_QUANTIZATION_API Status QTensorToBytes(const QTensorCPU& tensor,
@@ -33,37 +34,38 @@ CAFFE2_QUANTIZATION_API Status QTensorToBytes(const QTensorCPU& tensor,
                                               std::string* out);
 
 // Reads a BlobProto from [bytes, bytes + size). *tensor and *name (which may be
-// null) are set on success, else left as they were. The tensor is a
-// PerChannelQTensor when the message has fields that the host's class lacks.
+// null) are set on success, else unchanged. The tensor is a PerChannelQTensor
+// if the message has fields that the host's class lacks.
 //
-// Takes memory for the result and 64 KiB more at most, however many channels it
-// has and whatever else is in the message. Accepts what protobuf accepts:
-// fields in any order, repeated and unknown ones, groups, qtensor split in
-// parts, data packed, not packed or in pieces, varints longer than needed.
-// Errors name the offset or the field, and a blob by the first 256 bytes of its
-// name.
+// It takes memory for the result and at most 64 KiB more, however many channels
+// the tensor has and whatever else is in the message. It accepts what protobuf
+// accepts: fields in any order, repeated and unknown ones, groups, qtensor
+// split into parts, data packed, not packed or in pieces, varints longer than
+// needed. Errors name the offset or the field, and a blob by the first 256
+// bytes of its name.
 CAFFE2_QUANTIZATION_API Status
 QTensorFromBytes(const void* bytes, std::size_t size,
                  std::unique_ptr<QTensorCPU>* tensor, std::string* name);
 
-// The same of a QTensorProto alone, which is what an operator's argument
-// `qtensors` holds. `base_offset` is where the bytes stand in a file: errors
-// count from there.
+// Does the same for a QTensorProto alone, which is what an operator's argument
+// `qtensors` holds. `base_offset` is the bytes' offset in a file; errors add it
+// to theirs.
 Status QTensorFromProtoBytes(const void* bytes, std::size_t size,
                              std::size_t base_offset,
                              std::unique_ptr<QTensorCPU>* tensor,
                              std::string* name);
 
 // Reads the BlobProto at [offset, offset + size) of an opened file as
-// QTensorFromBytes does, with its planes straight from the file: beside the
-// tensor it takes 256 KiB. It does so for messages as QTensorToBytes and the
-// host write them; for another one, also for what is no QTensor or is broken,
-// *tensor is left null, and the caller reads the bytes. An error is the file's.
+// QTensorFromBytes does, but reads its planes straight from the file: beside
+// the tensor it takes 256 KiB. It does so for messages as QTensorToBytes and
+// the host write them. For any other message, also one that is no QTensor or is
+// broken, *tensor is left null, and the caller has to read the bytes. Errors
+// are those of the file.
 Status StreamQTensor(InputFile* file, std::size_t offset, std::size_t size,
                      std::unique_ptr<QTensorCPU>* tensor, std::string* name);
 
-// The same on a file that holds one BlobProto. The file is written beside and
-// renamed, so a reader sees the old one or the new one whole.
+// The same for a file that holds one BlobProto. It is written under another
+// name beside the old one and renamed, so a reader sees either file whole.
 CAFFE2_QUANTIZATION_API Status QTensorToFile(const QTensorCPU& tensor,
                                              const std::string& name,
                                              const std::string& path);

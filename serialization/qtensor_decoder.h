@@ -1,6 +1,6 @@
-// The passes over a QTensor's bytes: a first one that counts, checks, and then
-// those that move planes, scales and biases to the tensor. qtensor_codec.h has
-// the rules.
+// Decodes a QTensor's bytes in passes: the first one counts and checks, then
+// others move planes, scales and biases to the tensor. qtensor_codec.h has the
+// rules.
 //
 // Thread rule: pure functions of their arguments; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_SERIALIZATION_QTENSOR_DECODER_H_
@@ -20,11 +20,11 @@
 
 namespace caffe2_quantization {
 
-// A BlobProto, or the QTensorProto alone.
+// The bytes of a BlobProto, or of a QTensorProto alone.
 struct QTensorInput {
   const void* bytes;
   std::size_t size;
-  std::size_t offset;  // of the bytes, for messages
+  std::size_t offset;  // of the bytes in a file, for messages
   bool is_blob;
 
   // What errors call the QTensorProto.
@@ -33,31 +33,32 @@ struct QTensorInput {
   }
 };
 
-// What a first pass over a message learns. Nothing in it grows with the
-// message: texts are where they stand there, and long fields are only counted.
+// What the first pass over a message learns. Nothing in it grows with the
+// message: texts are views into it, and long fields are only counted.
 struct QTensorScan {
   std::optional<std::string_view> name;
   std::optional<std::string_view> type;
   bool has_qtensor = false;
   std::string_view tensor_name;
-  caffe2::QTensorProto fields;  // but for name, data, scales and biases
+  caffe2::QTensorProto fields;  // without name, data, scales and biases
   QTensorCounts counts;
 };
 
-// The first pass. It takes what a field says as protobuf would: the last scalar
+// Makes the first pass. It reads fields as protobuf would: the last scalar
 // wins, lists grow, and a field of another wire type than its own is unknown.
 Status ScanQTensor(const QTensorInput& input, QTensorScan* scan);
 
-// Reads scales and biases, whose number the first pass counted, straight to
-// where the tensor will have them.
+// Reads the scales and biases that the first pass counted straight to where the
+// tensor will have them.
 Status ReadScalesAndBiases(const QTensorInput& input, const std::string& name,
                            const QTensorCounts& counts, QTensorExtras* extras);
 
-// All passes. On an error *tensor and *name, which may be null, are left alone.
+// Makes all passes. On an error *tensor and *name, which may be null, are
+// unchanged.
 Status DecodeQTensor(const QTensorInput& input,
                      std::unique_ptr<QTensorCPU>* tensor, std::string* name);
 
-// As much of a text from a message as an error repeats.
+// Returns as much of a message's text as an error repeats.
 std::string QuotedText(std::string_view text);
 
 }  // namespace caffe2_quantization

@@ -1,5 +1,6 @@
-// QTensor in the host's registries: what SerializeBlob(), DeserializeBlob(),
-// the operators Save and Load, and everything above them use for such a blob.
+// The serializers of QTensor for the host's registries: SerializeBlob(),
+// DeserializeBlob(), the operators Save and Load, and everything above them use
+// these for such a blob.
 #ifndef CAFFE2_QUANTIZATION_SERIALIZATION_QTENSOR_SERIALIZER_H_
 #define CAFFE2_QUANTIZATION_SERIALIZATION_QTENSOR_SERIALIZER_H_
 
@@ -11,9 +12,10 @@
 namespace caffe2_quantization {
 
 // Writes a caffe2::QTensor<CPUContext> as the host's serializer does, byte for
-// byte; a PerChannelQTensor with its further fields. Fails by the host's
-// enforce error, before the acceptor is called, on what could not be read back:
-// planes that were never set, parameters out of range, a message over 2 GiB.
+// byte, and a PerChannelQTensor with its further fields. It throws the host's
+// enforce error, before the acceptor is called, for a tensor that could not be
+// read back: planes that were never set, parameters out of range, a message
+// over 2 GiB.
 //
 // Thread rule: no state; one object serves any number of threads.
 class CAFFE2_QUANTIZATION_API QTensorSerializer
@@ -25,11 +27,11 @@ class CAFFE2_QUANTIZATION_API QTensorSerializer
 };
 
 // Checks every field of the message before memory is taken, then puts a new
-// tensor into the blob. On failure, by the host's enforce error, the blob is
-// what it was.
+// tensor into the blob. On failure it throws the host's enforce error, and the
+// blob is unchanged.
 //
-// The message has been parsed by protobuf by then, which costs far more than
-// this: QTensorFromBytes() reads the same bytes without it.
+// By then protobuf has parsed the message, which costs far more than this.
+// QTensorFromBytes() reads the same bytes without protobuf.
 //
 // Thread rule: no state; the blob belongs to the caller.
 class CAFFE2_QUANTIZATION_API QTensorDeserializer
@@ -38,8 +40,8 @@ class CAFFE2_QUANTIZATION_API QTensorDeserializer
   void Deserialize(const caffe2::BlobProto& proto, caffe2::Blob* blob) override;
 };
 
-// Registers both at a priority above the host's own. Call once in a process:
-// the registries end it on a second registration of equal priority.
+// Registers both at a priority above the host's own. Call it once in a process:
+// on a second registration of equal priority the registries end the process.
 void RegisterQTensorSerializers();
 
 }  // namespace caffe2_quantization

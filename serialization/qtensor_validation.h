@@ -1,7 +1,8 @@
-// What makes a QTensorProto, or a QTensor in memory, a valid one.
+// Checks whether a QTensorProto, or a QTensor in memory, is valid.
 //
-// Every check is made on numbers, before memory is taken. A failed one gives a
-// single message: the blob, the field, the value found and the value expected.
+// Every check is made on numbers, before memory is taken. A failed check gives
+// a single message: the blob, the field, the value found and the value
+// expected.
 #ifndef CAFFE2_QUANTIZATION_SERIALIZATION_QTENSOR_VALIDATION_H_
 #define CAFFE2_QUANTIZATION_SERIALIZATION_QTENSOR_VALIDATION_H_
 
@@ -22,13 +23,13 @@ inline constexpr char kQTensorBlobType[] = "QTensor";
 inline constexpr int kMaxQTensorPrecision = 64;
 // More dims than this are no tensor but an attack on the memory.
 inline constexpr uint64_t kMaxQTensorDims = 1024;
-// protobuf keeps sizes in an int: no message is larger.
+// protobuf keeps sizes in an int, so no message is larger.
 inline constexpr uint64_t kMaxMessageBytes = INT32_MAX;
 
-// What the fields of a message come to.
+// The sizes that follow from the fields of a message.
 struct QTensorLayout {
   std::vector<int> dims;
-  uint64_t elements = 0;    // 1 for no dims with data: a scalar; else 0
+  uint64_t elements = 0;    // without dims: 1 with data (a scalar), else 0
   uint64_t data_bytes = 0;  // planes * bytes of a plane
 };
 
@@ -39,8 +40,8 @@ struct QTensorCounts {
   uint64_t biases = 0;
 };
 
-// Checks everything in `fields` but the long ones, of which it takes the
-// numbers of values alone. `blob` names the blob in messages.
+// Checks all of `fields`. Of the long fields it needs only the number of
+// values, in `counts`. `blob` names the blob in messages.
 Status ValidateQTensorProto(const std::string& blob,
                             const caffe2::QTensorProto& fields,
                             const QTensorCounts& counts, QTensorLayout* layout);
@@ -53,25 +54,25 @@ Status ValidateQTensorBlob(const std::string& blob, bool has_type,
 Status ValidateQTensor(const std::string& blob,
                        const caffe2::QTensor<caffe2::CPUContext>& tensor);
 
-// Bytes of all planes of a tensor, computed without overflow (2^64 - 1 stands
-// for more). On the wire each takes one or two.
+// Returns the bytes of all planes of a tensor, computed without overflow (2^64
+// - 1 stands for more). On the wire each byte takes one or two.
 uint64_t QTensorPlaneBytes(const caffe2::QTensor<caffe2::CPUContext>& tensor);
 
-// OutOfRange when a message of `bytes` bytes is more than protobuf can hold;
-// the message says what to do.
+// Returns OutOfRange if protobuf cannot hold a message of `bytes` bytes; the
+// error says what to do.
 Status CheckQTensorMessageSize(const std::string& blob, uint64_t bytes);
 
-// The fields that the host's class lacks, as far as they are in `fields`.
+// Returns the fields that the host's class lacks, as far as `fields` has them.
 QTensorExtras QTensorExtrasOf(const caffe2::QTensorProto& fields);
 
-// Makes the tensor of validated fields, its planes allocated and not yet
-// filled: a PerChannelQTensor where `extras` call for one; their scales and
-// biases are checked here. An error also when there is no memory for it.
+// Makes the tensor of validated fields, with planes that are allocated but not
+// yet filled. It is a PerChannelQTensor if `extras` call for one; their scales
+// and biases are checked here. Lack of memory is an error too.
 Status MakeQTensor(const std::string& blob, const caffe2::QTensorProto& fields,
                    const QTensorLayout& layout, QTensorExtras extras,
                    std::unique_ptr<caffe2::QTensor<caffe2::CPUContext>>* out);
 
-// The one message for a value of `data` that is no byte.
+// Returns the one error for a value of `data` that is no byte.
 Status BadDataValue(const std::string& blob, std::size_t index, int64_t value);
 
 }  // namespace caffe2_quantization

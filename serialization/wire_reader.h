@@ -1,7 +1,7 @@
 // A cursor over the fields of one protobuf message, for messages whose bulk
-// must not be copied: it parses nothing. It takes what protobuf takes (any
-// order, unknown fields, groups, varints longer than needed) and tells where a
-// broken message breaks.
+// must not be copied: it parses no payload. It accepts what protobuf accepts
+// (any order, unknown fields, groups, varints longer than needed) and tells
+// where a broken message breaks.
 //
 // Thread rule: a reader belongs to one thread; the bytes are only read.
 #ifndef CAFFE2_QUANTIZATION_SERIALIZATION_WIRE_READER_H_
@@ -26,10 +26,10 @@ enum class WireType : uint8_t {
 struct WireField {
   uint32_t number = 0;
   WireType type = WireType::kVarint;
-  // Where the tag stands, counted from the start of the outermost message.
+  // The tag's offset from the start of the outermost message.
   std::size_t offset = 0;
-  // The tag, and [begin, end): the payload. Of kBytes that is what follows the
-  // length, of kGroup everything up to the tag that ends it.
+  // The tag, and the payload [begin, end). For kBytes that is what follows the
+  // length; for kGroup, everything up to the tag that ends it.
   const uint8_t* tag = nullptr;
   const uint8_t* begin = nullptr;
   const uint8_t* end = nullptr;
@@ -40,18 +40,19 @@ struct WireField {
 inline constexpr std::size_t kMaxVarintBytes = 10;
 
 // Reads a varint of at most max_bytes bytes from [*cursor, end) and advances
-// *cursor past it. Returns false when it is cut off or longer; the bits past 64
-// are dropped.
+// *cursor past it. Returns false if it is cut off or longer; bits past 64 are
+// dropped.
 bool ReadVarint(const uint8_t** cursor, const uint8_t* end, uint64_t* value,
                 std::size_t max_bytes = kMaxVarintBytes);
 
 class WireReader {
  public:
-  // Reads [data, data + size); `base_offset` is where `data` stands in the
-  // outermost message, so that errors name offsets of that one.
+  // Reads [data, data + size). `base_offset` is the offset of `data` in the
+  // outermost message, so that errors name offsets in that message.
   WireReader(const void* data, std::size_t size, std::size_t base_offset = 0);
 
-  // A reader of the message that is the payload of `field`, read from this one.
+  // Returns a reader of the message that is the payload of `field`, a field
+  // read by this reader.
   WireReader Nested(const WireField& field) const;
 
   bool AtEnd() const { return cursor_ == end_; }
@@ -60,8 +61,8 @@ class WireReader {
     return base_offset_ + static_cast<std::size_t>(at - begin_);
   }
 
-  // Reads the next field. Precondition: !AtEnd(). After an error the reader is
-  // of no further use.
+  // Reads the next field. Precondition: !AtEnd(). After an error the reader
+  // must not be used again.
   Status Next(WireField* field);
 
  private:

@@ -1,4 +1,4 @@
-// Appends the fields of one protobuf message to a string, in the wire form: for
+// Appends the fields of one protobuf message to a string in the wire form, for
 // messages whose bulk must not be copied. wire_reader.h reads them.
 #ifndef CAFFE2_QUANTIZATION_SERIALIZATION_WIRE_WRITER_H_
 #define CAFFE2_QUANTIZATION_SERIALIZATION_WIRE_WRITER_H_
@@ -26,7 +26,7 @@ class FieldWriter {
   void Tag(int number, WireType type) {
     Varint(static_cast<uint64_t>(number) << 3 | static_cast<uint64_t>(type));
   }
-  // A negative number is written as its 64-bit form, as protobuf does.
+  // Writes a negative number in its 64-bit form, as protobuf does.
   void Integer(int number, int64_t value) {
     Tag(number, WireType::kVarint);
     Varint(static_cast<uint64_t>(value));
