@@ -1,4 +1,4 @@
-// Writes what was observed of a net, in the form that is asked for.
+// Writes what was observed of a net, in the requested form.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_DUMP_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_DUMP_H_
 
@@ -15,18 +15,19 @@ struct DumpForm {
   std::string delimiter = " ";
 };
 
-// What kDefault stands for with these options; another format itself.
+// Returns what kDefault stands for with these options; any other format is
+// returned as it is.
 OutputMinMaxOptions::Format FormatOf(OutputMinMaxOptions::Format format,
                                      const RecordingOptions& options);
 
-// "minmax", "hist", "col_max_hist", "profile" or "profile.json".
+// Returns "minmax", "hist", "col_max_hist", "profile" or "profile.json".
 const char* ExtensionOf(OutputMinMaxOptions::Format format);
 
 // Writes the totals of `info`.
 Status WriteDump(const std::string& path, const NetInfo& info,
                  const DumpForm& form);
 
-// OK when both options record the same; an error names what differs.
+// Returns OK if both options record the same; an error names what differs.
 Status CompareOptions(const RecordingOptions& found,
                       const RecordingOptions& expected);
 

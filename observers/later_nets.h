@@ -1,5 +1,5 @@
-// What is done with every net that the host makes from now on, in any
-// workspace, until it is told to stop.
+// LaterNets: the base of classes that act on every net that the host makes from
+// now on, in any workspace, until they are told to stop.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_LATER_NETS_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_LATER_NETS_H_
 
@@ -10,9 +10,10 @@
 
 namespace caffe2_quantization {
 
-// The base of what has plans for later nets. The host calls every creator that
-// was registered with it, and knows no way to take one back; so one is
-// registered for good, and does nothing while there are no plans.
+// The base of classes that have plans for later nets. The host calls every
+// observer creator that was registered with it, and has no way to unregister
+// one. So one is registered for good, and does nothing while there are no
+// plans.
 //
 // An object lives as long as the process. Thread rule: any thread.
 class LaterNets {
@@ -21,7 +22,7 @@ class LaterNets {
   LaterNets& operator=(const LaterNets&) = delete;
 
  protected:
-  // What becomes of the plans in a child of the process.
+  // What happens to the plans in a forked child of the process.
   enum class AfterFork {
     kBeginsAnew,  // the object is a PerProcess: the child has one of its own
     kGoesOn,      // the child has the parent's plans; forks wait for mutex()
@@ -37,8 +38,8 @@ class LaterNets {
   // with mutex() held.
   void Listen();
 
-  // An observer that observes nothing: the host attaches what it gets, whatever
-  // it is.
+  // Returns an observer that observes nothing: the host attaches whatever it
+  // gets.
   static std::unique_ptr<caffe2::NetObserver> NoObserver(caffe2::NetBase* net);
 
  private:

@@ -1,5 +1,5 @@
-// What is recorded of one net: its operators' records, its runs, and how they
-// are written.
+// NetRecord: what is recorded of one net, its operators' records and its runs,
+// and how it is written.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_NET_RECORD_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_NET_RECORD_H_
 
@@ -10,12 +10,12 @@
 
 namespace caffe2_quantization {
 
-// A NetMeasurement, and what the net's observer tells it. Thread rule: that of
-// output_min_max_observer.h.
+// A NetMeasurement with the calls by which the net's observer feeds it. Thread
+// rule: that of output_min_max_observer.h.
 class NetRecord : public NetMeasurement {
  public:
   // Attaches an operator observer to each operator that the options admit, and
-  // to each other one an observer that sees only whether it runs.
+  // to every other operator an observer that sees only whether it runs.
   static std::shared_ptr<NetRecord> Make(caffe2::NetBase* net,
                                          OutputMinMaxNetObserver* observer,
                                          OutputMinMaxOptions options);
@@ -23,10 +23,10 @@ class NetRecord : public NetMeasurement {
   // A run of the net begins.
   virtual void RunStarts() = 0;
   // A run of the net ends. A net that runs its operators asynchronously calls
-  // its observers after a failure too, which its events then tell; a simple net
-  // does not.
+  // its observers after a failure too, and its events then tell of the failure;
+  // a simple net does not call them.
   virtual void RunFinished(const caffe2::NetBase& net) = 0;
-  // The net ends. What is unsaved is written, if there is a path.
+  // The net is being deleted. What is unsaved is written, if there is a path.
   virtual void NetGone() = 0;
 };
 

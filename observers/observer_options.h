@@ -1,4 +1,4 @@
-// An observer's options in their normal form, whoever gave them.
+// Brings an observer's options into their normal form, whoever gave them.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_OBSERVER_OPTIONS_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_OBSERVER_OPTIONS_H_
 
@@ -6,8 +6,9 @@
 
 namespace caffe2_quantization {
 
-// What NormalizeOptions makes of valid options. Numbers out of range, which an
-// observer that is made as an object may get, are brought into range.
+// Returns what NormalizeOptions makes of valid options. Numbers out of range,
+// which an observer may get if it is constructed directly, are brought into
+// range.
 OutputMinMaxOptions NormalOptions(OutputMinMaxOptions options);
 
 }  // namespace caffe2_quantization

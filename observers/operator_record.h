@@ -1,7 +1,7 @@
-// What is recorded of one operator, and the rules that all operators of a net
-// share.
+// OperatorRecord: what is recorded of one operator, with the rules that all
+// operators of a net share.
 //
-// Thread rule: any thread, as far as nothing else is said.
+// Thread rule: any thread, unless a comment says otherwise.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_OPERATOR_RECORD_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_OPERATOR_RECORD_H_
 
@@ -24,9 +24,9 @@
 
 namespace caffe2_quantization {
 
-// Which runs are recorded: those of 1, N + 1, 2N + 1 ..., while not stopped, up
-// to a limit. The choice is made when a run starts, so that its operators agree
-// on whichever threads they are.
+// Decides which runs are recorded: runs 1, N + 1, 2N + 1 ..., while it is not
+// stopped, up to a limit. It decides when a run starts, so that all operators
+// of the run agree, whichever threads they run on.
 class RunGate {
  public:
   RunGate(int64_t every, int64_t limit) : every_(every), limit_(limit) {}
@@ -34,9 +34,9 @@ class RunGate {
   // Returns whether to record now. Costs one read.
   bool open() const { return closed_.load(std::memory_order_relaxed) == 0; }
 
-  // Call them around each run. End() returns whether the run was counted, which
-  // it is not while stopped. A run without an End() has failed, and is not
-  // counted.
+  // Call these around each run. End() returns whether the run was counted; runs
+  // are not counted while stopped. A run without an End() has failed, and is
+  // not counted.
   void Begin();
   bool End();
 
@@ -44,7 +44,7 @@ class RunGate {
   void Resume() { closed_ &= ~kStopped; }
   // Stops for good.
   void Close() { closed_ |= kClosed; }
-  // Goes on from these numbers of runs.
+  // Continues from these numbers of runs.
   void Restart(uint64_t runs, uint64_t recorded_runs);
 
   bool stopped() const { return (closed_ & ~kSkipped) != 0; }
@@ -64,10 +64,10 @@ class RunGate {
   std::atomic<uint64_t> recorded_runs_{0};
 };
 
-// Whether a net is being run. The host tells observers when a run begins, but
-// not when it ends with an operator that failed; the operators' observers, of
-// which there must be one on each, see that. What nobody sees is the moment
-// between the last call to an observer and the host's return.
+// Tells whether a net is being run. The host tells observers when a run begins,
+// but not when it ends because an operator failed; the operators' observers see
+// that, so each operator must have one. Nobody sees the moment between the last
+// call to an observer and the host's return.
 class RunState {
  public:
   void NetStarts() {
@@ -86,12 +86,12 @@ class RunState {
  private:
   std::atomic<bool> in_run_{false};
   std::atomic<bool> failed_{false};  // in this run
-  std::atomic<int> operators_{0};    // that run now
+  std::atomic<int> operators_{0};    // the number that run now
 };
 
 // What the records of one observer have in common.
 struct RecordContext {
-  // `options` are normal ones (NormalizeOptions).
+  // `normal` are options in their normal form (NormalizeOptions).
   RecordContext(OutputMinMaxOptions normal, std::string net, bool of_net)
       : options(std::move(normal)),
         net_name(std::move(net)),
@@ -109,19 +109,20 @@ struct RecordContext {
   // Logs the first of these messages.
   void LogOnce(std::atomic<bool>* logged, const std::string& message) const;
 
-  // Comes after every scan so far, whichever threads made them: what runs next
-  // may write what they read. (The host orders it too, in ways that a sanitizer
-  // does not always see.)
+  // Orders the caller after every scan so far, whichever threads made them,
+  // since what runs next may write what they read. (The host orders them too,
+  // but in ways that a sanitizer does not always see.)
   void AwaitScans() const { scans.load(std::memory_order_acquire); }
 
-  // False in a process that was forked after the observer was attached. What is
-  // measured is the other process's there, and its locks may be held for ever
-  // by threads that are not there: nothing is recorded, locked or written.
+  // False in a process that was forked after the observer was attached. There
+  // the measurement belongs to the parent, and its locks may be held for ever
+  // by threads that the child does not have: nothing is recorded, locked or
+  // written.
   bool is_ours() const { return forks == ForkCount(); }
 
   const OutputMinMaxOptions options;
   const std::string net_name;
-  const bool is_of_net;  // else of one operator, whose runs the gate counts
+  const bool is_of_net;  // else the gate counts the runs of one operator
   const uint64_t forks = ForkCount();
   RunGate gate;
   RunState state;
@@ -131,14 +132,15 @@ struct RecordContext {
   std::atomic<bool> overflow_logged{false};
 };
 
-// True when the options admit an operator: its type, its name and one of its
+// True if the options admit an operator: its type, its name and one of its
 // outputs match.
 bool Admits(const RecordingOptions& options, const caffe2::OperatorBase& op);
-// The same by an operator's type and definition, null when it has none.
+// The same by an operator's type and definition; null if it has none.
 bool Admits(const RecordingOptions& options, const std::string& type,
             const caffe2::OperatorDef* definition);
 
-// True for an operator that has a net of its own, run once a time step.
+// True for an operator that has a net of its own, which it runs once per time
+// step.
 bool IsRecurrent(const std::string& op_type);
 
 // The numbers of an OutputInfo that only grow.
@@ -162,7 +164,8 @@ class OperatorRecord final : public OperatorMeasurement {
   OperatorRecord(std::shared_ptr<RecordContext> context,
                  const caffe2::OperatorBase& op, int op_index, int step_index,
                  bool own);
-  // As a profile has it; of a step whose operator is not there yet.
+  // Makes a record from a profile, for a step whose operator does not exist
+  // yet.
   OperatorRecord(std::shared_ptr<RecordContext> context,
                  const OperatorInfo& info);
 
@@ -174,11 +177,11 @@ class OperatorRecord final : public OperatorMeasurement {
            context_->is_ours();
   }
 
-  // Adds a run that has succeeded and whose outputs nobody writes meanwhile.
+  // Adds a run that has succeeded. Nobody may write its outputs meanwhile.
   void Record(caffe2::OperatorBase* op);
 
-  // The record of a step; made when it is not there yet. Null when the options
-  // do not admit it.
+  // Returns the record of a step, and makes it if there is none yet. Returns
+  // null if the options do not admit the step.
   std::shared_ptr<OperatorRecord> Step(const caffe2::OperatorBase& op,
                                        int step_index);
 
@@ -187,29 +190,31 @@ class OperatorRecord final : public OperatorMeasurement {
   void stop() override { active_ = false; }
   void resume() override { active_ = true; }
 
-  // This operator's information, if it is recorded itself, and its steps'.
+  // Appends this operator's information, if it is recorded itself, and that of
+  // its steps.
   void AppendInfos(std::vector<OperatorInfo>* infos) const;
 
-  // A reset in two parts. Take() sets aside what was seen since the last one;
-  // Commit() then lets it go, Rollback() puts it back. In between all of it is
-  // still reported. One caller at a time. All three include the steps.
+  // A reset in two parts. Take() sets aside what was seen since the last reset;
+  // then Commit() drops it, or Rollback() puts it back. In between, all of it
+  // is still reported. One caller at a time. All three include the steps.
   void Take();
   void Commit();
   void Rollback();
-  // What was set aside, as if nothing had been before: values, totals and
-  // counts.
+  // Appends what was set aside, with values, totals and counts as if nothing
+  // had been recorded before.
   void AppendTaken(std::vector<OperatorInfo>* infos) const;
 
-  // Recorded runs, of the steps too.
+  // The number of recorded runs, including those of the steps.
   uint64_t records() const;
-  // About how much memory it takes, with the steps.
+  // About how much memory it takes, including its steps.
   std::size_t bytes() const;
 
-  // Totals and counts of a profile. Call it before anything is recorded.
-  // The check is of operator and names; GoOnFrom() relies on it.
+  // Takes over totals and counts of a profile. Call it before anything is
+  // recorded. The check compares the operator and the names; GoOnFrom() relies
+  // on it.
   Status CheckGoOnFrom(const OperatorInfo& info) const;
   void GoOnFrom(const OperatorInfo& info);
-  // A step, of whose operator nothing is known yet but the profile.
+  // Adds a step from a profile, which is all that is known of its operator yet.
   Status CheckAddStep(const OperatorInfo& info) const;
   void AddStep(const OperatorInfo& info);
 
@@ -218,7 +223,7 @@ class OperatorRecord final : public OperatorMeasurement {
     OutputInfo info;             // `total` is not used
     std::vector<int64_t> shape;  // of this run, while it is recorded
     OutputValues taken;          // set aside by Take()
-    OutputValues before;         // of the total: what was reset
+    OutputValues before;         // the part of the total that was reset
     OutputCounts at_take{};
     OutputCounts at_commit{};
     bool column_max = false;
@@ -243,14 +248,14 @@ class OperatorRecord final : public OperatorMeasurement {
   std::atomic<bool> active_{true};
   std::atomic<uint64_t> records_{0};
 
-  mutable std::mutex mutex_;     // of what follows, down to last_record_
+  mutable std::mutex mutex_;     // guards what follows, to last_record_
   std::vector<Output> outputs_;  // their number and names never change
   bool is_taken_ = false;
   TimePoint first_record_{};
   TimePoint last_record_{};
 
   mutable std::mutex steps_mutex_;
-  // Null: not admitted.
+  // Null for a step that the options do not admit.
   std::map<int, std::shared_ptr<OperatorRecord>> steps_;
 };
 

@@ -1,4 +1,5 @@
-// One run of an operator as its observers see it: whether it gave a result.
+// OperatorRun: one run of an operator as its observers see it, and whether it
+// gave a result.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_OPERATOR_RUN_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_OPERATOR_RUN_H_
 
@@ -9,12 +10,12 @@
 
 namespace caffe2_quantization {
 
-// The host calls the observers of an operator with no word of how the run
-// ended: also from the handler of one that threw, and after one that returned
-// false. What the outputs hold then is nobody's result.
+// The host does not tell an operator's observers how a run ended: it also calls
+// them from the handler of a run that threw, and after one that returned false.
+// What the outputs hold then is not a result.
 //
-// Thread rule: Start() and the two after it are called by the thread that runs
-// the operator; the next run may be another thread's.
+// Thread rule: the thread that runs the operator calls Start() and what follows
+// it; the next run may be on another thread.
 class OperatorRun {
  public:
   explicit OperatorRun(caffe2::OperatorBase* op) : op_(op) {}
@@ -22,19 +23,19 @@ class OperatorRun {
 
   // `armed`: whether the run is to be recorded.
   void Start(bool armed);
-  // True when the run threw or returned false. (Of an operator that is no net's
-  // and runs by Run(), false is not seen; nor is it when another operator of
-  // the workspace fails at the same moment.)
+  // True if the run threw or returned false. (A run that returned false is not
+  // seen if the operator belongs to no net and runs by Run(), or if another
+  // operator of the workspace fails at the same moment.)
   bool Failed();
-  // True when Start() was armed and the run did not fail.
+  // True if Start() was armed and the run did not fail.
   bool Succeeded() { return armed_ && !Failed(); }
   bool armed() const { return armed_; }
-  // Call it at the end, after what was read of the run's outputs.
+  // Call it at the end, after the run's outputs were read.
   void Stop();
 
  private:
   caffe2::OperatorBase* const op_;
-  // Orders a run after the one before, whichever threads they are.
+  // Orders a run after the one before, whichever threads they run on.
   std::atomic<bool> order_{false};
   bool armed_ = false;
   std::exception_ptr before_;  // what was being handled at Start()

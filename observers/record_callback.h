@@ -1,4 +1,4 @@
-// Callbacks that hear of each output when it is recorded.
+// Callbacks that are called with each output when it is recorded.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_RECORD_CALLBACK_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_RECORD_CALLBACK_H_
 
@@ -11,13 +11,13 @@
 
 namespace caffe2_quantization {
 
-// One output of one run of one operator. The counts of its base are of the
-// elements, and 0 too of a type without values.
+// One output of one run of one operator. The counts of its base class are of
+// the elements; for a type without values they are 0.
 struct OutputRecord : ValueCounts {
-  std::string net_name;  // empty when the operator's observer is no net's
+  std::string net_name;  // empty if the observer belongs to no net
   std::string observer;  // the observer's label
   int op_index = 0;
-  int step_index = -1;  // as of OperatorInfo
+  int step_index = -1;  // as in OperatorInfo
   std::string op_type;
   std::string op_name;
   int output_index = 0;
@@ -25,28 +25,29 @@ struct OutputRecord : ValueCounts {
   std::string type_name;
   std::vector<int64_t> shape;
   ValueRange range;      // of this run alone; empty without a finite value
-  ValueRange raw_range;  // as of OutputValues
-  uint64_t run = 0;      // of the operator's recorded runs, from 1
+  ValueRange raw_range;  // as in OutputValues
+  uint64_t run = 0;      // among the operator's recorded runs, from 1
 };
 
-// One JSON object in one line.
+// Returns one JSON object in one line.
 std::string ToJson(const OutputRecord& record);
 
-// The callbacks of the process, which hear of every observer's records.
-// plugin/plugin.h shows them to other programs, in C.
+// The callbacks of the process, which are called with every observer's records.
+// plugin/plugin.h offers them to other programs, in C.
 //
-// A callback is called by the thread that ran the operator, after the record
-// and under no lock; by several threads at once when several run operators. It
-// must not throw, attach or detach.
+// A callback is called by the thread that ran the operator, after the output is
+// recorded and under no lock; by several threads at once if several run
+// operators. It must not throw, and must not attach or detach observers.
 using RecordCallback = void (*)(const char* record_json, void* user_data);
 
-// The callback's id, above 0.
+// Adds a callback and returns its id, which is above 0.
 int64_t AddRecordCallback(RecordCallback callback, void* user_data);
-// True when there was such a callback. Then none of its calls is running after
-// the return, unless this was called from inside a callback.
+// Removes a callback; returns true if there was such a one. Then none of its
+// calls is running after the return, unless this was called from inside a
+// callback.
 bool RemoveRecordCallback(int64_t id);
 
-// True when there is any.
+// True if there is any callback.
 bool HasRecordCallbacks();
 void CallRecordCallbacks(const OutputRecord& record);
 

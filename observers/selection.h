@@ -1,5 +1,5 @@
-// Checks that what is to be observed is there: a pattern that fits nothing is a
-// mistake, and would measure nothing.
+// Checks that what is to be observed exists: a pattern that matches nothing is
+// a mistake, and would measure nothing.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_SELECTION_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_SELECTION_H_
 
@@ -9,17 +9,18 @@
 
 namespace caffe2_quantization {
 
-// An error when one of the op_types, op_names, outputs or column_max_blobs fits
-// nothing in the net, the steps of its RecurrentNetworks included, or when no
-// operator fits all of them. It names the nearest name that there is.
+// Returns an error if one of the op_types, op_names, outputs or
+// column_max_blobs matches nothing in the net, including the steps of its
+// RecurrentNetworks, or if no operator matches all of them. The error names the
+// nearest name that exists.
 //
-// Thread rule: while the net is neither run nor changed.
+// Thread rule: any thread, while the net is neither run nor changed.
 Status CheckSelection(const RecordingOptions& options, caffe2::NetBase* net);
 
-// For nets that are not there yet: an error when one of the op_types fits no
-// operator that the host knows by now.
+// For nets that do not exist yet: returns an error if one of the op_types
+// matches no operator that the host knows by now.
 //
-// Thread rule: as the host's registry.
+// Thread rule: that of the host's registry.
 Status CheckOperatorTypes(const RecordingOptions& options);
 
 }  // namespace caffe2_quantization

@@ -1,9 +1,9 @@
-// Deep copies of strings.
+// Makes deep copies of strings.
 //
-// The host's ABI has strings that share their memory when they are copied, and
-// count who does. That is sound between threads, but part of the counting is in
-// code that ThreadSanitizer does not see. What goes from thread to thread here
-// (options, names, what is reported) is copied for good instead.
+// In the host's ABI, copies of a string share its memory and count their
+// owners. That is safe between threads, but part of the counting is in code
+// that ThreadSanitizer does not see. So strings that go from thread to thread
+// here (options, names, what is reported) are deep copies.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_UNSHARED_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_UNSHARED_H_
 
