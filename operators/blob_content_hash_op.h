@@ -1,13 +1,14 @@
 // BlobContentHash: tells whether blobs hold what they held before.
 //
 // Inputs    one or more blobs of any type; or none, with the argument net.
-// Output 0  string tensor [inputs]: of each its hash (HashOfBlob of
+// Output 0  string tensor [inputs]: the hash of each input (HashOfBlob of
 //           serialization/content_hash.h), 32 hexadecimal digits.
-// Output 1  with net, string tensor: the names that belong to output 0.
+// Output 1  with the argument net, string tensor: the names of the blobs whose
+//           hashes output 0 holds.
 //
-// Arguments: net, a net of the operator's workspace, for what it reads from
-// outside (HashesOfInputs of netdef/net_inputs.h); fed, names of blobs
-// that are left out of that.
+// Arguments: net, the name of a net of the operator's workspace, whose inputs
+// from outside are hashed (HashesOfInputs of netdef/net_inputs.h); fed, the
+// names of blobs that are left out of these.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_BLOB_CONTENT_HASH_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_BLOB_CONTENT_HASH_OP_H_
 

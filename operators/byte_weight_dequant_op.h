@@ -1,15 +1,16 @@
-// ByteWeightDequant: byte weights to float.
+// ByteWeightDequant: converts byte weights to float.
 //
 // Input 0   uint8 tensor, or a string tensor whose first string holds the
-// bytes. Output 0  float tensor of `shape`.
+//           bytes.
+// Output 0  float tensor of `shape`.
 //
-// Arguments: shape; min (-3) and max (3), or axis with mins and maxs (one a
+// Arguments: shape; min (-3) and max (3), or axis with mins and maxs (one per
 // channel); formula "affine" (default, the host's) or "centered" with quant_min
-// (0) and quant_max (255). The equations stand in byte_weight_parameters.h.
+// (0) and quant_max (255). byte_weight_parameters.h has the equations.
 //
 // An input longer than the shape is read as far as the shape goes, as the host
-// does; a shorter one is refused (the host reads past its end). Anything
-// refused is a host enforce error, and the output keeps its former value.
+// does; a shorter input is refused (the host reads past its end). Every refusal
+// is the host's enforce error, and the output keeps its former value.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_DEQUANT_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_DEQUANT_OP_H_
 
@@ -32,8 +33,8 @@ class CAFFE2_QUANTIZATION_API ByteWeightDequantOp final
   int64_t count_;
   ByteWeightEquation equation_;
   ChannelLayout layout_;
-  std::vector<float> scales_;   // one a channel
-  std::vector<float> offsets_;  // one a channel
+  std::vector<float> scales_;   // one per channel
+  std::vector<float> offsets_;  // one per channel
 };
 
 }  // namespace caffe2_quantization

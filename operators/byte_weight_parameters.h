@@ -13,13 +13,13 @@
 
 namespace caffe2_quantization {
 
-// The elements of `shape`; an enforce error that names `op` when a dimension is
-// negative or the product passes 2^62.
+// Returns the number of elements of `shape`. Throws an enforce error that names
+// `op` if a dimension is negative or the product exceeds 2^62.
 int64_t CheckedElementCount(const std::string& op,
                             const std::vector<int64_t>& shape);
 
-// Splits `shape` at `axis` (negative counts from the end; an enforce error when
-// there is no such axis).
+// Splits `shape` at `axis`, which counts from the end if negative. Throws an
+// enforce error if there is no such axis.
 ChannelLayout SplitAtAxis(const std::string& op,
                           const std::vector<int64_t>& shape, int axis);
 
@@ -38,16 +38,16 @@ class ByteWeightEquation {
     float scale;
     float offset;
   };
-  // Kernel parameters for one range. An enforce error names a limit that is not
-  // finite, or a range that overflows float.
+  // Returns the kernel's parameters for one range. An enforce error names a
+  // limit that is not finite, or a range that overflows float.
   Parameters ForRange(float min, float max) const;
 
-  // The range whose values cover the data: [min, max] itself for affine; for
-  // centered the symmetric one that reaches the larger magnitude.
+  // Sets the range whose values cover the data: the data's own for affine; for
+  // centered the symmetric range that reaches the larger magnitude.
   void CoverData(float data_min, float data_max, float* min, float* max) const;
 
-  // An enforce error unless quant_min and quant_max are bytes themselves, so
-  // that the bytes reach the whole range.
+  // Throws an enforce error unless quant_min and quant_max are bytes
+  // themselves, so that the bytes reach the whole range.
   void EnforceBytesReachIt() const;
 
   kernels::ByteWeightFormula formula() const { return formula_; }

@@ -1,15 +1,16 @@
-// ByteWeightQuant: float weights to bytes, the inverse of ByteWeightDequant.
+// ByteWeightQuant: converts float weights to bytes, the inverse of
+// ByteWeightDequant.
 //
 // Input 0   float tensor, any shape.
 // Output 0  uint8 tensor of the same shape.
 // Output 1  float, the range's min: one number, or one per channel with axis.
 // Output 2  float, the range's max, likewise.
-// Outputs 1 and 2 are what ByteWeightDequant wants as min and max (mins, maxs).
+// ByteWeightDequant takes outputs 1 and 2 as min and max (mins and maxs).
 //
-// Arguments: min and max (mins and maxs with axis), else the data's own range;
-// axis; formula, quant_min and quant_max as ByteWeightDequant's. Rounding is
-// half to even; values outside the range saturate. NaN and infinity are
-// refused.
+// Arguments: min and max (mins and maxs with axis), by default the data's own
+// range; axis; formula, quant_min and quant_max as in ByteWeightDequant.
+// Rounding is half to even; values outside the range saturate. NaN and infinity
+// are refused.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_QUANT_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_BYTE_WEIGHT_QUANT_OP_H_
 
@@ -29,7 +30,7 @@ class ByteWeightQuantOp final : public caffe2::Operator<caffe2::CPUContext> {
   ByteWeightEquation equation_;
   bool has_axis_;
   int axis_;
-  // Empty: taken from the data.
+  // Empty: the range is taken from the data.
   std::vector<float> given_mins_;
   std::vector<float> given_maxs_;
 };

@@ -1,9 +1,10 @@
-// Operators that choose scale and zero point in a net: of a tensor's values, or
-// of counts that stand for them (quantization/choose.h).
+// Operators that choose scale and zero point in a net: for a tensor's values,
+// or for counts that stand for them (quantization/choose.h).
 //
 //   ChooseQuantizationParams        X, a float tensor
-//   ChooseStaticQuantizationParams  counts, an int64 tensor [n], of n bins of
-//                                   one width between the arguments min and max
+//   ChooseStaticQuantizationParams  counts, an int64 tensor [n] of n bins of
+//                                   equal width between the arguments min and
+//                                   max
 //     -> scale, float [1]; zero_point, int32 [1]; choice, optional: the Choice
 //        as JSON, a string [1]
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_CHOOSE_QUANTIZATION_PARAMS_OP_H_
@@ -16,10 +17,10 @@ namespace caffe2_quantization {
 
 // Arguments: method, precision, is_signed, preserve_sparsity,
 // force_scale_power_of_two, reduced_range, percentile, smallest_scale; the
-// defaults are those of ChooseOptions or, with flags "activation" or "weight",
-// the host's caffe2_dnnlowp_* flags. With dnnlowp the options are then those of
-// ChooseLikeDnnlowp, but for a smallest_scale that is given. A choice's warning
-// is logged.
+// defaults are those of ChooseOptions or, with the argument flags "activation"
+// or "weight", the host's caffe2_dnnlowp_* flags. With the argument dnnlowp the
+// options are then changed by ChooseLikeDnnlowp, except for a smallest_scale
+// that is given. A choice's warning is logged.
 class ChooseQuantizationParamsOpBase
     : public caffe2::Operator<caffe2::CPUContext> {
  public:
@@ -27,7 +28,7 @@ class ChooseQuantizationParamsOpBase
                                  caffe2::Workspace* workspace);
 
  protected:
-  // A failed Status becomes the host's enforce error.
+  // Throws a failed Status as the host's enforce error.
   void Enforce(const Status& status) const;
   void SetOutputs(const Choice& choice);
 

@@ -1,4 +1,5 @@
-// Errors of operators: how a Status is worded, and how an operator throws one.
+// Errors of operators: makes a Status from the parts of a message, and throws
+// one as the host's enforce error.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_ENFORCE_H_
@@ -12,13 +13,13 @@
 
 namespace caffe2_quantization {
 
-// An invalid argument, whose message is the parts in a row.
+// Returns InvalidArgument, whose message is the parts joined.
 template <typename... Parts>
 Status Refuse(const Parts&... parts) {
   return Status::InvalidArgument(c10::str(parts...));
 }
 
-// The first of them that is not Ok, if there is one.
+// Returns the first of them that is not OK; else OK.
 inline Status FirstError(std::initializer_list<Status> statuses) {
   for (const Status& status : statuses) {
     if (!status.ok()) return status;
@@ -26,8 +27,8 @@ inline Status FirstError(std::initializer_list<Status> statuses) {
   return Status::Ok();
 }
 
-// Throws the host's enforce error unless status is Ok: the operator's type, the
-// parts of `context` in a row, the message.
+// Throws the host's enforce error unless status is OK. Its text is the
+// operator's type, the parts of `context` and the status's message.
 template <typename... Context>
 void EnforceOk(const caffe2::OperatorBase& op, const Status& status,
                const Context&... context) {

@@ -1,13 +1,14 @@
-// The host's two blob types of int8 quantization, which its library knows and
-// its headers do not declare: what a quantization scheme and what chosen
-// parameters are called in a workspace. Blobs hold them as std::unique_ptr.
+// Declares the host's two blob types of int8 quantization, which its library
+// knows but its headers do not declare: a quantization scheme and chosen
+// parameters. Blobs hold them as std::unique_ptr.
 //
-// Name, members and their order are the host's own, so that both sides read
-// what the other one made: its Int8GenQuantParams takes a scheme and gives
-// parameters; its Int8Quantize and Int8FC (engine DNNLOWP) take parameters.
+// Names, members and their order are the host's own, so that each side reads
+// what the other one made: the host's Int8GenQuantParams takes a scheme and
+// gives parameters; its Int8Quantize and Int8FC (engine DNNLOWP) take
+// parameters.
 //
-// Both have default visibility, although everything else of ours is hidden:
-// the type ids, TypeMeta::Id<std::unique_ptr<…>>(), are the host's.
+// Both have default visibility, although everything else of ours is hidden: the
+// type ids, TypeMeta::Id<std::unique_ptr<…>>(), must be the host's.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_QUANT_BLOBS_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_QUANT_BLOBS_H_
 
@@ -28,8 +29,8 @@ struct __attribute__((visibility("default"))) Int8QuantParamsBlob {
   struct TensorQuantizationParams {
     float scale = 1;
     int32_t zero_point = 0;
-    // The host leaves it uninitialised in the blobs that it makes: written,
-    // never read.
+    // We write it but never read it: the host leaves it uninitialised in the
+    // blobs that it makes.
     int precision = 8;
   };
   TensorQuantizationParams qparam;

@@ -1,6 +1,7 @@
 // Operators on the host's two blob types of int8 quantization
-// (operators/int8_quant_blobs.h): the two that the wheel left out, and what a
-// front end without a compiled binding needs to make and read such blobs.
+// (operators/int8_quant_blobs.h): the two that the host's wheel left out, and
+// those by which a front end without a compiled binding makes and reads such
+// blobs.
 //
 //   Int8QuantSchemeBlobFill   quantization_kind (MIN_MAX_QUANTIZATION),
 //                             preserve_sparsity (0)  -> scheme
@@ -9,11 +10,10 @@
 //   Int8QuantParamsBlobFill   scale, zero_point  -> parameters
 //   Int8QuantParamsBlobInfo   parameters -> scale, float [1];
 //                             zero_point, int32 [1]
-//   Int8GenQuantParamsMinMax  min, max, [scheme] -> parameters: those of 8 bits
-//                             unsigned for the range [min, max]
+//   Int8GenQuantParamsMinMax  min, max, [scheme] -> parameters: those of 8-bit
+//                             unsigned codes for the range [min, max]
 //   FreezeQuantizationParams  net_def, the bytes of a NetDef -> its bytes, a
-//   string
-//                             [1], with the values of parameter blobs as
+//                             string [1], with the values of parameter blobs as
 //                             arguments in place of the input
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_QUANT_BLOBS_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_QUANT_BLOBS_OP_H_
@@ -53,8 +53,8 @@ class Int8QuantParamsBlobInfoOp final
 };
 
 // Inputs 0 and 1: float tensors of one value, min <= max, both finite. Input 2,
-// optional: the scheme, of which preserve_sparsity alone is used (absent: 0).
-// The flag caffe2_dnnlowp_force_scale_power_of_two holds.
+// optional: the scheme, of which only preserve_sparsity is used (0 if absent).
+// The flag caffe2_dnnlowp_force_scale_power_of_two is obeyed.
 class Int8GenQuantParamsMinMaxOp final
     : public caffe2::Operator<caffe2::CPUContext> {
  public:
@@ -62,10 +62,10 @@ class Int8GenQuantParamsMinMaxOp final
   bool RunOnDevice() override;
 };
 
-// No inputs. Of Int8Quantize and Quantize with two inputs and Int8FC with four,
-// the last input is dropped and Y_scale and Y_zero_point set to what its blob
-// holds now. An operator whose blob is not there or is none of parameters stays
-// as it is, with a warning, as upstream.
+// No inputs. For Int8Quantize and Quantize with two inputs, and Int8FC with
+// four, it drops the last input and sets Y_scale and Y_zero_point to what that
+// input's blob holds now. If the blob does not exist or holds no parameters,
+// the operator is left as it is, with a warning, as upstream.
 class FreezeQuantizationParamsOp final
     : public caffe2::Operator<caffe2::CPUContext> {
  public:

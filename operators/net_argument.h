@@ -11,7 +11,7 @@
 namespace caffe2_quantization {
 
 // Reads the argument net_def, which holds a NetDef in protobuf's binary or text
-// form. Throws the host's enforce error, which says where it is wrong.
+// form. Throws the host's enforce error, which says where the NetDef is wrong.
 inline caffe2::NetDef NetArgument(const caffe2::OperatorBase& op) {
   const auto bytes = op.GetSingleArgument<std::string>("net_def", "");
   caffe2::NetDef net;

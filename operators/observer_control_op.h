@@ -1,5 +1,5 @@
-// Operators that drive the observers, so that any front end that can run an
-// operator can measure a net: no binding is compiled.
+// Operators that control the observers, so that any front end that can run an
+// operator can measure a net without a compiled binding.
 //
 //   OutputMinMaxObserverAttach             net, observer, path, resume_from,
 //                                          and how to record and dump (below)
@@ -22,9 +22,9 @@
 // op_names, outputs, every, run_limit. How to dump: dump_freq, format,
 // delimiter.
 //
-// `net` is the name of a net of the workspace that runs the operator. All but
-// Attach also know nets that are gone by now. `observer` is a label; without
-// one the net's only observer is meant.
+// `net` is the name of a net in the workspace that runs the operator. All
+// operators but Attach also know nets that are gone. `observer` is a label;
+// without it the net's only observer is meant.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_OBSERVER_CONTROL_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_OBSERVER_CONTROL_OP_H_
 
@@ -37,23 +37,23 @@
 
 namespace caffe2_quantization {
 
-// What the control operators share: the workspace, and the net they name.
+// What the control operators share: the workspace, and the net that they name.
 class ObserverControlOp : public caffe2::Operator<caffe2::CPUContext> {
  public:
   ObserverControlOp(const caffe2::OperatorDef& definition,
                     caffe2::Workspace* workspace);
 
  protected:
-  // The argument `net`; an enforce error when it is missing.
+  // Returns the argument `net`; throws an enforce error if it is missing.
   std::string NetName() const;
-  // The net itself; an enforce error lists the nets there are.
+  // Returns the net itself; an enforce error lists the nets that exist.
   caffe2::NetBase* Net() const;
-  // What was measured of it; an enforce error when nothing is attached, or
-  // several observers are and none is named.
+  // Returns the net's measurement; throws an enforce error if no observer is
+  // attached, or if several are and none is named.
   std::shared_ptr<NetMeasurement> Measurement() const;
-  // The argument `format`; kDefault when it is missing.
+  // Returns the argument `format`; kDefault if it is missing.
   OutputMinMaxOptions::Format Format() const;
-  // The options that both attaching operators take.
+  // Returns the options that both attaching operators take.
   OutputMinMaxOptions Options() const;
 
   caffe2::Workspace* const workspace_;

@@ -1,5 +1,5 @@
 // Operators on profile files, so that any front end that can run an operator
-// can merge and read them: no binding is compiled, no protobuf is needed.
+// can merge and read them without a compiled binding or protobuf.
 //
 //   OutputMinMaxObserverMerge   paths, output, force (0)
 //   ProfileToJson               path  -> JSON, one string
@@ -10,7 +10,7 @@
 
 namespace caffe2_quantization {
 
-// Makes one profile file of many (MergeProfileFiles).
+// Merges several profile files into one (MergeProfileFiles).
 class OutputMinMaxObserverMergeOp final
     : public caffe2::Operator<caffe2::CPUContext> {
  public:
@@ -18,7 +18,7 @@ class OutputMinMaxObserverMergeOp final
   bool RunOnDevice() override;
 };
 
-// The JSON of a profile file of either form (ProfileToJson).
+// Returns the JSON of a profile file of either form (ProfileToJson).
 class ProfileToJsonOp final : public caffe2::Operator<caffe2::CPUContext> {
  public:
   using Operator::Operator;

@@ -1,4 +1,4 @@
-// QTensorFC: a fully connected layer whose products are taken on bit planes.
+// QTensorFC: a fully connected layer whose products are computed on bit planes.
 //
 //   Y = X * transpose(W) + b
 //
@@ -11,7 +11,7 @@
 // double, in the order written, and rounded to float once. The planes are those
 // of two's complement: `precision` of them for unsigned operands, one more for
 // signed ones. A product takes the time of planes(X) * planes(W) products of
-// bits, so unsigned operands of few bits are the fast ones.
+// bits, so unsigned operands of few bits are fastest.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_QTENSOR_FC_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_QTENSOR_FC_OP_H_
 
@@ -27,17 +27,17 @@
 
 namespace caffe2_quantization {
 
-// A matrix of integers as the kernels want it: rows of whole words, in planes
+// A matrix of integers as the kernels need it: rows of whole words, in planes
 // of two's complement.
 class BitMatrix {
  public:
-  // The integers in the planes of a QTensor of rows * columns elements. The
-  // planes must outlive the matrix, which uses them as they are where it can
+  // Takes the integers in the planes of a QTensor of rows * columns elements.
+  // The planes must outlive the matrix, which uses them in place if it can
   // (unsigned, columns a multiple of 32).
   void Assign(const uint8_t* planes, kernels::BitPlaneFormat format,
               std::size_t rows, std::size_t columns);
 
-  // Rows [first, first + count), count at most rows() - first.
+  // Returns rows [first, first + count); count is at most rows() - first.
   kernels::BitRows Rows(std::size_t first, std::size_t count) const;
 
   const uint8_t* data() const { return data_; }
@@ -56,24 +56,24 @@ class BitMatrix {
 
 // Input 0   X, float tensor or QTensor with one scale and bias; [M, K], or more
 //           dimensions, of which those from `axis` (default 1) on are K.
-// Input 1   W, QTensor [N, K] or [N, ...], K elements; with one scale and bias,
-//           or one per channel of axis 0.
+// Input 1   W, QTensor [N, K] or [N, ...] with K elements per row; with one
+//           scale and bias, or one pair per channel of axis 0.
 // Input 2   b, optional: float [N].
 // Output 0  float tensor: the first `axis` dims of X, then N.
 //
-// Precisions are 1 to 8, signed or not. A K whose sums might not fit 32 bits is
-// refused: K * (2^px - 1) * (2^pw - 1) is at most 2^31 - 1, which for 8 by 8
-// bits is K <= 33025.
+// Precisions are 1 to 8, signed or not. A K whose sums might not fit into 32
+// bits is refused: K * (2^px - 1) * (2^pw - 1) must be at most 2^31 - 1, which
+// for 8 by 8 bits means K <= 33025.
 //
 // Arguments for a float X: X_precision (default 8), X_signed (default 1),
-// X_scale and X_bias (default 0), else by the data of each run, as
-// QTensorQuantize does.
+// X_scale and X_bias (default 0). Without X_scale they are chosen from the data
+// of each run, as QTensorQuantize does.
 //
-// W is packed at the first run, and again whenever its dims, format or planes
-// differ from those that were packed: the operator keeps a copy of the planes
-// and compares it with W byte for byte in every run, so that a blob may be
-// replaced or changed in place between runs. That takes the time of reading W
-// twice, and the memory of W's planes twice more.
+// W is packed in the first run, and again whenever its dims, format or planes
+// differ from those that were packed. The operator keeps a copy of the planes
+// and compares it with W byte for byte in every run, so a blob may be replaced
+// or changed in place between runs. That costs the time of reading W twice, and
+// twice the memory of W's planes.
 class QTensorFCOp final : public caffe2::Operator<caffe2::CPUContext> {
  public:
   QTensorFCOp(const caffe2::OperatorDef& definition,
@@ -89,21 +89,21 @@ class QTensorFCOp final : public caffe2::Operator<caffe2::CPUContext> {
     std::size_t k = 0;
   };
 
-  // X's integers, wherever they are.
+  // X's integers, in X itself or as quantized from floats.
   struct Activations {
     const uint8_t* planes = nullptr;
     kernels::BitPlaneFormat format;
     QTensorScaleBias parameters;
   };
 
-  // What W's packed form was made of, and that form.
+  // W's packed form, and what it was made from.
   struct PackedWeights {
     std::size_t n = 0;
     std::size_t k = 0;
     kernels::BitPlaneFormat format;
     std::vector<uint8_t> source;
     std::vector<uint32_t> panels;
-    std::vector<int32_t> sums;  // of every row
+    std::vector<int32_t> sums;  // one per row
     kernels::BitPanels View() const;
   };
 
@@ -123,7 +123,7 @@ class QTensorFCOp final : public caffe2::Operator<caffe2::CPUContext> {
   std::optional<QTensorScaleBias> x_given_;
 
   PackedWeights weights_;
-  // Kept between runs for their memory alone.
+  // These are kept between runs only to reuse their memory.
   std::vector<uint8_t> x_planes_;
   BitMatrix x_matrix_;
   std::vector<int32_t> products_;

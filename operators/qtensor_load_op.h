@@ -1,5 +1,5 @@
-// QTensorLoad: what the host's Load does, with QTensors read straight from the
-// bytes of the file to their planes, without protobuf.
+// QTensorLoad: does what the host's Load does, but reads QTensors straight from
+// the bytes of the file to their planes, without protobuf.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_QTENSOR_LOAD_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_QTENSOR_LOAD_OP_H_
 
@@ -12,18 +12,19 @@
 namespace caffe2_quantization {
 
 // No inputs. The files are minidbs, or hold one BlobProto each
-// (QTensorToFile()). Of a QTensor nothing is held but itself, of another
-// blob its bytes; a file that becomes shorter meanwhile is an error.
+// (QTensorToFile()). While a QTensor is read, nothing but itself is held in
+// memory; for another blob, its bytes are held too. A file that becomes shorter
+// meanwhile is an error.
 //
-// Outputs: the blobs of those names, or with load_all every blob of the files,
-// put into the operator's workspace (outputs must then be among them). Blobs
-// that are no QTensors are read as Load reads them.
+// Outputs: the blobs of those names. With load_all every blob of the files is
+// put into the operator's workspace, and outputs must be among them. Blobs that
+// are no QTensors are read as Load reads them.
 //
-// Either every blob is loaded or none: until the last one has been read, they
-// are kept beside those they replace.
+// Either every blob is loaded or none is: until the last one has been read,
+// they are kept beside those that they replace.
 //
-// Arguments, as Load has them: db or dbs; db_type "minidb" or "file", found out
-// when absent; absolute_path (else below the workspace's root folder);
+// Arguments, as Load has them: db or dbs; db_type "minidb" or "file", detected
+// if absent; absolute_path (else paths are below the workspace's root folder);
 // load_all; source_blob_names; strip_prefix, add_prefix; allow_incomplete
 // (outputs that are not there keep what they had); keep_device. Load's
 // db_options and inputs have no meaning here.
@@ -44,7 +45,7 @@ class QTensorLoadOp final : public caffe2::Operator<caffe2::CPUContext> {
   bool load_all_;
   bool allow_incomplete_;
   bool keep_device_;
-  // Which output a blob of the files goes to; unused with load_all.
+  // The output that a blob of the files goes to; unused with load_all.
   std::map<std::string, int> output_of_;
 };
 

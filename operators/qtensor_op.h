@@ -20,7 +20,7 @@ class GivenQTensorFillOp final : public caffe2::Operator<caffe2::CPUContext> {
 
 // Input 0   QTensor blob.
 // Output 0  float tensor of the same dims: float(scale * (x + bias)), with the
-//           channel's own scale and bias when the QTensor has them.
+//           channel's own scale and bias if the QTensor has them.
 class QTensorDequantizeOp final : public caffe2::Operator<caffe2::CPUContext> {
  public:
   using Operator::Operator;

@@ -1,4 +1,5 @@
-// QTensorQuantize: floats to a QTensor, the inverse of QTensorDequantize.
+// QTensorQuantize: quantizes floats to a QTensor, the inverse of
+// QTensorDequantize.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_QTENSOR_QUANTIZE_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_QTENSOR_QUANTIZE_OP_H_
 
@@ -16,37 +17,37 @@ struct QTensorScaleBias {
   double bias = 0;
 };
 
-// The scale and bias whose integers span the data, computed in double:
+// Returns the scale and bias whose integers span the data, computed in double:
 //   signed:    scale = max(|min|, |max|) / largest, bias = 0
 //   unsigned:  scale = (max - min) / largest,       bias = min / scale
-// where largest = 2^precision - 1. One value alone (max == min) is met exactly:
-// scale is its magnitude, or 1 for zero. scale is finite and above 0 for all
-// finite min <= max.
+// where largest = 2^precision - 1. A single value (max == min) is represented
+// exactly: scale is its magnitude, or 1 for zero. scale is finite and above 0
+// for all finite min <= max.
 QTensorScaleBias ChooseQTensorScaleBias(float min, float max,
                                         kernels::BitPlaneFormat format);
 
-// The integers that the arguments `<prefix>precision` and `<prefix>signed` ask
-// for; an enforce error unless precision is 1 to max_precision.
+// Returns the format that the arguments `<prefix>precision` and
+// `<prefix>signed` ask for. Throws an enforce error unless precision is 1 to
+// max_precision.
 kernels::BitPlaneFormat QTensorFormatArgument(
     const caffe2::ArgumentHelper& arguments, const std::string& op,
     const std::string& prefix, int max_precision);
 
-// An enforce error unless scale is finite and above 0 and bias is finite.
-// `which` follows the names in it, "[3]" for channel 3.
+// Throws an enforce error unless scale is finite and above 0 and bias is
+// finite. In its message `which` follows the names: "[3]" for channel 3.
 void CheckQTensorScaleBias(const std::string& op, const std::string& prefix,
                            const std::string& which, QTensorScaleBias given);
 
 // Input 0   float tensor of at least one dimension or one element, each
 //           dimension below 2^31 - 1, all values finite.
 // Output 0  QTensor blob of the same dims. With `axis`, a PerChannelQTensor
-// whose
-//           own scale and bias are 1 and 0, and whose data_type is FLOAT.
+//           whose own scale and bias are 1 and 0, and whose data_type is FLOAT.
 //
 // Arguments: precision (bits of magnitude, 1 to 16; default 8) and signed
-// (default 1). scale and bias (default 0), else by the data; with axis
-// (negative counts from the end) scales and biases (default 0), one per
-// channel, else by the data of each channel. Rounding is half to even; values
-// outside the range saturate.
+// (default 1); scale and bias (default 0), without scale chosen from the data;
+// with axis (negative counts from the end) scales and biases (default 0), one
+// per channel, without scales chosen from the data of each channel. Rounding is
+// half to even; values outside the range saturate.
 class QTensorQuantizeOp final : public caffe2::Operator<caffe2::CPUContext> {
  public:
   QTensorQuantizeOp(const caffe2::OperatorDef& definition,
@@ -57,7 +58,7 @@ class QTensorQuantizeOp final : public caffe2::Operator<caffe2::CPUContext> {
   kernels::BitPlaneFormat format_;
   bool has_axis_;
   int axis_;
-  std::vector<QTensorScaleBias> given_;  // empty: taken from the data
+  std::vector<QTensorScaleBias> given_;  // empty: chosen from the data
 };
 
 }  // namespace caffe2_quantization

@@ -1,4 +1,4 @@
-// Operators that give int8 operators the parameters that a profile calls for
+// Operators that give int8 operators the parameters that follow from a profile
 // (observers/register_quantization_params.h).
 //
 //   RegisterQuantizationParams                path, net (default: every later
@@ -8,7 +8,7 @@
 //   AddScaleZeroOffsetArgumentsWithHistogram  path, net_def: the bytes of a
 //                                             NetDef -> its bytes, a string [1]
 //
-// enable=0 leaves later nets alone again, whichever operator asked for them.
+// enable=0 ends the registration for later nets, whichever operator began it.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_REGISTER_QUANTIZATION_PARAMS_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_REGISTER_QUANTIZATION_PARAMS_OP_H_
 

@@ -1,9 +1,9 @@
-// Enters an operator of ours into the host's registries.
+// Registers the plugin's operators in the host's registries.
 //
-// Each operator file defines one `void Register…()`; operator_list.inc names it
-// and RegisterOperators() calls the whole list. Nothing is registered by a
-// static initialiser: the order is visible, and a second copy of the plugin in
-// the process can be turned away before it touches a registry.
+// Each operator file defines one `void Register…()`; operator_list.inc names
+// it, and RegisterOperators() calls the whole list. Nothing is registered by a
+// static initialiser, so the order is visible, and a second copy of the plugin
+// in the process can be refused before it touches a registry.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_REGISTRATION_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_REGISTRATION_H_
 
@@ -14,13 +14,13 @@
 
 namespace caffe2_quantization {
 
-// Refuses an argument that the schema of NewSchema does not name: nobody would
-// read it. Operators of the host's own schemas, and those of engines, take what
-// the host's take, which ignore what they do not know.
+// Refuses an argument that the schema of NewSchema does not name, since nobody
+// would read it. Operators with the host's own schemas, and those of engines,
+// accept what the host's operators accept, which ignore unknown arguments.
 void EnforceKnownArguments(const caffe2::OperatorDef& definition);
 
-// Registers OpClass as the CPU operator `name`, before the host's own if it has
-// one. The name may carry an engine: "FC_ENGINE_ONEDNN".
+// Registers OpClass as the CPU operator `name`, with preference over the host's
+// own if it has one. The name may carry an engine: "FC_ENGINE_ONEDNN".
 template <class OpClass>
 void RegisterCpuOperator(const char* name) {
   const bool is_of_engine = std::strstr(name, "_ENGINE_") != nullptr;
@@ -40,16 +40,16 @@ caffe2::OpSchema& NewSchema(const char* name, const char* file, int line);
 #define CAFFE2_QUANTIZATION_SCHEMA(name) \
   ::caffe2_quantization::NewSchema(name, __FILE__, __LINE__)
 
-// Says that an operator has no gradient, so that a training net gets an error
-// that names it.
+// Registers that an operator has no gradient, so that a training net gets an
+// error that names it.
 void RegisterNoGradient(const char* name);
 
-// Every operator of operator_list.inc and int8/operator_list.inc.
+// Registers every operator of operator_list.inc and int8/operator_list.inc.
 void RegisterOperators();
 
-// Those of int8/operator_list.inc alone, which are beside the host's operators
-// and not in their place. (For programs that compare the two; RegisterOperators
-// calls it.)
+// Registers only those of int8/operator_list.inc, which exist beside the host's
+// operators and do not replace them. (It is for programs that compare the two;
+// RegisterOperators calls it.)
 void RegisterOnednnOperators();
 
 }  // namespace caffe2_quantization

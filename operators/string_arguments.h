@@ -9,8 +9,9 @@
 
 namespace caffe2_quantization {
 
-// The strings of `argument`; one may stand alone. Empty where the operator does
-// not have the argument. Throws the host's enforce error when it holds none.
+// Returns the strings of `argument`, which may also be a single string. Returns
+// none if the operator does not have the argument. Throws the host's enforce
+// error if the argument holds no string.
 inline std::vector<std::string> StringArguments(const caffe2::OperatorBase& op,
                                                 const std::string& argument) {
   if (!op.HasArgument(argument)) return {};
@@ -23,7 +24,7 @@ inline std::vector<std::string> StringArguments(const caffe2::OperatorBase& op,
   return strings;
 }
 
-// The same of an argument that NetDefs may hold under an older name. Python's
+// The same for an argument that NetDefs may hold under an older name. Python's
 // core.CreateOperator has parameters `inputs` and `outputs` of its own, so no
 // argument of these names can be passed to it.
 inline std::vector<std::string> StringArguments(const caffe2::OperatorBase& op,

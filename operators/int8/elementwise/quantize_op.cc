@@ -9,8 +9,8 @@
 //
 // Scale and zero point come from params; else from the arguments Y_scale,
 // Y_zero_point and followed_by (arguments.h); else from X's smallest and
-// largest value, in every run, by ChooseFromRange. As in DNNLOWP the kind of
-// choosing (activation_quantization_kind) has no part in that.
+// largest value, in every run, by ChooseFromRange. As in DNNLOWP, the argument
+// activation_quantization_kind has no effect on that.
 //
 // Arguments beside these: activation_precision, bits of a code, up to 8 or 16;
 // preserve_activation_sparsity and force_scale_power_of_two, as

@@ -4,13 +4,13 @@
 //
 //   X   Int8TensorCPU of any shape, of uint8, or uint16 (engines ending in
 //       _16); or a float tensor
-//   Y   as X, with its scale and zero point: max(code, zero point), or max(x,
-//   0)
-//       of floats, where a NaN stays one. With dequantize_output floats
+//   Y   as X, with its scale and zero point: max(code, zero point), or
+//       max(x, 0) for floats, where a NaN stays NaN. With dequantize_output Y
+//       is a float tensor
 //
-// Y_scale and the other arguments of parameters are not read, as in DNNLOWP:
-// what is left of X needs no others. DNNLOWP neither reads dequantize_output
-// nor takes floats.
+// As in DNNLOWP, Y_scale and the other arguments of parameters are not read: Y
+// has the parameters of X. DNNLOWP neither reads dequantize_output nor takes
+// floats.
 #include <algorithm>
 
 #include "operators/int8/engine/operator.h"

@@ -1,24 +1,24 @@
-// The arguments that operators of the engine ONEDNN have in common, as
-// DNNLOWP's have them:
+// Reads the arguments that operators of the engine ONEDNN have in common, as
+// DNNLOWP's operators have them:
 //
-//   Y_scale, Y_zero_point   parameters of the output; without Y_zero_point it
-//   is
-//                           0
+//   Y_scale, Y_zero_point   parameters of the output; the zero point is 0
+//                           without Y_zero_point
 //   followed_by             the only operator that reads the output. "Relu":
 //                           parameters for [0, max], where max is the largest
 //                           number that Y_scale and Y_zero_point represent;
-//                           without these, nothing. "Sigmoid", "Tanh": where
-//                           their 8-bit forms end, -6 to 6 and -3 to 3, 127
-//                           codes on either side of 128; it overrules Y_scale.
+//                           without these it has no effect. "Sigmoid", "Tanh":
+//                           the range of their 8-bit forms, -6 to 6 and -3 to
+//                           3, with 127 codes on either side of 128; it
+//                           overrules Y_scale.
 //   dequantize_output       the output is a float tensor (default 0)
-//   measure_quantization_error  compare every output with the host's float
-//                           operator and log how far it is (default 0; slow):
+//   measure_quantization_error  compare every output with that of the host's
+//                           float operator and log the error (default 0; slow):
 //                           error_report.h
 //   precisions, sparsity, kinds   netdef/dnnlowp_settings.h
 //
-// (caffe2/quantization/server/caffe2_dnnlowp_utils.cc, sigmoid.cc and tanh.cc
-// of Caffe2.) They are read when the operator runs first, not when it is made:
-// until then a net's observer may have given it parameters.
+// (Source: caffe2/quantization/server/caffe2_dnnlowp_utils.cc, sigmoid.cc and
+// tanh.cc of Caffe2.) They are read in the operator's first run, not when it is
+// made, because until then a net's observer may give it parameters.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_ARGUMENTS_H_
@@ -37,19 +37,20 @@ namespace caffe2_quantization {
 
 struct EngineArguments {
   ChooseOptions activations;  // unsigned codes of activation_precision bits
-  // Unsigned too, as parameters are chosen; quantized_weights.h makes the codes
+  // Unsigned too, as parameters are chosen; products/weights.h makes the codes
   // signed.
   ChooseOptions weights;
-  std::optional<QuantizationParams> output;  // empty: none are given
-  // The output has no negative values: the operator cuts them (relu_fused), or
-  // the only one that reads it does (followed_by is "Relu").
+  std::optional<QuantizationParams> output;  // empty: none were given
+  // The output has no negative values: the operator sets them to 0
+  // (relu_fused), or the only operator that reads it does (followed_by is
+  // "Relu").
   bool output_is_rectified = false;
   bool dequantize_output = false;
   bool measure_quantization_error = false;
 };
 
-// Which of them an operator reads; the others keep their defaults, whatever the
-// definition says.
+// Which arguments an operator reads; the others keep their defaults, whatever
+// the definition says.
 struct ArgumentSet {
   bool parameters = true;  // activations, output, output_is_rectified
   bool weights = true;
@@ -59,39 +60,40 @@ constexpr ArgumentSet kNoArguments{false, false, false};
 constexpr ArgumentSet kParametersAlone{true, false, false};
 constexpr ArgumentSet kOutputFormAlone{false, false, true};
 
-// storage_bits: 8, or 16 of engines ending in _16. relu_fused: the operator
-// cuts negative outputs itself, which is as followed_by "Relu". An error names
-// the argument or flag.
+// Reads the arguments in `set`. storage_bits: 8, or 16 for engines ending in
+// _16. relu_fused: the operator sets negative outputs to 0 itself, which is
+// treated as followed_by "Relu". An error names the argument or flag.
 Status ReadEngineArguments(const caffe2::OperatorDef& definition,
                            int storage_bits, bool relu_fused,
                            EngineArguments* arguments,
                            const ArgumentSet& set = {});
 
-// The options of activations by arguments and flags, of an engine that stores
-// codes in storage_bits bits. An error names the argument or flag.
+// Reads the options of activations from arguments and flags, for an engine that
+// stores codes in storage_bits bits. An error names the argument or flag.
 Status ActivationOptions(const caffe2::OperatorDef& definition,
                          int storage_bits, ChooseOptions* options);
 
-// Sets *params, valid parameters of options.type, by Y_scale, Y_zero_point and
-// followed_by, or leaves it empty when they give none. Stricter than DNNLOWP,
-// which takes a Y_scale that is an integer for none at all, a Y_zero_point
-// without Y_scale or an unknown followed_by with a warning, and any scale and
-// zero point: here each is an error that names the argument.
+// Sets *params to valid parameters of options.type, from Y_scale, Y_zero_point
+// and followed_by, or leaves it empty if these give none. This is stricter than
+// DNNLOWP, which ignores a Y_scale that is an integer, only warns of a
+// Y_zero_point without Y_scale or of an unknown followed_by, and takes any
+// scale and zero point. Here each of these is an error that names the argument.
 Status StaticParameters(const caffe2::OperatorDef& definition,
                         const ChooseOptions& options,
                         std::optional<QuantizationParams>* params);
 
 // Reads an argument if it is there; else *value is unchanged. An error names
-// it: it is of another type, or not 0 or 1.
+// the argument: it has another type or, for a bool, is not 0 or 1.
 Status ReadBoolArgument(const caffe2::OperatorDef& definition,
                         const std::string& name, bool* value);
 Status ReadIntArgument(const caffe2::OperatorDef& definition,
                        const std::string& name, int64_t* value);
 
-// Chooses parameters by the range of y's values, which are finite, for an
-// output without given parameters; null: it is empty. Rectified: negative
-// values count as 0. (caffe2/quantization/server/op_wrapper.h of Caffe2:
-// min/max, whatever the kind of choosing.)
+// Chooses parameters from the range of y's values, which must be finite, for an
+// output without given parameters; y is null if the output is empty. If
+// is_rectified, negative values count as 0. (Source:
+// caffe2/quantization/server/op_wrapper.h of Caffe2, which takes min and max
+// whatever the quantization kind.)
 Status ChooseOutputParameters(const caffe2::Tensor* y,
                               const ChooseOptions& options, bool is_rectified,
                               QuantizationParams* params);

@@ -1,13 +1,13 @@
-// The host's float operator beside an int8 one: the same arguments, on the same
-// inputs, codes turned back to floats. It tells an operator to which nobody
-// gave output parameters the range of its output, and one that measures its
-// quantization error what to compare with; as DNNLOWP's OpWrapper
-// (caffe2/quantization/server/op_wrapper.h of Caffe2).
+// Runs the host's float operator beside an int8 one: with the same arguments,
+// on the same inputs, with codes turned back to floats. An operator without
+// given output parameters takes the range of its output from it, and an
+// operator that measures its quantization error compares with it, as with
+// DNNLOWP's OpWrapper (caffe2/quantization/server/op_wrapper.h of Caffe2).
 //
-// It is the host's own operator, taken from the registry by name: no engine
-// preference, which might lead back here, has a part in it.
+// It is the host's own operator, taken from the registry by name: engine
+// preferences, which might lead back here, are ignored.
 //
-// Thread rule: one at a time, as the operator it belongs to.
+// Thread rule: one thread at a time, as for the operator that owns it.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_FLOAT_REFERENCE_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_FLOAT_REFERENCE_H_
 
@@ -23,24 +23,26 @@ namespace caffe2_quantization {
 
 class FloatReference {
  public:
-  // type: the host's float operator, "FC". num_inputs: how many of the
-  // definition's inputs it gets, and outputs: one.
+  // type: the host's float operator, such as "FC". It gets the first num_inputs
+  // inputs of the definition, and one output.
   FloatReference(const caffe2::OperatorDef& definition, const char* type,
                  int num_inputs);
 
-  // Shares values, which must live as long as they are used.
+  // Sets an input to the values, which are shared and must live as long as they
+  // are used.
   void SetInput(int index, const caffe2::Tensor& values);
-  // Codes of 8, 16 or 32 bits, turned to floats.
+  // Sets an input to codes of 8, 16 or 32 bits, turned to floats.
   void SetInput(int index, const caffe2::int8::Int8TensorCPU& codes);
 
-  // Runs it. Enforces that it does; the output is a float tensor.
+  // Runs the operator and returns its output, a float tensor. Enforces that the
+  // run succeeds.
   caffe2::Tensor& Run();
 
  private:
   const std::string type_;
   caffe2::Workspace workspace_;
   std::vector<caffe2::Blob*> inputs_;
-  std::vector<bool> shares_;  // inputs that are somebody else's tensors
+  std::vector<bool> shares_;  // whether an input is a tensor of another owner
   std::unique_ptr<caffe2::OperatorBase> op_;
 };
 

@@ -1,8 +1,8 @@
-// An input of an operator of the engine ONEDNN: as codes, as floats, or as
-// parameters of an output.
+// Reads an input of an operator of the engine ONEDNN: as codes, as floats, or
+// as parameters of an output.
 //
 // Messages name the operator's type and the blob.
-// Thread rule: one at a time, as the operator they belong to.
+// Thread rule: one thread at a time, as for the operator.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_INPUT_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_INPUT_H_
 
@@ -15,9 +15,9 @@
 
 namespace caffe2_quantization {
 
-// An input as codes: those of an Int8TensorCPU as they are; of a float tensor
-// they are made in every run, by its smallest and largest value. T: uint8_t or
-// uint16_t, which hold the codes.
+// An input as codes. An Int8TensorCPU's codes are taken as they are; a float
+// tensor is quantized in every run, by its smallest and largest value. T:
+// uint8_t or uint16_t, which hold the codes.
 template <typename T>
 class InputCodes {
  public:
@@ -27,7 +27,7 @@ class InputCodes {
 
   at::IntArrayRef sizes;
   int64_t count = 0;
-  const T* codes = nullptr;  // null when the tensor is empty
+  const T* codes = nullptr;  // null if the tensor is empty
   QuantizationParams params{{8 * sizeof(T), false}, 1, 0};  // one set
 
   float scale() const { return params.scales[0]; }
@@ -37,25 +37,25 @@ class InputCodes {
   std::vector<T> made_;
 };
 
-// Input `index` of op. Enforces that it is a float tensor of the CPU.
+// Returns input `index` of op. Enforces that it is a float tensor of the CPU.
 const caffe2::Tensor& FloatInput(caffe2::OperatorBase* op, int index);
 
-// Sets scale and zero point of params, one set, for the range of x's values;
-// x is input `index` of op. Enforces that they are finite; the message ends
-// with what was expected.
+// Sets scale and zero point of params, which has one set, for the range of x's
+// values; x is input `index` of op. Enforces that the values are finite; the
+// message ends with `expected`.
 void ChooseInputParameters(caffe2::OperatorBase* op, int index,
                            const caffe2::Tensor& x,
                            const ChooseOptions& options, const char* expected,
                            QuantizationParams* params);
 
-// Sets scale and zero point of params, one set. An error if they are not valid
-// for its type; params is as it was then.
+// Sets scale and zero point of params, which has one set. Returns an error, and
+// leaves params unchanged, if they are not valid for its type.
 Status SetParameters(float scale, int32_t zero_point,
                      QuantizationParams* params);
 
-// Sets scale and zero point of params, one set, to those of input `index`, an
-// Int8QuantParamsBlob (operators/int8_quant_blobs.h). Enforces that the blob
-// holds parameters and that they are valid for params->type.
+// Sets scale and zero point of params, which has one set, to those of input
+// `index`, an Int8QuantParamsBlob (operators/int8_quant_blobs.h). Enforces that
+// the blob holds parameters and that they are valid for params->type.
 void TakeGivenParameters(caffe2::OperatorBase* op, int index,
                          QuantizationParams* params);
 

@@ -1,4 +1,4 @@
-// Int8Operator: what the operators of the engine ONEDNN stand on. It owns their
+// Int8Operator: the base of the operators of the engine ONEDNN. It owns their
 // arguments, their inputs as codes, the parameters of their output, the output,
 // the host's float operator beside them and the report of the error against it.
 // An operator says what it is in an OperatorForm, and computes:
@@ -12,15 +12,16 @@
 //     }
 //   };
 //
-// Errors are Status below it, and the host's enforce error from it on
-// (enforce.h). They name the operator, the blob or argument, its value and what
-// was expected.
+// Code below it returns errors as Status; from it on they are the host's
+// enforce error (enforce.h). They name the operator, the blob or argument, its
+// value and what was expected.
 //
-// A run, in order: the arguments, if it is the first; Compute, which reads the
-// inputs, runs the float operator if the run needs it, and writes the output;
-// the comparison of both. The float operator runs before the output is written,
-// since that may be where an input is: OutputCodes and OutputFloats, through
-// which alone an output is written, see to it where Compute did not.
+// A run does this in order. It reads the arguments, if it is the first run. It
+// calls Compute, which reads the inputs, runs the float operator if the run
+// needs it, and writes the output. It compares the two outputs. The float
+// operator must run before the output is written, since the output may be in
+// the place of an input: if Compute has not run it, OutputCodes and
+// OutputFloats do, and an output is written only through these.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_OPERATOR_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_OPERATOR_H_
 
@@ -43,18 +44,19 @@
 
 namespace caffe2_quantization {
 
-// Of an operator that gets its output's parameters in no input.
+// The params_input of an operator that gets its output's parameters from no
+// input.
 inline constexpr int kNoParams = std::numeric_limits<int>::max();
 
 // What an operator is.
 struct OperatorForm {
-  // The host's float operator, which gets the first float_inputs inputs; null:
+  // The host's float operator, which gets the first float_inputs inputs. Null:
   // none is run.
   const char* float_type = nullptr;
   int float_inputs = 0;
-  // The input that holds the output's parameters where it is there.
+  // The index of the input that holds the output's parameters, if it is given.
   int params_input = kNoParams;
-  // It cuts negative outputs.
+  // The operator sets negative outputs to 0.
   bool rectifies = false;
   ArgumentSet arguments = {};
   // The output has the input's parameters, and no argument gives others. Codes
@@ -62,7 +64,7 @@ struct OperatorForm {
   bool keeps_parameters = false;
 };
 
-// The form of an operator of one input that keeps its parameters.
+// The form of an operator with one input, whose parameters its output keeps.
 inline OperatorForm KeepsParameters(const char* float_type) {
   const auto set = float_type == nullptr ? kNoArguments : kOutputFormAlone;
   return {float_type, 1, kNoParams, false, set, /*keeps_parameters=*/true};
@@ -81,15 +83,15 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
   // Logs a warning with the error that was measured, if that was asked for.
   ~Int8Operator() override;
 
-  // Reads what the operator alone has, at the first run.
+  // Reads the operator's own arguments, in the first run.
   virtual Status ReadArguments() { return Status::Ok(); }
   // Computes one run.
   virtual void Compute() = 0;
-  // Gives the float operator its input `index`: the operator's own as floats,
-  // unless it is something else. Enforces that it can be turned to floats.
+  // Gives the float operator its input `index`: by default the operator's own
+  // input as floats. Enforces that it can be turned to floats.
   virtual void SetReferenceInput(int index, FloatReference* reference);
-  // Adds to the float operator's output what the operator computes beyond it;
-  // `rectifies` is seen to.
+  // Adds to the float operator's output what the operator computes beyond it,
+  // except for `rectifies`, which is already handled.
   virtual void FinishReference(caffe2::Tensor* y) {}
 
   const OperatorForm& form() const { return form_; }
@@ -107,39 +109,39 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
     return OperatorBase::Output<caffe2::int8::Int8TensorCPU>(index);
   }
 
-  // Throws the host's enforce error unless the condition holds: the operator's
-  // type and the parts in a row.
+  // Throws the host's enforce error, with the operator's type and the parts,
+  // unless the condition holds.
   template <typename... Parts>
   void Enforce(bool condition, const Parts&... parts) const {
     CAFFE_ENFORCE(condition, type(), ": ", parts...);
   }
-  // The name of an input.
+  // Returns the name of an input.
   const std::string& Name(int input) const { return debug_def().input(input); }
 
-  // Whether a run that is not empty needs the float operator: to find the range
-  // of an output without given parameters, or to be compared with.
+  // Returns whether a run that is not empty needs the float operator: for the
+  // range of an output without given parameters, or for comparison.
   bool NeedsReference() const;
-  // Runs it on this run's inputs if the run needs it.
+  // Runs the float operator on this run's inputs if the run needs it.
   void RunReference(bool is_empty);
 
   bool HasGivenParameters() const {
     return InputSize() > form_.params_input || arguments_.output.has_value();
   }
-  // The parameters of this run's codes: of the form's params_input, if there is
-  // that input; else those that the arguments give; else by the range of what
-  // the float operator made, or of an empty output if it was not run. Valid
-  // until the next run.
+  // Returns the parameters of this run's codes: those of input params_input, if
+  // it is given; else those that the arguments give; else those chosen for the
+  // range of the float operator's output, or of an empty output if it was not
+  // run. They are valid until the next run.
   const QuantizationParams& OutputParameters();
 
-  // Shape output 0 and return where its values go. An input in the same blob
-  // ends here, unless both are codes, or both floats, of one shape.
+  // Shape output 0 and return where its values go. An input in the same blob is
+  // lost here, unless both are codes, or both floats, of one shape.
   T* OutputCodes(at::IntArrayRef sizes, const QuantizationParams& params);
   float* OutputFloats(at::IntArrayRef sizes);
 
   // Writes output 0 of an operator that computes both forms itself: floats with
-  // dequantize_output, else codes. Unless the output is empty, prepare(params)
-  // gets the codes' parameters, or null for floats, before it is shaped; then
-  // write(y) gets T* or float* and returns a Status.
+  // dequantize_output, else codes. Unless the output is empty, it calls
+  // prepare(params) with the codes' parameters, or null for floats, before the
+  // output is shaped; then write(y) with T* or float*, which returns a Status.
   template <typename Prepare, typename Write>
   void WriteEither(at::IntArrayRef sizes, const Prepare& prepare,
                    const Write& write) {
@@ -153,8 +155,8 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
     params ? finish(OutputCodes(sizes, *params)) : finish(OutputFloats(sizes));
   }
 
-  // Writes output 0 of an operator that computes codes alone: those that
-  // write(T* y) makes or, with dequantize_output, what they stand for.
+  // Writes output 0 of an operator that computes only codes: those that
+  // write(T* y) makes or, with dequantize_output, the values they stand for.
   template <typename Write>
   void WriteCodes(at::IntArrayRef sizes, const QuantizationParams& params,
                   const Write& write) {

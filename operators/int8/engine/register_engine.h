@@ -1,5 +1,5 @@
-// How an operator enters the host's registry under the engine ONEDNN: by name
-// and suffixes, which tell its type of codes and its granularity.
+// Registers an operator with the host under the engine ONEDNN: by its name and
+// the engine's suffixes, which tell the type of its codes and its granularity.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_REGISTER_ENGINE_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_REGISTER_ENGINE_H_
 
@@ -13,8 +13,8 @@
 
 namespace caffe2_quantization {
 
-// What the suffix of an engine's name says; an operator's definition does not
-// tell it, since its engine is empty where a preference chose it.
+// What the suffix of an engine's name says. An operator's definition does not
+// tell it, since its engine is empty if a preference chose the engine.
 struct EngineSuffix {
   explicit EngineSuffix(const std::string& suffix)
       : is_wide(suffix.size() >= 3 &&
@@ -27,7 +27,8 @@ struct EngineSuffix {
 
 using EngineSuffixes = std::vector<std::string>;
 
-// Op is made of (definition, workspace) or (definition, workspace, suffix).
+// Op is constructed from (definition, workspace) or (definition, workspace,
+// suffix).
 template <typename Op>
 void RegisterEngineKey(const std::string& name, const std::string& suffix) {
   const EngineSuffix kind(suffix);
@@ -48,8 +49,8 @@ void RegisterEngineKey(const std::string& name, const std::string& suffix) {
       c10::REGISTRY_PREFERRED);
 }
 
-// Registers Op<uint16_t> under the suffixes that end in _16, Op<uint8_t> under
-// the others.
+// Registers Op<uint16_t> under the suffixes that end in _16, and Op<uint8_t>
+// under the others.
 template <template <typename> class Op>
 void RegisterEngine(const std::string& name, const EngineSuffixes& suffixes) {
   for (const std::string& suffix : suffixes) {

@@ -10,27 +10,28 @@
 //   Y       [..., M, N]: Int8TensorCPU of the same type, or with
 //           dequantize_output a float tensor
 //
-// The equations are in stage.h, with B in the place of the weights and
-// no bias. Shapes are as the host's BatchMatMul has them: the dimensions before
-// the last two are the same, or with `broadcast` those of one operand end with
-// the other's; a vector stands for [1, K] as A, for [K, 1] as B, and its
-// dimension is left out of Y.
+// The equations are in stage.h, with B in the place of the weights and no bias.
+// Shapes are as the host's BatchMatMul has them: the dimensions before the last
+// two are the same, or with `broadcast` those of one operand end with the
+// other's; a vector stands for [1, K] as A, for [K, 1] as B, and its dimension
+// is left out of Y.
 //
 // constant_B (default 0; 8 bits alone): B is read in the first run, and again
-// when another tensor is in its place (weight_watch.h), by the arguments for
-// weights (netdef/dnnlowp_settings.h), with a parameter set for each of its
-// matrices if it is of floats; its codes are shared with all that hold the same
-// B in the process. Values that change where they are, are not seen, unless the
-// host's float operator runs beside it: then B is read in every run.
+// if another tensor is in its place (weight_watch.h). A B of floats is
+// quantized by the arguments for weights (netdef/dnnlowp_settings.h), with one
+// parameter set per matrix. All operators of the process with the same B share
+// its codes. Values that change in place are not noticed, unless the host's
+// float operator runs beside it: then B is read in every run.
 //
-// Parameters of Y come from the arguments (arguments.h), else, in every run,
-// from the range of what the host's float operator makes of the same inputs.
+// Parameters of Y come from the arguments (arguments.h); else they are chosen
+// in every run, from the range of the host's float operator's output for the
+// same inputs.
 //
-// What differs from DNNLOWP, beside errors for what it takes without a word:
-//   - scales that change from run to run hold for their run (with constant_B it
-//     keeps those of the first);
-//   - floats come of the sums themselves; without constant_B it makes codes of
-//     them, and these floats;
+// What differs from DNNLOWP, beside errors for what it silently accepts:
+//   - scales that change from run to run apply to their run (with constant_B
+//     DNNLOWP keeps those of the first run);
+//   - floats are made from the sums themselves; without constant_B DNNLOWP
+//     makes codes of the sums, and floats of the codes;
 //   - codes of Y stay within activation_precision;
 //   - products of 16-bit codes are added in 64 bits.
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The shapes of a product of batches of matrices, as the host's BatchMatMul has
-// them.
+// Finds the shapes of a product of batches of matrices, as the host's
+// BatchMatMul has them.
 //
 // Thread rule: a value, and a pure function.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_BATCH_MATMUL_SHAPE_H_
@@ -12,16 +12,17 @@
 
 namespace caffe2_quantization {
 
-// Which products are to be taken.
+// Which products are to be computed.
 struct BatchMatMulShape {
   int64_t m = 0, n = 0, k = 0;
   int64_t a_batches = 1, b_batches = 1;
-  int64_t batches = 1;  // of Y; product i is of A's and B's i mod theirs
+  int64_t batches = 1;  // of Y; product i takes i mod a_batches of A, and so on
   std::vector<int64_t> y;
 };
 
-// Of A [..., m, k] and B [..., k, n], or transposed ones. Errors name the
-// dimension. trans_a, trans_b, broadcast: batch_matmul_op.cc.
+// Sets *shape for A [..., m, k] and B [..., k, n], or transposed ones. Errors
+// name the dimension. batch_matmul_op.cc explains trans_a, trans_b and
+// broadcast.
 Status MakeBatchMatMulShape(const std::vector<int64_t>& a,
                             const std::vector<int64_t>& b, bool trans_a,
                             bool trans_b, bool broadcast,

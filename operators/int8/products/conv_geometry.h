@@ -1,6 +1,6 @@
-// Where a convolution's kernel goes: the geometry arguments of Caffe2's
-// convolutions, in every form that the host's ConvPoolOpBase takes, and what
-// they make of an input and a filter.
+// Reads where a convolution's kernel goes: the geometry arguments of Caffe2's
+// convolutions, in every form that the host's ConvPoolOpBase takes, and the
+// shape that they give with an input and a filter.
 //
 //   kernel | kernel_h, kernel_w | kernels        sizes, no default
 //   stride | stride_h, stride_w | strides        default 1
@@ -12,12 +12,12 @@
 //   group        default 1
 //   order        NCHW (default) or NHWC
 //
-// One number (`kernel`) stands for two dimensions; lists have one of each, 1 to
-// 3. Where the forms are mixed they add up as in the host's constructor.
+// One number (`kernel`) stands for two dimensions; lists have one number for
+// each of 1 to 3 dimensions. Mixed forms add up as in the host's constructor.
 //
-// (caffe2/operators/conv_pool_op_base.h of Caffe2. Refused here and not there:
-// strides and dilations of 0, negative pads, numbers in lists of floats, the
-// argument global_pooling, which has no meaning for a convolution.)
+// (Source: caffe2/operators/conv_pool_op_base.h of Caffe2. Refused here but not
+// there: strides and dilations of 0, negative pads, numbers in lists of floats,
+// and the argument global_pooling, which has no meaning for a convolution.)
 //
 // Thread rule: a value.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_CONV_GEOMETRY_H_
@@ -41,7 +41,8 @@ struct NamedShape {
 
 class ConvGeometry {
  public:
-  // An error names the argument, its value and what was expected.
+  // Reads the arguments. An error names the argument, its value and what was
+  // expected.
   static Status Read(const caffe2::OperatorDef& definition,
                      ConvGeometry* geometry);
 
@@ -49,14 +50,14 @@ class ConvGeometry {
   int64_t groups() const { return groups_; }
   bool channels_first() const { return channels_first_; }
 
-  // The convolution of x with a filter: [M, C / group, kernel...] in the order
-  // NCHW, [M, kernel..., C / group] in NHWC. The batch may be 0. Padding that
-  // no output reaches is left out of the shape. An error names the tensor, its
-  // sizes and what was expected.
+  // Sets *shape for the convolution of x with a filter: [M, C / group,
+  // kernel...] in the order NCHW, [M, kernel..., C / group] in NHWC. The batch
+  // may be 0. Padding that no output reaches is left out of the shape. An error
+  // names the tensor, its sizes and what was expected.
   Status ShapeFor(const NamedShape& x, const NamedShape& filter,
                   onednn::ConvolutionShape* shape) const;
 
-  // [N, M, output...], or [N, output..., M].
+  // Returns [N, M, output...] or, in NHWC, [N, output..., M].
   static std::vector<int64_t> OutputSizes(
       const onednn::ConvolutionShape& shape);
 
@@ -64,7 +65,8 @@ class ConvGeometry {
   enum class LegacyPad { kNotSet, kValid, kSame, kCaffe };
 
   Status CheckFilter(const NamedShape& x, const NamedShape& filter) const;
-  // Size of the output and padding before the input, in one dimension.
+  // Sets the size of the output and the padding before the input in one
+  // dimension.
   Status Place(int dim, const NamedShape& x, int64_t size, int64_t* pad_begin,
                int64_t* output) const;
 

@@ -20,15 +20,16 @@
 //
 // Arguments: conv_geometry.h, arguments.h; quantize_groupwise,
 // quantize_channelwise (conv_weights.h); constant_weight (default 1): filter
-// and bias are read in the first run, and again when another tensor, or packed
-// form, is in the place of one of them (weight_watch.h), while values that
-// change where they are, are not seen. With 0 both are read in every run, the
-// filter by its smallest and largest value. So they are, by content, where the
-// host's float Conv runs beside it. Without Y_scale the host's float Conv
-// runs first, in every run, and its range is the output's. dequantize_output
-// must be 0, as in DNNLOWP. Where padding reaches, the input is its zero point.
+// and bias are read in the first run, and again if another tensor, or packed
+// form, is in the place of one of them (weight_watch.h); values that change in
+// place are not noticed. With 0 both are read in every run, and the filter is
+// quantized by its smallest and largest value. If the host's float Conv runs
+// beside it, both are read in every run too, and shared by content. Without
+// Y_scale the host's float Conv runs first, in every run, and its output's
+// range gives the parameters. dequantize_output must be 0, as in DNNLOWP. Where
+// padding reaches, the input is its zero point.
 //
-// Where a run is refused, Y is as it was.
+// If a run is refused, Y is unchanged.
 #include <cmath>
 
 #include "base/return_if_error.h"

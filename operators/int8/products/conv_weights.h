@@ -1,4 +1,4 @@
-// A convolution's filter as operators use it, and the blob that
+// Makes a convolution's filter as operators use it, and defines the blob that
 // Int8ConvPackWeight makes: "W_packed" of a net.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_CONV_WEIGHTS_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_CONV_WEIGHTS_H_
@@ -16,15 +16,15 @@
 
 namespace caffe2_quantization {
 
-// A filter of n output channels, of k values each, in one parameter set, one
-// per group or one per output channel. T: int8_t or int16_t. Shared between all
-// that have the same filter (shared_weights.h). Thread rule: a value.
+// A filter of n output channels of k values each, with one parameter set, one
+// per group or one per output channel. T: int8_t or int16_t. All operators with
+// the same filter share it (shared_weights.h). Thread rule: a value.
 template <typename T>
 using ConvWeights = ProductWeights<T, onednn::PackedFilter>;
 
-// How many sets of parameters a filter has. Read from the arguments
-// quantize_groupwise (one of each group) and quantize_channelwise (one of each
-// output channel), of which one at most may be 1; else one.
+// How many parameter sets a filter has: one, or one per group with the argument
+// quantize_groupwise, or one per output channel with quantize_channelwise. At
+// most one of the two arguments may be 1.
 enum class ConvGranularity { kTensor, kGroup, kChannel };
 Status ReadConvGranularity(const caffe2::OperatorDef& definition,
                            ConvGranularity* granularity);
@@ -32,13 +32,14 @@ Status ReadConvGranularity(const caffe2::OperatorDef& definition,
 // How a filter becomes codes.
 struct ConvWeightsOptions {
   ConvGranularity granularity = ConvGranularity::kTensor;
-  // Once in a process for the same content; for a filter that does not change.
+  // Makes the filter once in a process for the same content. Only for a filter
+  // that does not change.
   bool share = true;
   ChooseOptions choose;  // of weights, as DnnlowpOptions gives them
 };
 
-// The number of parameter sets of a filter of floats; codes of an Int8TensorCPU
-// are one, whatever the granularity.
+// Returns the number of parameter sets of a filter of floats. The codes of an
+// Int8TensorCPU have one set, whatever the granularity.
 int64_t NumSets(const onednn::ConvolutionShape& shape,
                 ConvGranularity granularity);
 
@@ -51,15 +52,16 @@ Status MakeConvWeights(const WeightValues& filter,
                        const ConvWeightsOptions& options,
                        std::shared_ptr<const ConvWeights<T>>* weights);
 
-// The blob. Its filter is in the order NHWC: [M, kernel..., C / group].
+// The blob that Int8ConvPackWeight makes. Its filter is in the order NHWC: [M,
+// kernel..., C / group].
 struct PackedConvWeights {
   std::vector<int64_t> sizes;  // of the filter
   int64_t groups = 1;
   std::shared_ptr<const ConvWeights<int8_t>> weights;
-  // Quantized for an input of one scale (in_scale).
+  // Quantized for an input of the scale in_scale.
   std::shared_ptr<const onednn::ProductBias> bias;  // null: none
-  // The filter's codes; empty without save_unpacked_weights. An operator that
-  // runs the host's float operator beside itself needs them.
+  // The filter's codes; empty without save_unpacked_weights. An operator needs
+  // them if it runs the host's float operator beside itself.
   std::vector<int8_t> codes;
 };
 

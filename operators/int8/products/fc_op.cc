@@ -18,28 +18,29 @@
 //   negative values.
 //
 // Parameters of Y come from params; else from the arguments (arguments.h);
-// else, in every run, from the range of what the host's float FC makes of the
+// else, in every run, from the range of the host's float FC's output for the
 // same inputs. Those of W are chosen by the arguments for weights: one set, or
-// with quantize_channelwise or an engine with _ROWWISE one per row (output).
+// one per row (output) with quantize_channelwise or an engine with _ROWWISE.
 //
-// constant_weight (default 1): W and b are read in the first run, and again
-// when another tensor, or packed form, is in the place of one of them
-// (weight_watch.h); their codes are shared with all that hold the same weights
-// in the process. Values that change where they are, are not seen. With 0 both
-// are read in every run, W by its smallest and largest value. So they are, by
-// content, where the host's float FC runs beside it.
+// constant_weight (default 1): W and b are read in the first run, and again if
+// another tensor, or packed form, is in the place of one of them
+// (weight_watch.h); all operators of the process with the same weights share
+// their codes. Values that change in place are not noticed. With 0 both are
+// read in every run, and W is quantized by its smallest and largest value. If
+// the host's float FC runs beside it, both are read in every run too, and
+// shared by content.
 //
-// What differs from DNNLOWP, beside errors for what it takes without a word:
+// What differs from DNNLOWP, beside errors for what it silently accepts:
 //   - parameters of Y that are not given are chosen in every run, not in the
 //     first one alone;
 //   - codes of Y stay within activation_precision (the 8-bit operators of
 //     DNNLOWP use all of 8 bits);
 //   - a bias of codes stands for code * its scale, whatever is made of it:
 //     floats (DNNLOWP takes W's scale), or codes of other units;
-//   - constant_weight 0 has one set a row, too; W may be an Int8TensorCPU under
-//     _ROWWISE: its one set holds for all rows;
+//   - constant_weight 0 may have one set per row, too; W may be an
+//     Int8TensorCPU under _ROWWISE: its one set applies to all rows;
 //   - sums neither wrap nor saturate, also of 16-bit codes, and are the same
-//     for _ACC16; nbits_in_non_outlier has no part in it.
+//     for _ACC16; nbits_in_non_outlier has no effect.
 // Four outputs, for debugging: the last three are the codes of X [M, K] and W
 // [N, K] and their products [M, N] as floats, held as Y is (8 bits alone).
 #include <optional>

@@ -9,14 +9,14 @@
 //            what DNNLOWP's operator of the same name makes. It serves any
 //            number of operators and nets
 //   b codes  optional: Int8TensorCPU of int32, the bias in units of in_scale *
-//            W's scale; not with a parameter set per row, for which it has
-//            no scale
+//            W's scale; not with one parameter set per row, for which it has no
+//            scale
 //
 // Arguments: axis_w; quantize_channelwise, or an engine with _ROWWISE: one
 // parameter set per row; in_scale: the scale of the input, which a bias needs;
 // save_unpacked_weights: keep the codes too (Int8FC with outputs for debugging
 // asks for them); the arguments for weights (netdef/dnnlowp_settings.h).
-// nbits_in_non_outlier of _ACC16 has no part in it: sums are exact.
+// nbits_in_non_outlier of _ACC16 has no effect: sums are exact.
 #include <algorithm>
 #include <cmath>
 #include <limits>

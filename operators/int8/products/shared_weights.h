@@ -1,10 +1,10 @@
-// Weights in packed form, once in a process for the same content: nets that
-// hold the same weights, each in a blob of its own or in a common one, share
-// what operators make of them.
+// Keeps weights in packed form once per process and content: nets that hold the
+// same weights, each in a blob of its own or in a common one, share what
+// operators make of them.
 //
-// What is the same is told by a hash of 128 bits over the values and over all
-// that the packed form depends on, so that neither a blob's address nor its
-// name has a part in it.
+// A hash of 128 bits over the values, and over all else that the packed form
+// depends on, tells what is the same. Neither a blob's address nor its name
+// counts.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_SHARED_WEIGHTS_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_SHARED_WEIGHTS_H_
 
@@ -24,12 +24,12 @@ namespace caffe2_quantization {
 
 struct ChooseOptions;
 
-// What a packed form is made of. Add() everything, in one order.
+// What a packed form is made of. Add() everything, always in the same order.
 class WeightsKey {
  public:
   void Add(int64_t number);
   void Add(double number);
-  // Adds a hash (XXH3 of 128 bits) and the size.
+  // Adds a hash of the bytes (XXH3 of 128 bits) and their size.
   void Add(const void* bytes, std::size_t size);
   void Add(const ChooseOptions& options);
   const std::string& Digest() const { return digest_; }
@@ -38,14 +38,14 @@ class WeightsKey {
   std::string digest_;
 };
 
-// Of one type of packed form. Kept as long as somebody holds it.
-// Thread rule: any thread. Two that ask for the same at once: one makes it, the
-// other waits.
+// The packed forms of one type. Each is kept as long as somebody holds it.
+// Thread rule: any thread. If two threads ask for the same form at once, one
+// makes it and the other waits.
 template <typename Packed>
 class SharedWeights {
  public:
-  // make: Status(std::shared_ptr<const Packed>*). An error of it is returned,
-  // and the next one who asks tries again.
+  // make: Status(std::shared_ptr<const Packed>*). If it fails, its error is
+  // returned, and the next caller tries again.
   template <typename Make>
   Status GetOrMake(const WeightsKey& key, const Make& make,
                    std::shared_ptr<const Packed>* packed) {
@@ -58,7 +58,7 @@ class SharedWeights {
     return Status::Ok();
   }
 
-  // How many are held now.
+  // Returns how many are held now.
   std::size_t Count() {
     const std::lock_guard<std::mutex> lock(mutex_);
     RemoveUnused();
@@ -79,7 +79,7 @@ class SharedWeights {
     return entry;
   }
 
-  // An entry that somebody is filling is held by them too.
+  // Whoever is filling an entry holds it too, so it counts as used.
   void RemoveUnused() {
     for (auto it = entries_.begin(); it != entries_.end();) {
       const bool unused =
@@ -92,8 +92,9 @@ class SharedWeights {
   std::map<std::string, std::shared_ptr<Entry>> entries_;
 };
 
-// The one of all nets of this process: the nets that a child inherits keep what
-// they hold, those that it makes share what it packs itself.
+// Returns the object that all nets of this process share. After a fork, nets
+// that the child inherits keep what they hold, and nets that it makes share
+// what it packs itself.
 template <typename Packed>
 SharedWeights<Packed>& SharedWeightsOfProcess() {
   static PerProcess<SharedWeights<Packed>> all;

@@ -1,5 +1,5 @@
-// From products of codes to the output: what a sum of products becomes, and the
-// products of 16-bit codes.
+// Turns sums of products of codes into the output, and computes the products of
+// 16-bit codes.
 //
 // With x = x_scale * (a - x_zp), w = w_scale[n] * (c - w_zp[n]):
 //
@@ -10,11 +10,11 @@
 //   addend    = float(s - s_zp) * (s_scale / y_scale)
 //   float     = float(acc) * (x_scale * w_scale[n]) + bias
 //
-// in floats, in this order; the bias is in the offset for codes (a large one
-// behind the product: onednn::ProductBias), else after. acc is exact, for every
-// K up to 2^31 - 1. Of 8 bits kernels/output_stage.h computes it, in 32 bits or
-// wider (quantization/onednn/column_offsets.h); of 16 bits it is done here, in
-// 64 bits, without an addend.
+// in floats, in this order. For codes the bias is in the offset (a large one is
+// added after the product: onednn::ProductBias); for floats it is added last.
+// acc is exact for every K up to 2^31 - 1. For 8 bits kernels/output_stage.h
+// computes it, in 32 bits or wider (quantization/onednn/column_offsets.h); for
+// 16 bits it is computed here, in 64 bits, without an addend.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_STAGE_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_STAGE_H_
 
@@ -32,12 +32,12 @@
 
 namespace caffe2_quantization {
 
-// The numbers above for every output of a matrix, kept from run to run.
-// Thread rule: one at a time; once made, read by any thread.
+// Holds the numbers above for every output of a matrix, from run to run. Thread
+// rule: one thread at a time; once set, any thread may read it.
 class ProductStage {
  public:
-  // Of n outputs, in as many parameter sets of n / sets outputs as there are
-  // scales.
+  // The weights of n outputs. There are as many parameter sets as scales, each
+  // of n / sets outputs.
   struct Weights {
     int64_t n;
     int64_t k;
@@ -51,25 +51,27 @@ class ProductStage {
             &weights.quantized.zero_points, weights.column_sums.data()};
   }
 
-  // Sets an output of codes by `y`; bias: of n values, or null. With relu,
-  // codes are y's zero point at least. Errors: a k above 2^31 - 1; scales whose
-  // quotient no float holds.
+  // Prepares an output of codes with the parameters `y`; bias has n values, or
+  // is null. With relu no code is below y's zero point. Errors: a k above 2^31
+  // - 1; scales whose quotient no float holds.
   Status SetCodes(const Weights& weights, float x_scale, int32_t x_zero_point,
                   const onednn::ProductBias* bias, const QuantizationParams& y,
                   bool relu);
-  // Adds codes in the place and order of the output; after SetCodes, whose y
-  // has y_scale. 255 * scale / y_scale is finite.
+  // Makes the stage add codes that have the shape and order of the output. Call
+  // it after SetCodes, whose y has y_scale. 255 * scale / y_scale must be
+  // finite.
   void SetAddend(const uint8_t* addend, float scale, int32_t zero_point,
                  float y_scale);
-  // Sets an output of floats; bias: [n], finite, or null. It must live as long.
+  // Prepares an output of floats; bias is [n] and finite, or null. It must live
+  // as long as the stage uses it.
   Status SetFloats(const Weights& weights, float x_scale, int32_t x_zero_point,
                    const float* bias, bool relu);
 
-  // For codes of 8 bits; valid until the next Set.
+  // The kernel's stage for codes of 8 bits; valid until the next Set.
   const kernels::OutputStage& kernel_stage() const { return stage_; }
 
-  // Outputs `first` to `first` + count - 1 of a row a [k], by w [count, k], of
-  // 16 bits; they go to y, y_stride apart.
+  // Compute outputs `first` to `first` + count - 1 of a row a [k] of 16-bit
+  // codes by w [count, k]. They are written to y, y_stride apart.
   void ToCodes(const uint16_t* a, const int16_t* w, int64_t first,
                int64_t count, uint16_t* y, int64_t y_stride) const;
   void ToFloats(const uint16_t* a, const int16_t* w, int64_t first,
@@ -92,8 +94,8 @@ class ProductStage {
   kernels::OutputStage stage_;
 };
 
-// y [m, n] = what the stage makes of a [m, k] by the weights. T: uint8_t or
-// uint16_t; Y: T or float. Errors: those of onednn/matmul.h.
+// Sets y [m, n] to what the stage makes of a [m, k] times the weights. T:
+// uint8_t or uint16_t; Y: T or float. Errors: those of onednn/matmul.h.
 template <typename T, typename Y>
 Status Multiply(const ProductStage& stage,
                 const MatrixWeights<std::make_signed_t<T>>& weights, const T* a,

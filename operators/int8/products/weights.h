@@ -1,9 +1,9 @@
-// Weights of FC, BatchMatMul and Conv: as they come, as codes, and in the form
-// that is multiplied.
+// The weights of FC, BatchMatMul and Conv: as a blob holds them, as codes, and
+// in the form that is multiplied.
 //
-// Codes are as DNNLOWP makes them: signed, by parameters chosen for unsigned
-// codes and moved down by 2^(precision - 1).
-// (caffe2/quantization/server/fbgemm_pack_op.cc of Caffe2, QuantizeWeight.)
+// Codes are as DNNLOWP makes them: signed, with parameters that are chosen for
+// unsigned codes and then moved down by 2^(precision - 1). (Source:
+// QuantizeWeight in caffe2/quantization/server/fbgemm_pack_op.cc of Caffe2.)
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_WEIGHTS_H_
@@ -27,26 +27,26 @@
 
 namespace caffe2_quantization {
 
-// Weights as a blob has them: floats, or codes with one scale and zero point.
+// Weights as a blob holds them: floats, or codes with one scale and zero point.
 struct WeightValues {
   const caffe2::Tensor* floats = nullptr;
   const caffe2::int8::Int8TensorCPU* codes = nullptr;
 
   const caffe2::Tensor& tensor() const { return floats ? *floats : codes->t; }
-  // Values, and the parameters that codes have.
+  // Adds the values, and the parameters of codes, to a key.
   void AddTo(WeightsKey* key) const;
 };
 
-// Input `index` of op. Enforces that it is floats or codes; messages name the
-// operator's type and the blob, and as what was expected a float tensor and
-// `others`.
+// Returns input `index` of op. Enforces that it is floats or codes; messages
+// name the operator's type and the blob, and say that a float tensor or
+// `others` was expected.
 WeightValues WeightInput(caffe2::OperatorBase* op, int index,
                          const char* others);
 
 // Reads the argument constant_weight (default 1). *choose becomes `weights`,
-// but weights that are not constant are quantized by their range: as in
-// DNNLOWP, what changes from run to run is not searched. An error names the
-// argument.
+// but with the method min/max if the weights are not constant: as in DNNLOWP,
+// there is no search for weights that change from run to run. An error names
+// the argument.
 Status ReadConstantWeight(const caffe2::OperatorDef& definition,
                           const ChooseOptions& weights, bool* is_constant,
                           ChooseOptions* choose);
@@ -56,35 +56,37 @@ Status ReadConstantWeight(const caffe2::OperatorDef& definition,
 template <typename T>
 struct QuantizedWeights {
   std::vector<T> codes;
-  // One of each set: a tensor, a group of rows, or a row.
+  // One per set: the tensor, a group of rows, or a row.
   std::vector<float> scales;
   std::vector<int32_t> zero_points;
 };
 
-// w: [rows, columns], of which each of `sets` parameter sets has rows / sets
-// rows. options: of weights, unsigned, as DnnlowpOptions gives them. Errors:
-// weights that are not finite (the set is named), rows that `sets` does not
-// divide, a precision that T does not hold.
+// Quantizes w [rows, columns], in which each of `sets` parameter sets has rows
+// / sets rows. options: those of weights, unsigned, as DnnlowpOptions gives
+// them. Errors: weights that are not finite (the set is named), a number of
+// rows that `sets` does not divide, a precision that T does not hold.
 template <typename T>
 Status QuantizeWeights(const float* w, int64_t rows, int64_t columns,
                        int64_t sets, const ChooseOptions& options,
                        QuantizedWeights<T>* result);
 
-// Codes of an Int8TensorCPU, which are unsigned: one set. Errors: values of
-// another type than T's unsigned one, invalid scale or zero point.
+// Takes the codes of an Int8TensorCPU, which are unsigned and have one set.
+// Errors: values of another type than the unsigned form of T, an invalid scale
+// or zero point.
 template <typename T>
 Status WeightsFromInt8Tensor(const caffe2::int8::Int8TensorCPU& w,
                              const ChooseOptions& options,
                              QuantizedWeights<T>* result);
 
-// Either of both: floats in `sets` sets of [rows, ...].
+// Does one of the two: floats are quantized in `sets` sets of [rows, ...].
 template <typename T>
 Status MakeCodes(const WeightValues& values, int64_t rows, int64_t sets,
                  const ChooseOptions& options, QuantizedWeights<T>* result);
 
-// Quantizes the values and makes *result of the codes: make(quantized, &made)
-// returns a Status. share: the process makes it once for the same values,
-// options and form; form is all else that the result depends on.
+// Quantizes the values and makes *result from the codes by make(quantized,
+// &made), which returns a Status. With `share` the process makes it once for
+// the same values, options and form; form is all else that the result depends
+// on.
 template <typename T, typename Made, typename Make>
 Status MakeWeights(const WeightValues& values, int64_t rows, int64_t sets,
                    const ChooseOptions& options, bool share,
@@ -110,13 +112,13 @@ Status MakeWeights(const WeightValues& values, int64_t rows, int64_t sets,
 
 // Weights in the form that is multiplied: n outputs of k products each. T:
 // int8_t or int16_t; Packed: PackedMatrix or PackedFilter of
-// quantization/onednn, of 8 bits. Not changed once made.
+// quantization/onednn, for 8 bits. It does not change once it is made.
 template <typename T, typename Packed>
 struct ProductWeights {
   int64_t n = 0;
   int64_t k = 0;
-  // The codes, [n, k], are kept where somebody reads them: always of 16 bits,
-  // else on demand.
+  // The codes, [n, k], are kept if somebody reads them: always for 16 bits, for
+  // 8 bits on demand.
   QuantizedWeights<T> quantized;
   std::vector<int64_t> column_sums;  // [n]: sum over k of the codes
   std::shared_ptr<const Packed> packed;
@@ -136,13 +138,13 @@ struct ProductWeights {
 template <typename T>
 using MatrixWeights = ProductWeights<T, onednn::PackedMatrix>;
 
-// Packs codes, [k, n] or [n, k] by order, whose parameters, n and k weights has
-// already. Errors: what PackedMatrix refuses.
+// Packs codes, which are [k, n] or [n, k] by `order`. *weights already has
+// their parameters, n and k. Errors: what PackedMatrix refuses.
 template <typename T>
 Status PackMatrix(const T* codes, onednn::PackedMatrix::Order order,
                   bool keep_codes, MatrixWeights<T>* weights);
 
-// The sum of each of n rows of k codes.
+// Returns the sum of each of n rows of k codes.
 template <typename T>
 std::vector<int64_t> RowSums(const T* codes, int64_t n, int64_t k);
 
