@@ -1,4 +1,4 @@
-// The smallest and largest value of each channel of a tensor.
+// Finds the smallest and largest value of each channel of a tensor.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_CHANNEL_RANGES_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_CHANNEL_RANGES_H_
 
@@ -10,15 +10,16 @@
 namespace caffe2_quantization {
 
 struct ChannelRanges {
-  // One value per channel: +infinity and -infinity where nothing is finite.
+  // One value per channel: +infinity and -infinity if none of its values is
+  // finite.
   std::vector<float> mins;
   std::vector<float> maxs;
   // The extremes of the whole tensor.
   kernels::FloatExtremes<float> all;
 };
 
-// src holds layout.count() elements, in the order [outer, channels, inner]. One
-// pass over memory, whichever axis the channels are on.
+// src holds layout.count() elements, in the order [outer, channels, inner]. It
+// takes one pass over memory, whichever axis the channels are on.
 ChannelRanges FindChannelRanges(const float* src, const ChannelLayout& layout);
 
 }  // namespace caffe2_quantization

@@ -1,4 +1,4 @@
-// The searches for a range among bins, as DNNLOWP makes them: its bins, its
+// Searches for a range among bins as DNNLOWP does: with its bins, its
 // candidates and its float arithmetic. choose.h says what each method
 // minimizes.
 //
@@ -14,13 +14,13 @@
 
 namespace caffe2_quantization {
 
-// Bins around which the searches work, as DNNLOWP lays them out, in float.
+// The bins that the searches use, as DNNLOWP lays them out, in float.
 struct Bins {
-  // More than kMostBins are merged with their neighbours.
+  // If there are more than kMostBins, neighbours are merged.
   explicit Bins(const BinCounts& given);
 
-  // The share of the values that lie outside [low, high], 0 to 1. Of a bin that
-  // is cut, the part outside counts.
+  // Returns the share of the values that lie outside [low, high], 0 to 1. Of a
+  // bin that is cut, the part outside counts.
   double ShareOutside(double low, double high) const;
 
   std::vector<uint64_t> counts;
@@ -30,7 +30,7 @@ struct Bins {
   double total = 0;
 };
 
-// What a search found: the range, and its sum as Choice::objective has it.
+// What a search found: the range, and its objective as in Choice::objective.
 struct ChosenRange {
   float min = 0;
   float max = 0;
@@ -47,8 +47,9 @@ ChosenRange MinimizeKl(const Bins& bins, const ChooseOptions& options);
 // kL2Approx without preserve_sparsity: DNNLOWP's descent by quantiles.
 ChosenRange DescendByQuantiles(const Bins& bins, const ChooseOptions& options);
 
-// kPercentileInBins. The range leaves out as many values at either end as whole
-// bins can, up to half of what need not be represented. No objective.
+// kPercentileInBins. The range leaves out as many whole bins at either end as
+// hold no more than half of the values that need not be represented. There is
+// no objective.
 ChosenRange PercentileInBins(const Bins& bins, double percentile);
 
 }  // namespace caffe2_quantization

@@ -1,5 +1,5 @@
-// What the sources behind choose.h share: numbers of codes, doubles as floats,
-// and the words of warnings.
+// Helpers that the sources behind choose.h share: numbers of codes, doubles as
+// floats, and the words of warnings.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_INTERNAL_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_INTERNAL_H_
 
@@ -12,25 +12,27 @@
 
 namespace caffe2_quantization {
 
-// The nearest float; a value beyond all floats becomes the largest one.
+// Returns the nearest float; a value beyond all floats becomes the largest one,
+// with its sign.
 inline float ToFloat(double value) {
   constexpr double kLargest = std::numeric_limits<float>::max();
   return static_cast<float>(std::min(std::max(value, -kLargest), kLargest));
 }
 
-// How many codes the options allow.
+// Returns how many codes the options allow.
 inline int Levels(const ChooseOptions& options) {
   return 1 << options.Codes().precision;
 }
 
-// "P99.9" or "P99.9_DNNLOWP" with the percentile, else the method's name.
+// Returns "P99.9" or "P99.9_DNNLOWP" with the percentile, else the method's
+// name.
 std::string MethodText(const ChooseOptions& options);
 
-// Adds to the warnings that the choice has.
+// Adds a warning to those that the choice has.
 void AddWarning(const std::string& text, Choice* choice);
 
-// Warns if the choice clips more than the options allow. `extremes` are those
-// of the values, as far as they are known.
+// Adds a warning if the choice clips more than the options allow. `extremes`
+// are those of the values, as far as they are known.
 void WarnOfClipping(const ChooseOptions& options, ValueRange extremes,
                     Choice* choice);
 

@@ -2,9 +2,9 @@
 // or one batch of activations: per tensor, per channel, per block, or per block
 // within a channel.
 //
-// Each parameter set is chosen by itself, by ChooseFromArray. Clipping weights
-// is choosing them by another method than kMinMax; ClipToRepresented does to
-// the floats what the codes will do to them.
+// Each parameter set is chosen by itself, by ChooseFromArray. To clip weights
+// is to choose their parameters by another method than kMinMax;
+// ClipToRepresented clips floats as their codes will.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_CHOOSE_TENSOR_H_
@@ -20,7 +20,7 @@
 
 namespace caffe2_quantization {
 
-// What shares a parameter set; as in QuantizationParams.
+// Which values share a parameter set; as in QuantizationParams.
 struct SetsOptions {
   Granularity granularity = Granularity::kTensor;
   int axis = 0;            // kChannel, kChannelBlock
@@ -28,31 +28,31 @@ struct SetsOptions {
 };
 
 struct TensorChoice {
-  // type is options.Codes(): in a reduced range a bit less than options.type,
-  // so that what saturates stays in that range. Symmetric when the options
-  // asked for it (preserve_sparsity) and every zero point is one that
-  // QuantizationParams allows then. min and max are those of the values; of no
-  // values, not set.
+  // type is options.Codes(): in a reduced range one bit less than options.type,
+  // so that saturated values stay in that range. Symmetric if the options asked
+  // for it (preserve_sparsity) and every zero point is one that
+  // QuantizationParams allows then. min and max are those of the values; not
+  // set if there are none.
   QuantizationParams params;
-  std::vector<Choice> sets;  // one a parameter set
+  std::vector<Choice> sets;  // one per parameter set
   // The sets' warnings, each after the set's name ("channel 3: …").
   std::vector<std::string> warnings;
 };
 
-// values holds the product of shape, all finite; the sets of an empty tensor
-// are of the range [0, 0]. kMinMax per channel is one pass over memory,
-// whichever axis has the channels; other methods copy the tensor if the
-// channels are not on its first axis. Errors, *choice is unchanged then: those
-// of ChooseFromArray, and of QuantizationParams::ValidateFor for sets and
-// shape.
+// values holds as many values as shape says, all finite; an empty tensor's sets
+// are chosen for the range [0, 0]. kMinMax per channel takes one pass over
+// memory, whichever axis has the channels; other methods copy the tensor if the
+// channels are not on its first axis. Errors, which leave *choice unchanged:
+// those of ChooseFromArray, and those of QuantizationParams::ValidateFor for
+// sets and shape.
 Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
                        const SetsOptions& sets, const ChooseOptions& options,
                        TensorChoice* choice);
 
-// dst[i] = src[i], brought into what its set's codes represent,
-// [scale * (qmin - zero_point), scale * (qmax - zero_point)] rounded to float.
-// dst gets the same codes as src; NaN stays. dst may be src. Errors: params
-// that do not fit the shape.
+// dst[i] = src[i], clipped to what its set's codes represent, [scale * (qmin -
+// zero_point), scale * (qmax - zero_point)] rounded to float. dst is quantized
+// to the same codes as src; NaN stays NaN. dst may be src. Errors: params that
+// do not fit the shape.
 Status ClipToRepresented(const float* src, const std::vector<int64_t>& shape,
                          const QuantizationParams& params, float* dst);
 

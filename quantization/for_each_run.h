@@ -1,5 +1,5 @@
-// A tensor with a parameter pair for each set, cut into pieces that the kernels
-// take: ForEachRun() is what quantizing, dequantizing and requantizing share.
+// Cuts a tensor with one parameter pair per set into pieces that the kernels
+// take: quantizing, dequantizing and requantizing share ForEachRun().
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_FOR_EACH_RUN_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_FOR_EACH_RUN_H_
 
@@ -12,13 +12,13 @@
 
 namespace caffe2_quantization {
 
-// Values in a piece, at most: their codes and a parameter pair for each fit the
-// first cache level, beside what streams through it.
+// The most values in a piece: their codes, with one parameter pair per value,
+// fit into the first cache level beside what streams through it.
 inline constexpr std::size_t kPieceValues = 2048;
 
 // A piece: values [offset, offset + count), in runs of run_length that share a
-// pair; run r has a[r] and b[r]. The next piece to be read, or one that follows
-// soon, begins `ahead` values further on; 0: unknown.
+// pair; run r has a[r] and b[r]. The next piece to be read, or one soon after,
+// begins `ahead` values further on; 0: unknown.
 template <typename A, typename B>
 struct Piece {
   std::size_t offset, count, run_length;
@@ -27,10 +27,10 @@ struct Piece {
   std::size_t ahead = 0;
 };
 
-// Calls body(piece) for pieces that together are the tensor, one after another
-// in memory if in_order. a and b hold one value per set. A run has at least
+// Calls body(piece) for pieces that together make up the tensor, in memory
+// order if in_order. a and b hold one value per set. A run has at least
 // kernels::kShortestFastRun values, or exactly one; for runs of one value the
-// pairs are spread out in memory first.
+// pairs are first spread out in memory.
 template <typename A, typename B, typename Body>
 class RunWalker {
  public:
@@ -73,7 +73,8 @@ class RunWalker {
  private:
   static constexpr std::size_t kShort = kernels::kShortestFastRun;
 
-  // What follows a piece in memory is what follows in time, unless told.
+  // Unless `ahead` says otherwise, the piece that follows in memory is the
+  // next.
   void Emit(std::size_t offset, std::size_t count, std::size_t run_length,
             const A* a, const B* b) {
     Emit(offset, count, run_length, a, b, count);
@@ -128,7 +129,7 @@ class RunWalker {
     }
   }
 
-  // Long rows: the same part of all, then the next part.
+  // Long rows: the same part of every row, then the next part of every row.
   void Tiles() {
     const std::size_t outer = sets_.outer, row = sets_.channels * sets_.inner;
     for (std::size_t first = 0; first < row; first += kPieceValues) {

@@ -1,20 +1,23 @@
-// Histogram: how often values fell where, in bounded memory, exactly mergeable.
+// Histogram: counts how values are distributed, in bounded memory, and merges
+// exactly.
 //
-// Bin i counts the values v with  i * 2^e <= v < (i + 1) * 2^e.  Edges are
+// Bin i counts the values v with i * 2^e <= v < (i + 1) * 2^e. Edges are
 // multiples of the width 2^e, so two neighbours 2i and 2i + 1 of one width are
-// bin i of twice the width: widening moves counts and splits none. e is the
-// smallest exponent for which
-//   - the bins from the smallest to the largest value number max_bins or fewer,
-//   - |v| < 2^(e + kResolutionBits) for every v: so every edge is a float, and
-//   - e >= kMinExponent.
-// All three depend on the smallest and largest value alone, so a histogram is a
-// function of the values it holds: their order, how they were split between
-// histograms and in which order those were merged leave no trace.
+// bin i of twice the width: widening moves counts and never splits one. e is
+// the smallest exponent for which
+//   - there are at most max_bins bins from the smallest to the largest value,
+//   - |v| < 2^(e + kResolutionBits) for every v, so that every edge is a float,
+//   - and e >= kMinExponent.
+// All three depend only on the smallest and largest value, so a histogram is a
+// function of the values it holds: it does not depend on their order, on how
+// they were split between histograms, or on the order in which those were
+// merged.
 //
-// Values are placed by their exact real number, int64 included; -0 is 0. NaN
-// and infinities are left out.
+// Values are placed by their exact real number, also int64; -0 is 0. NaN and
+// infinities are left out.
 //
-// Thread rule: a value; const calls from any thread, others from one at a time.
+// Thread rule: a value; const calls from any thread, others from one thread at
+// a time.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_HISTOGRAM_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_HISTOGRAM_H_
 
@@ -38,7 +41,7 @@ class Histogram {
   static constexpr int kDefaultBins = 2048;
   static constexpr int kSmallestMaxBins = 4;
   static constexpr int kLargestMaxBins = 1 << 16;
-  // An index needs this many bits and a sign at most.
+  // An index needs at most this many bits and a sign.
   static constexpr int kResolutionBits = 22;
   // 2^-126 is the smallest normal float; 2^1023 is needed for the largest
   // double beside the smallest in four bins.
@@ -64,10 +67,10 @@ class Histogram {
   // From the first bin that counted anything to the last one.
   const std::vector<uint64_t>& counts() const { return counts_; }
 
-  // Non-finite values are left out. An array with which total() would pass
-  // 2^64 - 1 is left out as a whole. *extremes, if given, becomes what
-  // kernels::MinMax (MinMaxHalf) finds in the array: counting needs that
-  // anyhow, and finds it in the same pass over memory.
+  // Adds values; non-finite ones are left out. An array with which total()
+  // would exceed 2^64 - 1 is left out as a whole. *extremes, if given, becomes
+  // what kernels::MinMax (MinMaxHalf) finds in the array: counting needs that
+  // anyway, and finds it in the same pass over memory.
   void Add(const float* values, std::size_t count,
            kernels::FloatExtremes<float>* extremes = nullptr);
   void Add(const double* values, std::size_t count,
@@ -86,16 +89,16 @@ class Histogram {
            kernels::IntegerExtremes<int32_t>* extremes = nullptr);
   void Add(const int64_t* values, std::size_t count,
            kernels::IntegerExtremes<int64_t>* extremes = nullptr);
-  // One value that was seen `times` times.
+  // Adds one value that was seen `times` times.
   void AddRepeated(double value, uint64_t times);
 
-  // Adds what the other one counted. An error, and nothing is changed, when
-  // max_bins differ or total() would pass 2^64 - 1.
+  // Adds what the other histogram counted. Errors, which change nothing:
+  // max_bins differ, or total() would exceed 2^64 - 1.
   Status Merge(const Histogram& other);
 
-  // A histogram read from elsewhere; an error says how it contradicts the rules
-  // above (a width that is not the one its extent calls for cannot be told from
-  // bins alone, and is accepted if it is not too fine).
+  // Makes a histogram from parts that were stored; an error says how they
+  // contradict the rules above. (Bins alone do not tell whether the width is
+  // the one that the values call for; it is accepted if it is not too fine.)
   static Status FromParts(int max_bins, int exponent, int64_t first_bin,
                           std::vector<uint64_t> counts, Histogram* histogram);
 
@@ -117,7 +120,7 @@ class Histogram {
   template <typename T>
   class Pass;
 
-  // The grid of this histogram with values between min and max.
+  // Returns the grid that this histogram needs with values between min and max.
   Grid GridFor(double min, double max) const;
   Grid GridFor(int64_t min, int64_t max) const;
   Grid Union(Grid grid) const;

@@ -1,5 +1,5 @@
-// Finds the scale and zero point that leave the least squared error, of all
-// there are.
+// Finds the scale and zero point that leave the least squared error among all
+// scales and zero points.
 //
 // The codes stand for scale * j, j a whole number from -below to
 // levels - 1 - below; below is zero_point - qmin. A value is represented by the
@@ -34,19 +34,19 @@ class OneSide {
   OneSide() = default;
   // Magnitudes, all finite and 0 or more, in any order.
   explicit OneSide(std::vector<float> magnitudes);
-  // Bin i has densities[i] numbers a unit from edges[i] to edges[i + 1]; edges
-  // ascend from 0 or more.
+  // Bin i has densities[i] numbers per unit from edges[i] to edges[i + 1];
+  // edges ascend from 0 or more.
   OneSide(std::vector<double> edges, std::vector<double> densities);
 
   double largest() const { return largest_; }
   double sum() const { return sums_.empty() ? 0 : sums_.front(); }
   double squares() const { return squares_; }
-  // How many lie beyond t, which is 0 or more.
+  // Returns how many numbers lie beyond t, which is 0 or more.
   double CountBeyond(double t) const;
   // gains[n] = sum over 0 <= j < n of the sum of max(0, x - (j + 1/2) * scale),
   // for n from 0 to most. scale > 0.
   void Gains(double scale, int most, double* gains) const;
-  // gains[most] of these, up to rounding.
+  // Returns gains[most] of these, up to rounding.
   double Gain(double scale, int most) const;
 
  private:
@@ -55,17 +55,17 @@ class OneSide {
 
   double largest_ = 0;
   double squares_ = 0;
-  // Ascending. Beyond a t from knot i - 1 on and below knot i lie counts_[i]
-  // numbers of sum sums_[i], and those that densities_[i - 1], if there are
-  // densities, puts between t and the knot.
+  // In ascending order. For a t from knot i - 1 up to knot i, the numbers
+  // beyond t are counts_[i] numbers of sum sums_[i] and, if there are
+  // densities, those that densities_[i - 1] puts between t and knot i.
   std::vector<double> knots_;
   std::vector<double> counts_;
   std::vector<double> sums_;
   std::vector<double> densities_;
 
-  // Of many points instead: they are grouped by the leading bits of the float,
-  // in buckets that ascend and of which bucket b begins at begins_[b]; sums_[b]
-  // is the sum from there on.
+  // Used instead for many points: they are grouped by the leading bits of the
+  // float, in ascending buckets. Bucket b begins at begins_[b], and sums_[b] is
+  // the sum from there on.
   std::vector<float> points_;
   std::vector<std::size_t> begins_;
   uint32_t first_bucket_ = 0;
@@ -79,8 +79,8 @@ struct TwoSides {
   double largest() const;
 };
 
-// E(scale, below). Rounding leaves it off by a few times 2^-53 of sum x^2, and
-// at most by levels times that.
+// Returns E(scale, below). Its rounding error is a few times 2^-53 of sum x^2,
+// and at most levels times that.
 double SquaredErrorOf(const TwoSides& values, int levels, double scale,
                       int below);
 
@@ -93,22 +93,23 @@ struct LeastSquares {
 
 struct LeastSquaresOptions {
   int levels = 256;
-  // Both are tried, and all between.
+  // Both of these are tried, and all values between them.
   int least_below = 0;
   int most_below = 255;
   double smallest_scale = 0;
-  bool power_of_two = false;  // scales are
-  // A scale to begin with, 0: none. One that is good saves work.
+  bool power_of_two = false;  // scales must be powers of two
+  // A scale to begin with; 0: none. A good one saves work.
   double first_scale = 0;
-  // Ends the search after that many scales, with the best of them.
+  // Ends the search after this many scales, with the best of them.
   int most_evaluated = 1 << 20;
 };
 
-// error exceeds the least E of all scales from smallest_scale on and of all
-// below by no more than kLeastSquaresGap of itself, or 2^-46 of sum x^2, which
-// is what rounding blurs, unless the search ended early. Where no value changes
-// its code within the last interval, as in small arrays, it is that least E.
-// Precondition: values are not all 0, and sum x^2 is finite.
+// Unless the search ended early, the result's error exceeds the least E, over
+// all scales from smallest_scale on and all allowed values of below, by at most
+// kLeastSquaresGap of itself, or by 2^-46 of sum x^2, which is the effect of
+// rounding. If no value changes its code within the last interval, as in small
+// arrays, it is that least E. Precondition: values are not all 0, and sum x^2
+// is finite.
 constexpr double kLeastSquaresGap = 1e-6;
 LeastSquares MinimizeSquaredError(const TwoSides& values,
                                   const LeastSquaresOptions& options);

@@ -1,4 +1,4 @@
-// The product of two integer matrices from their bit planes.
+// Computes the product of two integer matrices from their bit planes.
 //
 // C[i][j] = sum over k of A[i][k] * B[j][k], from the planes of the two integer
 // matrices in two's complement:
@@ -35,8 +35,8 @@ constexpr std::size_t BitPanelWords(std::size_t n, std::size_t row_bytes) {
 void PackBitPanels(const uint8_t* rows, std::size_t n, std::size_t row_bytes,
                    int planes, uint32_t* panels);
 
-// A: `rows` rows of row_bytes bytes each in every plane; plane p starts at
-// data + p * plane_bytes, so that a block of rows of a larger matrix is one
+// A: `rows` rows of row_bytes bytes each in every plane. Plane p starts at data
+// + p * plane_bytes, so a block of rows of a larger matrix is such a matrix
 // too.
 struct BitRows {
   const uint8_t* data = nullptr;

@@ -1,5 +1,5 @@
-// Kernels for bit planes, the layout of a QTensor. bit_matmul.h multiplies
-// them.
+// Kernels that pack and unpack bit planes, the layout of a QTensor.
+// bit_matmul.h multiplies them.
 //
 // Layout. Plane b of n integers is BitPlaneBytes(n) bytes that hold bit b of
 // every magnitude; integer i sits in byte i / 8, most significant bit first

@@ -1,4 +1,5 @@
-// Kernels between byte weights and float: dst = f(src) element by element.
+// Kernels that convert between byte weights and floats: dst = f(src), element
+// by element.
 //
 // Rounding. Every target performs the same IEEE single-precision operations in
 // the same order, with no fused multiply-add, so the bits do not depend on the

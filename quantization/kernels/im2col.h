@@ -1,4 +1,4 @@
-// The windows of a convolution as rows of a matrix of bytes (im2col).
+// Writes the windows of a convolution as rows of a matrix of bytes (im2col).
 //
 // The image is [depth, height, width] pixels of `channels` bytes each, with
 // pixel_stride bytes from one pixel to the next. Output pixels are counted in
@@ -8,9 +8,9 @@
 //     = image[(z * H + y) * W + x][c],
 //       z = od * stride[0] + kd * dilation[0] - pad[0], y and x alike,
 //
-// and `fill` where z, y or x is outside the image. What lies between a row's
-// end and the next row, and kIm2ColSlack bytes after the last row, are written
-// to with nothing in particular: dst must have them.
+// and `fill` where z, y or x is outside the image. The bytes between a row's
+// end and the next row, and kIm2ColSlack bytes after the last row, may be
+// overwritten with anything: dst must have room for them.
 //
 // Preconditions: every size, stride and dilation at least 1, pad at least 0,
 // dst_stride at least the row's length; src and dst do not overlap. No

@@ -1,10 +1,10 @@
-// Which instruction set the kernels use, chosen once per process.
+// Chooses which instruction set the kernels use, once per process.
 //
 // The environment variable CAFFE2_QUANTIZATION_MAX_ISA caps it: scalar, avx2,
 // avx512 or amx. `scalar` runs the plain reference beside each kernel; the
-// others cap Highway's run-time dispatch. Empty means not set. An unknown value
-// is an error of
-// ConfigureIsaFromEnvironment(), and leaves the processor's best in use.
+// others cap Highway's run-time dispatch. Empty means not set. For an unknown
+// value ConfigureIsaFromEnvironment() returns an error, and the best instruction
+// set of the processor stays in use.
 //
 // Thread rule: configure before the first kernel call; everything else here may
 // be called from any thread.
@@ -24,7 +24,7 @@ enum class IsaCap { kScalar, kAvx2, kAvx512, kAmx };
 // Parses a cap's name; false leaves *cap alone.
 bool ParseIsaCap(const std::string& name, IsaCap* cap);
 
-// Reads CAFFE2_QUANTIZATION_MAX_ISA. Returns an empty string when it was absent
+// Reads CAFFE2_QUANTIZATION_MAX_ISA. Returns an empty string if it was absent
 // or valid, else the one-line error.
 std::string ConfigureIsaFromEnvironment();
 

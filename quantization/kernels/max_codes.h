@@ -1,5 +1,5 @@
-// Codes of at least a given one: what a Relu makes of codes whose zero point it
-// is.
+// Raises codes to at least a given code: a Relu on codes, if that is their zero
+// point.
 //
 //   dst[i] = max(src[i], least)
 //

@@ -1,13 +1,13 @@
-// One pass over an array: its smallest and largest value, and its zeros.
+// Finds the smallest and largest value of an array, and its zeros, in one pass.
 //
 // Floating-point arrays: NaN and infinities are counted and never reach min or
 // max. A zero is reported as +0, whichever signs the array held, so the bits do
 // not depend on the order in which a target visits the elements. With no finite
 // element min is +infinity and max is -infinity. Bit patterns are compared, as
-// integers: a denormal is no zero, also where the processor is set to take
-// denormals for zeros. zero_count counts +0 and -0.
-// Integer arrays: compared as integers, never through float. An empty array
-// gives min = the type's largest and max = its smallest value.
+// integers: a denormal is no zero, even if the processor is set to treat
+// denormals as zeros. zero_count counts +0 and -0. Integer arrays: compared as
+// integers, never through float. An empty array gives min = the type's largest
+// and max = its smallest value.
 //
 // Every target gives the same bits. No alignment is needed.
 // Thread rule: pure functions; call from any thread.

@@ -1,4 +1,4 @@
-// Codes of 4 bits, a byte each, to two a byte and back.
+// Packs codes of 4 bits from one per byte to two per byte, and unpacks them.
 //
 // Packed: code 2 i is in the low half of byte i, code 2 i + 1 in the high half;
 // after an odd number of codes the last high half is 0. Signed codes are two's

@@ -1,12 +1,12 @@
-// Kernels for bytes on the wire as protobuf varints, the form in which the
-// `data` field of a QTensorProto carries its bit planes.
+// Kernels that convert bytes to protobuf varints and back, the form in which
+// the `data` field of a QTensorProto carries its bit planes.
 //
 // A byte v below 128 is one wire byte, v. A byte of 128 or more is two: v, then
 // 1 (the low seven bits with the continuation flag set happen to be v itself).
 // So encoding inserts a 1 after every byte that has its top bit set, and
-// decoding removes it again. That shortest form is what every protobuf writer
-// emits and what the SIMD forms are fast at; a reader must take longer forms
-// too (0x81 0x80 0x00 is 1), and they go through the plain reference.
+// decoding removes it again. Every protobuf writer emits that shortest form,
+// and the SIMD forms are fast at it. A reader must accept longer forms too
+// (0x81 0x80 0x00 is 1); they go through the plain reference.
 //
 // Bounds: nothing is read outside [src, src + n) or written outside
 // [dst, dst + size).
@@ -21,8 +21,8 @@
 namespace caffe2_quantization {
 namespace kernels {
 
-// Wire bytes that EncodePackedBytes() makes of src: n plus the number of bytes
-// of 128 or more.
+// Returns the number of wire bytes that EncodePackedBytes() makes of src: n
+// plus the number of bytes of 128 or more.
 std::size_t PackedBytesSize(const uint8_t* src, std::size_t n);
 
 // Writes the wire form of src[0, n) to dst, which has room for exactly

@@ -9,9 +9,9 @@
 namespace caffe2_quantization {
 namespace kernels {
 
-// expand[m]: for eight bytes of which bit i of m tells that byte i is 128 or
-// more, the order that puts byte 8 (a 1) after each of those.
-// keep[m]: the order that moves the bytes whose bit is set in m to the front.
+// expand[m]: for eight bytes, where bit i of m says that byte i is 128 or more,
+// the order that puts byte 8 (a 1) after each such byte. keep[m]: the order
+// that moves the bytes whose bit is set in m to the front.
 struct PackedBytesTables {
   alignas(64) uint8_t expand[256][16];
   alignas(64) uint8_t keep[256][8];

@@ -1,4 +1,4 @@
-// Kernels from sums of 32 bits to codes: q = round(sum * multiplier) +
+// Kernels that requantize 32-bit sums to codes: q = round(sum * multiplier) +
 // zero_point.
 //
 // Rounding.
@@ -12,10 +12,10 @@
 // products leave 32 bits. Every target gives the same bits.
 //
 // Preconditions: float multipliers are positive and finite; fixed-point ones
-// from 0 to 2^31 - 1, shifts from 1 to 62; zero_point within [qmin, qmax],
-// which T holds. src and dst must not overlap; no alignment is needed. T:
-// int8_t, uint8_t, int16_t, uint16_t, int32_t. Thread rule: pure functions;
-// call from any thread.
+// are from 0 to 2^31 - 1, shifts from 1 to 62; zero_point is within [qmin,
+// qmax], and T holds these codes. src and dst must not overlap; no alignment is
+// needed. T: int8_t, uint8_t, int16_t, uint16_t, int32_t. Thread rule: pure
+// functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_REQUANTIZE_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_REQUANTIZE_H_
 

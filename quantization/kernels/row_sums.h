@@ -1,4 +1,5 @@
-// Sums of rows of bytes: what a zero point of the weights multiplies.
+// Computes the sums of rows of bytes, which a zero point of the weights
+// multiplies.
 //
 // Aliasing and alignment: a and row_sums must not overlap; no alignment is
 // needed. Thread rule: pure functions; call from any thread.
@@ -11,7 +12,7 @@ namespace caffe2_quantization {
 namespace kernels {
 
 // row_sums[r] = sum of a[r * stride] to a[r * stride + k - 1]. Precondition: it
-// fits into 32 bits, as that of 2^23 codes does.
+// fits into 32 bits, as the sum of 2^23 codes does.
 void RowSums(const uint8_t* a, int64_t rows, int64_t k, int64_t stride,
              int32_t* row_sums);
 

@@ -1,4 +1,4 @@
-// Where the stores of a large output go.
+// StoreHint: says where the stores of a large output go.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_STORE_HINT_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_STORE_HINT_H_
 

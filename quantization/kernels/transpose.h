@@ -1,4 +1,4 @@
-// Bytes of a matrix transposed: what turns NCHW into NHWC and back.
+// Transposes the bytes of a matrix, which turns NCHW into NHWC and back.
 //
 //   dst[c * dst_stride + r] = src[r * src_stride + c]
 //

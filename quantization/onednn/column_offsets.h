@@ -11,11 +11,11 @@
 //   |acc[n]| <= K * max(x_zp, 255 - x_zp) * max(128 + w_zp[n], 127 - w_zp[n])
 //               + |bias[n]|
 //
-// Where that fits into 32 bits for every n, as it does up to K = 33,025 without
-// a bias, the output stage may compute in 32 bits; else it gets offsets for its
+// If that fits into 32 bits for every n, as it does up to K = 33,025 without a
+// bias, the output stage may compute in 32 bits; else it gets offsets for its
 // wide form (kernels/output_stage.h).
 //
-// Thread rule: one at a time; once set, read by any thread.
+// Thread rule: one thread at a time; once set, any thread may read it.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_COLUMN_OFFSETS_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_COLUMN_OFFSETS_H_
 
@@ -47,7 +47,7 @@ class ColumnOffsets {
 
  private:
   std::vector<int64_t> exact_;
-  // Either of the two.
+  // One of the two is used.
   std::vector<int32_t> narrow_;
   std::vector<double> wide_;
 };

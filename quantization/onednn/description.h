@@ -1,4 +1,4 @@
-// What oneDNN is here, for people to read.
+// Describes the oneDNN that is in use, for people to read.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_DESCRIPTION_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_DESCRIPTION_H_
 
@@ -7,9 +7,9 @@
 namespace caffe2_quantization {
 namespace onednn {
 
-// Version and instruction set, "2.6.3, ISA AVX512_CORE_AMX", by the names that
-// oneDNN has for them; with the cap `scalar`, that it is not called. Call after
-// the cap is known (kernels/isa.h). Thread rule: any thread.
+// Returns version and instruction set, by oneDNN's names for them: "2.6.3, ISA
+// AVX512_CORE_AMX". With the cap `scalar` it says that oneDNN is not called.
+// Call it after the cap is known (kernels/isa.h). Thread rule: any thread.
 std::string Description();
 
 }  // namespace onednn

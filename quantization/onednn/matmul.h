@@ -1,4 +1,4 @@
-// Products of integer matrices by oneDNN, exact:
+// Computes exact products of integer matrices by oneDNN:
 //
 //   c[m][n] = sum over k of a[m][k] * w[k][n]
 //
@@ -9,21 +9,21 @@
 // the other way.
 //
 // No sum of up to kMostSummed products leaves 32 bits. A matrix of a larger K
-// is kept and multiplied in pieces of at most that many rows, whose sums are
-// added up in doubles; these hold them exactly (255 * 128 * 2^31 < 2^53).
+// is kept and multiplied in pieces of at most that many rows. Their sums are
+// added up in doubles, which hold them exactly (255 * 128 * 2^31 < 2^53).
 //
 // Every instruction set gives the same sums. Without VNNI, oneDNN adds two
 // products in 16 bits, saturating: 2 * 255 * 64 is still exact, so weights from
-// -64 to 64 go through as they are, and others as two matrices, w = 2 * floor(w
-// / 2) + (w mod 2), at twice the cost. With the cap `scalar` a plain loop
-// computes the sums (matmul_reference.cc) and oneDNN is not called.
+// -64 to 64 are used as they are, and others are split into two matrices, w = 2
+// * floor(w / 2) + (w mod 2), at twice the cost. With the cap `scalar` a plain
+// loop computes the sums (matmul_reference.cc) and oneDNN is not called.
 //
 // Memory: a matrix is packed once, in the form that oneDNN prefers for its K
 // and N; that does not depend on M. What oneDNN makes for one M, K, N and
 // number of threads (a plan) is kept for the next time. A process keeps
-// kMostPlans of them and drops the least recently used one first.
+// kMostPlans plans and drops the least recently used one first.
 //
-// Thread rule: any thread; one matrix may be multiplied by several at once. A
+// Thread rule: any thread; several threads may use one matrix at once. A
 // product runs on the threads of parallel.h.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_MATMUL_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_MATMUL_H_
@@ -49,7 +49,7 @@ inline constexpr int64_t kMostSummed = 65536;
 
 class PackedMatrix {
  public:
-  // How src has it: [K, N], or [N, K], as the weights of FC.
+  // The order of src: [K, N], or [N, K] as for the weights of FC.
   enum class Order { kRowsOfK, kRowsOfN };
 
   // Errors: a size that is not positive or above 2^31 - 1; what oneDNN refuses.
@@ -67,8 +67,9 @@ class PackedMatrix {
   // Returns an error unless a product may have this many rows.
   static Status CheckRows(int64_t m);
 
-  // c = a * w. a is row major [m, k()], c [m, n()]; they do not overlap. m 0:
-  // nothing is done. Errors: m negative or above 2^31 - 1; what oneDNN refuses.
+  // c = a * w. a is row major [m, k()], c is [m, n()]; they do not overlap. If
+  // m is 0, nothing is done. Errors: m negative or above 2^31 - 1; what oneDNN
+  // refuses.
   Status Multiply(const uint8_t* a, int64_t m, int64_t* c) const;
   // The same in 32 bits, on `threads` threads; rows of a begin a_stride apart.
   // The rows are copied first if a_stride is not k(), since oneDNN has only a
@@ -82,11 +83,11 @@ class PackedMatrix {
     return pieces_;
   }
 
-  // The packed form, if it is the one of kernels/blocked_product.h and the
-  // processor has that product; else its codes are null. Call it for a matrix
-  // without pieces.
+  // Returns the packed form, if it is that of kernels/blocked_product.h and the
+  // processor has that product; else its codes are null. Call it only for a
+  // matrix without pieces.
   const kernels::BlockedWeights& blocks() const { return blocks_; }
-  // Returns whether it, or each of its pieces, has that form.
+  // Returns whether the matrix, or each of its pieces, has that form.
   bool has_blocks() const { return has_blocks_; }
 
   // What oneDNN multiplies with: "brg:avx512_core_vnni", "gemm:jit"; "scalar"
@@ -118,11 +119,11 @@ class PackedMatrix {
   bool has_blocks_ = false;
 };
 
-// dst = what `stage` makes of a * w. a is row major [m, w.k()], dst [m, w.n()];
-// they do not overlap, but dst may be stage.addend. Precondition: without
-// stage.wide_offsets, what the stage makes of a sum fits into 32 bits
-// (column_offsets.h decides). Threads: a share of the
-// process's (thread_share.h), one for a small product. Errors: as Multiply;
+// dst = what `stage` makes of a * w. a is row major [m, w.k()], dst is
+// [m, w.n()]; they do not overlap, but dst may be stage.addend. Precondition:
+// without stage.wide_offsets, what the stage makes of a sum fits into 32 bits
+// (column_offsets.h decides). Threads: a share of the process's threads
+// (thread_share.h), or one for a small product. Errors: those of Multiply;
 // stage.columns other than w.n().
 //
 // With VNNI and without AMX the product is that of kernels/blocked_product.h,
@@ -137,7 +138,7 @@ Status MultiplyToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
 // The same on the calling thread alone, for those who have divided the work: a
 // few rows, whose sums (m * w.n() of 4 bytes) should stay in the cache. Rows of
 // dst begin dst_stride apart. Only the first `summed` values of each row of a
-// count; weights beyond them are 0.
+// count; the weights for the others are 0.
 Status MultiplyRowsToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
                            int64_t summed, const kernels::OutputStage& stage,
                            uint8_t* dst, int64_t dst_stride);
@@ -149,8 +150,8 @@ Status MultiplyRowsToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
 std::size_t NumPlans();
 
 namespace reference {
-// The plain form that defines the result, of w [k, n] or [n, k].
-// Rows of a begin a_stride apart; k is at most kMostSummed, and a piece's.
+// The plain form that defines the result, for w [k, n] or [n, k]. Rows of a
+// begin a_stride apart; k is that of one piece, at most kMostSummed.
 void Multiply(const uint8_t* a, const int8_t* w, int64_t m, int64_t k,
               int64_t a_stride, int64_t n, PackedMatrix::Order order,
               int32_t* c);

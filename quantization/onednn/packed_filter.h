@@ -1,5 +1,5 @@
-// A convolution's filter in the form that convolution.h multiplies by: matrices
-// of oneDNN, or the filter of a depthwise kernel.
+// PackedFilter: a convolution's filter in the form that convolution.h
+// multiplies by, matrices of oneDNN or the filter of a depthwise kernel.
 //
 // Thread rule: a packed filter does not change; any number of threads may use
 // one.
@@ -27,20 +27,20 @@ class PackedFilter {
 
   // codes: [M, kernel..., C / groups], or with channels first [M, C / groups,
   // kernel...]. zero_points: one for all, one per group or one per output
-  // channel. Of the shape, channels, groups, dims, kernel and order count; a
-  // filter serves every batch, input size, stride, dilation and padding.
+  // channel. Of the shape only channels, groups, dims, kernel and order count;
+  // a filter serves every batch, input size, stride, dilation and padding.
   //
-  // Errors: what Validate() refuses of these; another number of zero points;
-  // zero points outside of -128 to 127; what PackedMatrix::Pack refuses.
+  // Errors: what ValidateFilter() refuses; another number of zero points; zero
+  // points outside -128 to 127; what PackedMatrix::Pack refuses.
   static Status Pack(const int8_t* codes, const ConvolutionShape& shape,
                      const std::vector<int32_t>& zero_points,
                      std::shared_ptr<const PackedFilter>* packed);
 
-  // What it was packed for.
+  // The shape for which it was packed.
   const ConvolutionShape& shape() const { return shape_; }
-  // Sum of the codes of each output channel.
+  // The sum of the codes of each output channel.
   const std::vector<int64_t>& column_sums() const { return column_sums_; }
-  // Codes of an output channel.
+  // The number of codes of an output channel.
   int64_t k() const { return k_; }
   // Bytes of the packed form.
   std::size_t bytes() const;
@@ -55,7 +55,7 @@ class PackedFilter {
   // One per output channel, or empty: all 0.
   std::vector<int32_t> zero_points_;
   std::vector<int64_t> column_sums_;
-  // Either of the two; groups share a matrix, as many in each.
+  // One of the two is used. Groups share matrices, the same number in each.
   std::unique_ptr<const kernels::DepthwiseFilter> depthwise_;
   std::vector<std::shared_ptr<const PackedMatrix>> matrices_;
 };
