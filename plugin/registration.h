@@ -1,4 +1,4 @@
-// Registers everything that the plugin puts into the host, by one call.
+// Registers everything that the plugin adds to the host, in one call.
 #ifndef CAFFE2_QUANTIZATION_PLUGIN_REGISTRATION_H_
 #define CAFFE2_QUANTIZATION_PLUGIN_REGISTRATION_H_
 

@@ -1,4 +1,5 @@
-// QuantizationParams as JSON: one object, docs/formats.md has its members.
+// Writes and reads QuantizationParams as JSON: one object, whose members are in
+// docs/formats.md.
 //
 //   {"format_version": 1, "type": "int8", "symmetry": "symmetric",
 //    "granularity": "channel", "axis": 0, "block_size": 0,
@@ -15,16 +16,17 @@
 
 namespace caffe2_quantization {
 
-// The fewest digits that read back as the same floats; members in the order
-// above, min and max only if known, a line break at the end. An error: what
-// Validate() refuses. *json is set on success alone.
+// Writes the fewest digits that read back as the same floats, members in the
+// order above, min and max only if known, and a line break at the end. Errors:
+// what Validate() refuses. *json is set only on success.
 Status QuantizationParamsToJson(const QuantizationParams& params,
                                 std::string* json);
 
-// Reads what the function above writes, members in any order. An error, and
-// *params as it was: text that is no JSON object or has more than 256 MiB, a
-// member that is missing, given twice, unknown or of another type, a number
-// that is no float or int, another format version, and what Validate() refuses.
+// Reads what the function above writes, with members in any order. Errors,
+// which leave *params unchanged: text that is no JSON object or has more than
+// 256 MiB, a member that is missing, given twice, unknown or of another type, a
+// number that is no float or int, another format version, and what Validate()
+// refuses.
 Status QuantizationParamsFromJson(const std::string& json,
                                   QuantizationParams* params);
 

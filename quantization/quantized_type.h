@@ -1,10 +1,10 @@
 // QuantizedType: which integers a quantized tensor holds.
 //
-// Any precision from 1 to 16 bits, signed or unsigned, and int32 (biases,
-// accumulators). The named ones are those that something stores or computes:
-// int4, uint4, int8, uint8, int16, uint16, int32. Values of 4 bits or fewer are
-// stored two a byte (quantization/quantize.h), up to 8 in a byte, up to 16 in
-// two.
+// It has any precision from 1 to 16 bits, signed or unsigned, or is int32
+// (biases, accumulators). Types that something stores or computes have names:
+// int4, uint4, int8, uint8, int16, uint16, int32. Values of 4 bits or fewer may
+// be stored two per byte (quantization/quantize.h), of up to 8 bits in one
+// byte, of up to 16 bits in two.
 //
 // Thread rule: a value.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_QUANTIZED_TYPE_H_
@@ -48,8 +48,8 @@ struct QuantizedType {
   }
   static Status FromName(const std::string& name, QuantizedType* type);
 
-  // An error names what is wrong: a precision outside 1 to 16 that is not 32,
-  // or 32 bits unsigned.
+  // Returns an error that names what is wrong: a precision outside 1 to 16 that
+  // is not 32, or 32 bits unsigned.
   Status Validate() const;
 
   friend constexpr bool operator==(QuantizedType a, QuantizedType b) {

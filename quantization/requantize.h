@@ -1,15 +1,16 @@
-// Sums of 32 bits, as matrix products and convolutions make them, to codes:
+// Requantizes 32-bit sums, as matrix products and convolutions make them, to
+// codes:
 //
 //   q = round(sum * multiplier) + zero_point, saturated to the type
 //
 // where the multiplier is scale_of_a * scale_of_b / scale_of_result, and the
-// sum is free of the zero points of a and b. In float, rounded half to even; or
-// in fixed point, rounded half upwards, which needs integers alone.
-// kernels/requantize.h has the equations. The plugin's operators do not call
-// this: their output stage (kernels/output_stage.h) adds zero points and bias
-// in the same pass. It is for programs that link
-// caffe2_quantization::quantization alone, and its fixed-point form for
-// comparison with processors that compute in integers.
+// zero points of a and b are already taken out of the sum. It is computed in
+// float, rounded half to even; or in fixed point, rounded half upwards, which
+// needs only integers. kernels/requantize.h has the equations. The plugin's
+// operators do not call this: their output stage (kernels/output_stage.h) adds
+// zero points and bias in the same pass. It is for programs that link only
+// caffe2_quantization::quantization; the fixed-point form is for comparison
+// with processors that compute in integers.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_REQUANTIZE_H_
@@ -27,12 +28,12 @@ namespace caffe2_quantization {
 struct Requantization {
   QuantizedType type = QuantizedType::UInt8();
   int32_t zero_point = 0;
-  // One for all, or one for each index of `axis`.
+  // One for all, or one per index of `axis`.
   std::vector<float> multipliers = {1.0f};
   int axis = 0;
 
-  // Ok when multipliers are positive and finite, one or as many as the shape
-  // has channels, and zero_point is a code of the type.
+  // Returns OK if multipliers are positive and finite, there is one or as many
+  // as the shape has channels, and zero_point is a code of the type.
   Status ValidateFor(const std::vector<int64_t>& shape) const;
 };
 
@@ -42,17 +43,18 @@ struct FixedPointMultiplier {
   int32_t right_shift = 1;
 };
 
-// The nearest to a real multiplier, with multiplier in [2^30, 2^31) where
-// right_shift is below 62, as FBGEMM chooses it
-// (ChooseRequantizationMultiplier); below 2^-32 right_shift stays 62 and
-// multiplier becomes smaller: every sum is rounded to 0 there. An error: not
-// positive, not finite, or 2^30 or more.
+// Finds the nearest to a real multiplier, with fixed->multiplier in [2^30,
+// 2^31) if right_shift is below 62, as FBGEMM chooses it
+// (ChooseRequantizationMultiplier). For a real multiplier below 2^-32,
+// right_shift stays 62 and fixed->multiplier becomes smaller: every sum is then
+// rounded to 0. Errors: a real multiplier that is not positive, not finite, or
+// 2^30 or more.
 Status ChooseFixedPointMultiplier(float real, FixedPointMultiplier* fixed);
 
 // src and dst are row major, of `shape`. T is int8_t or uint8_t up to 8 bits,
-// int16_t or uint16_t up to 16, int32_t. Errors, with nothing written: what
-// ValidateFor() or ChooseFixedPointMultiplier() refuses, a T that is not the
-// type's.
+// int16_t or uint16_t up to 16, and int32_t for 32. Errors, with nothing
+// written: what ValidateFor() or ChooseFixedPointMultiplier() refuses; a T that
+// is not the type's.
 template <typename T>
 Status Requantize(const int32_t* src, const std::vector<int64_t>& shape,
                   const Requantization& requantization, T* dst);

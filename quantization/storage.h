@@ -1,4 +1,4 @@
-// Tells which C++ integers hold the codes of a type.
+// Checks which C++ integers hold the codes of a type.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_STORAGE_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_STORAGE_H_
 
@@ -10,8 +10,8 @@
 
 namespace caffe2_quantization {
 
-// Ok when arrays of T hold them: the smallest of 8, 16 and 32 bits, of the same
-// signedness.
+// Returns OK if T is the type's storage: the smallest integer of 8, 16 or 32
+// bits that holds its codes, of the same signedness.
 template <typename T>
 Status CheckStorage(QuantizedType type) {
   const int bits = type.precision <= 8 ? 8 : type.precision <= 16 ? 16 : 32;

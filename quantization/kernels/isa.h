@@ -3,8 +3,8 @@
 // The environment variable CAFFE2_QUANTIZATION_MAX_ISA caps it: scalar, avx2,
 // avx512 or amx. `scalar` runs the plain reference beside each kernel; the
 // others cap Highway's run-time dispatch. Empty means not set. For an unknown
-// value ConfigureIsaFromEnvironment() returns an error, and the best instruction
-// set of the processor stays in use.
+// value ConfigureIsaFromEnvironment() returns an error, and the processor's
+// best instruction set stays in use.
 //
 // Thread rule: configure before the first kernel call; everything else here may
 // be called from any thread.

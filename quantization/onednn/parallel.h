@@ -1,13 +1,13 @@
-// Threads: the OpenMP pool of the process, and nothing beside it.
+// Runs work on the threads of the process's OpenMP pool, and on no others.
 //
-// oneDNN computes on the pool of whoever calls; so do we. How many threads that
-// may be is OpenMP's number (OMP_NUM_THREADS, omp_set_num_threads), and one
-// within a parallel region and in a forked process: a pool that the parent used
-// has no threads in the child, which would wait for them.
+// oneDNN computes on the caller's pool, and so do we. OpenMP says how many
+// threads that may be (OMP_NUM_THREADS, omp_set_num_threads). It is one thread
+// within a parallel region, and in a forked process: a pool that the parent
+// used has no threads in the child, which would wait for them.
 //
-// parallel.cc calls libgomp's few oldest functions by their names, with no
-// pragma: in Python they are those of the host's copy, which is older than the
-// system's, and what a newer compiler would call might not be in it.
+// parallel.cc calls a few of libgomp's oldest functions by name and uses no
+// pragma: in Python these are the functions of the host's copy, which is older
+// than the system's and might lack what a newer compiler would call.
 //
 // Thread rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_PARALLEL_H_
@@ -23,8 +23,8 @@ namespace onednn {
 // The number of threads that the calling thread may use.
 int MaxThreads();
 
-// In its scope oneDNN uses this many threads, both when a plan is made and when
-// it runs.
+// While it lives, oneDNN uses this many threads, both when a plan is made and
+// when it runs.
 class ThreadsScope {
  public:
   explicit ThreadsScope(int threads);
@@ -41,10 +41,10 @@ using Body = Status (*)(const void* body, int64_t i);
 Status ParallelFor(int64_t count, int threads, Body call, const void* body);
 }  // namespace internal
 
-// Calls Status body(i) for each i in [0, count), on up to `threads` threads,
-// each of which takes the next i that is left; with one thread, on the calling
-// one. Returns one of the errors; a failed iteration stops no other. body must
-// not throw.
+// Calls body(i), which returns a Status, for each i in [0, count), on up to
+// `threads` threads, each of which takes the next i that is left; with one
+// thread, it is the calling one. Returns one of the errors, if there are any; a
+// failed iteration stops no other. body must not throw.
 template <class Body>
 Status ParallelFor(int64_t count, int threads, const Body& body) {
   return internal::ParallelFor(

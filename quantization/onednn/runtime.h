@@ -1,16 +1,16 @@
-// oneDNN in this process: instruction set, handles and what a thread needs.
+// Sets up oneDNN in this process: its instruction set, handles, and what each
+// thread needs.
 //
-// Only files of quantization/onednn/ include this and oneDNN's own header, of
-// which they use the C functions: the C++ ones have the system's std::string.
+// Only files of quantization/onednn/ include this and oneDNN's own header. They
+// use its C functions, because its C++ functions use the system's std::string.
 //
 // The instruction set is the processor's best within the cap of
-// CAFFE2_QUANTIZATION_MAX_ISA (kernels/isa.h), which is given to oneDNN before
-// anything else of it is called; with the cap `scalar` it is not called at all.
+// CAFFE2_QUANTIZATION_MAX_ISA (kernels/isa.h). oneDNN is given the cap before
+// any other call; with the cap `scalar` it is not called at all.
 //
-// Threads: oneDNN runs on the OpenMP pool of the thread that calls, with as
-// many threads as that thread's OpenMP says (OMP_NUM_THREADS,
-// omp_set_num_threads), and with one in a forked process (parallel.h). Thread
-// rule: any thread.
+// Threads: oneDNN runs on the OpenMP pool of the calling thread, with as many
+// threads as that thread's OpenMP says (OMP_NUM_THREADS, omp_set_num_threads),
+// and with one in a forked process (parallel.h). Thread rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_RUNTIME_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_RUNTIME_H_
 
@@ -28,12 +28,13 @@
 namespace caffe2_quantization {
 namespace onednn {
 
-// A failed call as an error that names it and says what oneDNN returned.
+// Turns a failed call into an error that names it and says what oneDNN
+// returned.
 Status Check(dnnl_status_t result, const char* call);
 
-// To be held while descriptions and primitives are made: oneDNN looks them up
-// in a cache, whose lock a fork would leave locked in the child. (Forks wait
-// for this one.) GetEngine() takes it too: call that before.
+// Hold this mutex while descriptions and primitives are made: oneDNN looks them
+// up in a cache, whose lock a fork would leave locked in the child. (Forks wait
+// for this mutex.) GetEngine() takes it too, so call that before.
 std::mutex& MakingMutex();
 
 // Owners of oneDNN's objects.
@@ -59,23 +60,25 @@ struct FreeBytes {
   void operator()(uint8_t* bytes) const { std::free(bytes); }
 };
 using AlignedBytes = std::unique_ptr<uint8_t, FreeBytes>;
-// An error when there is no memory.
+// Returns an error if there is no memory.
 Status Allocate(std::size_t bytes, AlignedBytes* result);
 
-// The process's CPU engine, made by the first call, which also sets the cap.
-// An error when oneDNN refuses either; it stays one.
+// Returns the process's CPU engine. The first call makes it, and also sets the
+// cap. If oneDNN refuses either, every call returns the error.
 Status GetEngine(dnnl_engine_t* engine);
 
-// Precondition: GetEngine() was Ok. Without it the sum of two products of u8
-// and s8 saturates at 16 bits on the way to 32.
+// Returns whether oneDNN uses VNNI. Without it the sum of two products of u8
+// and s8 saturates at 16 bits on the way to 32. Precondition: GetEngine() was
+// OK.
 bool HasVnni();
-// Precondition as above. AMX's products of 8 bits.
+// Returns whether oneDNN uses AMX's products of 8 bits. Precondition as above.
 bool HasAmx();
 
-// A stream of the calling thread, which lives until the thread ends.
+// Returns a stream of the calling thread, which lives until the thread ends.
 Status GetStream(dnnl_stream_t* stream);
 
-// Memory of ours as oneDNN sees it; data may be DNNL_MEMORY_NONE.
+// Makes an object by which oneDNN sees memory of ours; data may be
+// DNNL_MEMORY_NONE.
 Status Wrap(const dnnl_memory_desc_t& desc, const void* data, Memory* memory);
 
 }  // namespace onednn

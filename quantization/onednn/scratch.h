@@ -1,4 +1,4 @@
-// Memory that a thread keeps for intermediate results.
+// Scratch: memory that a thread keeps for intermediate results.
 //
 // Thread rule: any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_SCRATCH_H_
@@ -14,14 +14,14 @@
 namespace caffe2_quantization {
 namespace onednn {
 
-// A thread keeps the bytes from one use to the next, kMostScratch at most. Have
-// one thread_local object per purpose.
+// A thread keeps at most kMostScratch bytes from one use to the next. Use one
+// thread_local object per purpose.
 inline constexpr std::size_t kMostScratch = std::size_t{16} << 20;
 
 class Scratch {
  public:
-  // Returns at least `bytes` bytes, aligned to a cache line, until the next
-  // call.
+  // Sets *result to at least `bytes` bytes, aligned to a cache line, valid
+  // until the next call.
   Status Get(std::size_t bytes, uint8_t** result) {
     if (bytes > size_) {
       size_ = 0;

@@ -1,11 +1,11 @@
 // Divides the threads among computations that run at once, so that several
-// nets, or one net's workers, do not ask for more together than the processor
-// has.
+// nets, or one net's workers, do not together use more than the processor has.
 //
-// A process has as many to give as OpenMP says (OMP_NUM_THREADS, or
-// omp_set_num_threads of the caller). Whoever begins takes what is left, one at
-// least: its own. A net that runs alone gets all of them; of several that run
-// at once the first gets most, the others one each, until it ends.
+// A process has as many threads to share as OpenMP says (OMP_NUM_THREADS, or
+// omp_set_num_threads of the caller). A computation that begins takes all
+// threads that are left, but at least its own. A net that runs alone gets all
+// of them; of several that run at once, the first gets most, and the others get
+// one each, until the first one ends.
 //
 // Thread rule: any thread. Inside a parallel region a share is one thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_ONEDNN_THREAD_SHARE_H_
@@ -19,7 +19,7 @@ namespace onednn {
 // Holds its threads as long as it lives.
 class ThreadShare {
  public:
-  // Takes `most` threads at most.
+  // Takes at most `most` threads.
   explicit ThreadShare(int most = MaxThreads());
   ~ThreadShare();
   ThreadShare(const ThreadShare&) = delete;
