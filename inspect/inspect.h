@@ -1,5 +1,4 @@
-// Reports what is in a model file: its nets, operators, blobs, tensors and
-// QTensors.
+// Reports what a model file holds: nets, operators, blobs, tensors, QTensors.
 //
 // Nothing in the file is trusted: no size in it decides how much memory is
 // taken, and nothing in it is run. The report tells what is wrong, by offset

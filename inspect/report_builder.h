@@ -1,5 +1,4 @@
-// Builds the lists and faults of an inspection's report, which grow up to a
-// limit.
+// Builds the lists and faults of an inspection's report, up to a limit.
 #ifndef CAFFE2_QUANTIZATION_INSPECT_REPORT_BUILDER_H_
 #define CAFFE2_QUANTIZATION_INSPECT_REPORT_BUILDER_H_
 

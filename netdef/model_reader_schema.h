@@ -33,7 +33,7 @@ struct EnumSchema {
   const Value* values;
   std::size_t count;
 
-  // Null when there is none.
+  // Returns null if there is none.
   const Value* Find(std::string_view name) const;
   const Value* Find(int64_t number) const;
 };
@@ -57,7 +57,7 @@ struct MessageSchema {
   const FieldSchema* fields;
   std::size_t count;
 
-  // Null when there is none.
+  // Returns null if there is none.
   const FieldSchema* Find(uint32_t number) const;
   const FieldSchema* Find(std::string_view name) const;
 };

@@ -1,4 +1,4 @@
-// Converts protobuf's text form to its wire form, by the tables of Caffe2's
+// Converts protobuf's text form to its wire form, by tables of Caffe2's
 // messages.
 //
 // It accepts what protobuf's own parser accepts for these messages, and tells

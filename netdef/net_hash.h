@@ -1,5 +1,4 @@
-// Computes the hash of a net, which tells whether two profiles are of the same
-// net.
+// Computes a net's hash, which tells whether two profiles are of the same net.
 #ifndef CAFFE2_QUANTIZATION_NETDEF_NET_HASH_H_
 #define CAFFE2_QUANTIZATION_NETDEF_NET_HASH_H_
 

@@ -1,5 +1,4 @@
-// Finds the entry of a file of measured outputs that belongs to an output of a
-// net.
+// Finds the entry, in a file of measured outputs, for an output of a net.
 //
 // Entries are matched by the tensor's name. An entry of another operator type
 // or index is taken all the same if it is the only one of that name: a net

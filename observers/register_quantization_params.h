@@ -35,7 +35,8 @@ struct RegisterOptions {
   std::string output_path;
 };
 
-// An error names the file and the tensor; then nothing is changed or written.
+// Sets the parameters of a net's operators. An error names the file and the
+// tensor; then nothing is changed or written.
 Status RegisterQuantizationParams(caffe2::NetBase* net,
                                   const RegisterOptions& options);
 

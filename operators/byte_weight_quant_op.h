@@ -1,4 +1,4 @@
-// ByteWeightQuant: converts float weights to bytes, the inverse of
+// ByteWeightQuant: quantizes weights to bytes, the inverse of
 // ByteWeightDequant.
 //
 // Input 0   float tensor, any shape.

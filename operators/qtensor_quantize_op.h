@@ -1,5 +1,4 @@
-// QTensorQuantize: quantizes floats to a QTensor, the inverse of
-// QTensorDequantize.
+// QTensorQuantize: makes a QTensor of floats, the inverse of QTensorDequantize.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_QTENSOR_QUANTIZE_OP_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_QTENSOR_QUANTIZE_OP_H_
 

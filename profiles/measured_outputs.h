@@ -34,7 +34,7 @@ struct MeasuredOutput {
 struct MeasuredOutputs {
   std::string path;
   bool histogram = false;
-  // By tensor name, in the order of op_index.
+  // The outputs by tensor name, each list in the order of op_index.
   std::map<std::string, std::vector<MeasuredOutput>> by_name;
 };
 

@@ -1,5 +1,4 @@
-// Defines what the observers report: plain values, which are copied out under a
-// lock.
+// Defines what the observers report: plain values, copied out under a lock.
 #ifndef CAFFE2_QUANTIZATION_PROFILES_OUTPUT_INFO_H_
 #define CAFFE2_QUANTIZATION_PROFILES_OUTPUT_INFO_H_
 

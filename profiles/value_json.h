@@ -1,4 +1,4 @@
-// Writes ranges and counts of values as JSON, in the same way wherever they are
+// Writes ranges and counts of values as JSON, the same wherever they are
 // reported.
 #ifndef CAFFE2_QUANTIZATION_PROFILES_VALUE_JSON_H_
 #define CAFFE2_QUANTIZATION_PROFILES_VALUE_JSON_H_

@@ -1,5 +1,4 @@
-// ChannelLayout: the channels of a row-major tensor as [outer, channels,
-// inner].
+// ChannelLayout: a row-major tensor's channels as [outer, channels, inner].
 //
 // Thread rule: a value.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_CHANNEL_LAYOUT_H_

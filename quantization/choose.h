@@ -1,4 +1,4 @@
-// Chooses scale and zero point from a range, an array, counts of bins, or a
+// Chooses scale and zero point from a range, an array, bin counts or a
 // Histogram.
 //
 // A method chooses a range [min, max] to represent; ChooseFromRange turns the

@@ -1,5 +1,4 @@
-// Histogram: counts how values are distributed, in bounded memory, and merges
-// exactly.
+// Histogram: counts values in bins, in bounded memory, and merges exactly.
 //
 // Bin i counts the values v with i * 2^e <= v < (i + 1) * 2^e. Edges are
 // multiples of the width 2^e, so two neighbours 2i and 2i + 1 of one width are

@@ -1,5 +1,4 @@
-// QuantizationError: how far quantized values are from the values they stand
-// for.
+// QuantizationError: how far quantized values are from the original values.
 //
 // With a value x, the value y of its code, and sums over all values:
 //

@@ -1,5 +1,4 @@
-// Requantizes 32-bit sums, as matrix products and convolutions make them, to
-// codes:
+// Requantizes 32-bit sums, made by matrix products and convolutions, to codes:
 //
 //   q = round(sum * multiplier) + zero_point, saturated to the type
 //

@@ -1,5 +1,4 @@
-// Declares the options that say what the data is, for the subcommands run and
-// calibrate.
+// Declares the options that say what the data is, for run and calibrate.
 #ifndef CAFFE2_QUANTIZATION_TOOLS_DATA_OPTIONS_H_
 #define CAFFE2_QUANTIZATION_TOOLS_DATA_OPTIONS_H_
 

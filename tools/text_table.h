@@ -1,5 +1,4 @@
-// Makes a table of text with aligned columns, and formats numbers for its
-// cells.
+// Makes a text table with aligned columns, and formats numbers for its cells.
 #ifndef CAFFE2_QUANTIZATION_TOOLS_TEXT_TABLE_H_
 #define CAFFE2_QUANTIZATION_TOOLS_TEXT_TABLE_H_
 

@@ -31,7 +31,7 @@ std::string ConfigureIsaFromEnvironment();
 void SetIsaCap(IsaCap cap);
 IsaCap GetIsaCap();
 
-// True when the plain reference must be used in place of the SIMD form.
+// True if the plain reference must be used in place of the SIMD form.
 bool UseScalarReference();
 
 // The target that kernels run on now: "scalar" (the plain reference), or

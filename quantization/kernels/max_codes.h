@@ -1,5 +1,4 @@
-// Raises codes to at least a given code: a Relu on codes, if that is their zero
-// point.
+// Raises codes to at least a given code: a Relu, if that is their zero point.
 //
 //   dst[i] = max(src[i], least)
 //

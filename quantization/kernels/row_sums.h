@@ -1,5 +1,4 @@
-// Computes the sums of rows of bytes, which a zero point of the weights
-// multiplies.
+// Sums rows of bytes: a zero point of the weights is multiplied by these sums.
 //
 // Aliasing and alignment: a and row_sums must not overlap; no alignment is
 // needed. Thread rule: pure functions; call from any thread.

@@ -18,10 +18,10 @@
 //
 // A run does this in order. It reads the arguments, if it is the first run. It
 // calls Compute, which reads the inputs, runs the float operator if the run
-// needs it, and writes the output. It compares the two outputs. The float
-// operator must run before the output is written, since the output may be in
-// the place of an input: if Compute has not run it, OutputCodes and
-// OutputFloats do, and an output is written only through these.
+// needs it, and writes the output. At the end it compares the two outputs, if
+// that was asked for. The float operator must run before the output is written,
+// since the output may be in the place of an input: if Compute has not run it,
+// OutputCodes and OutputFloats do, and an output is written only through these.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_OPERATOR_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_OPERATOR_H_
 

@@ -22,7 +22,7 @@ namespace caffe2_quantization {
 template <typename T>
 using FcWeights = MatrixWeights<T>;
 
-// How weights become codes.
+// Options that say how weights become codes.
 struct FcWeightsOptions {
   int axis_w = 1;        // the first dimension of W that counts as K
   bool per_row = false;  // one parameter set per row
