@@ -20,8 +20,8 @@ struct SetRun {
   std::size_t size;
 };
 
-// Returns where the values of a set are in channel order; set <
-// sets.num_sets().
+// Returns where the values of a set are in channel order;
+// set < sets.num_sets().
 SetRun RunOfSet(const ParameterSets& sets, int64_t set);
 
 // Returns the values in channel order: src itself if it is in that order, else

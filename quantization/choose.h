@@ -176,9 +176,9 @@ Status ChooseFromCounts(const BinCounts& counts, const ChooseOptions& options,
                         Choice* choice);
 
 // Values must be finite, else an error says how many are not. kPercentile uses
-// the values themselves; for other methods they are counted into 2^(precision +
-// 3) bins as DNNLOWP does, but into at least 2^11 and at most kMostBins. An
-// empty array is treated as the range [0, 0].
+// the values themselves; for other methods they are counted into
+// 2^(precision + 3) bins as DNNLOWP does, but into at least 2^11 and at most
+// kMostBins. An empty array is treated as the range [0, 0].
 Status ChooseFromArray(const float* values, std::size_t count,
                        const ChooseOptions& options, Choice* choice);
 

@@ -49,10 +49,10 @@ Status ChooseForTensor(const float* values, const std::vector<int64_t>& shape,
                        const SetsOptions& sets, const ChooseOptions& options,
                        TensorChoice* choice);
 
-// dst[i] = src[i], clipped to what its set's codes represent, [scale * (qmin -
-// zero_point), scale * (qmax - zero_point)] rounded to float. dst is quantized
-// to the same codes as src; NaN stays NaN. dst may be src. Errors: params that
-// do not fit the shape.
+// dst[i] = src[i], clipped to what its set's codes represent,
+// [scale * (qmin - zero_point), scale * (qmax - zero_point)] rounded to float.
+// dst is quantized to the same codes as src; NaN stays NaN. dst may be src.
+// Errors: params that do not fit the shape.
 Status ClipToRepresented(const float* src, const std::vector<int64_t>& shape,
                          const QuantizationParams& params, float* dst);
 

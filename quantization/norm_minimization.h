@@ -1,10 +1,10 @@
 // Finds the range whose cells represent counted values with the smallest error.
 //
 // Bins have width 1 and begin at 0; values are spread evenly within a bin. A
-// range [start, start + size) is cut into `levels` cells of width w = size /
-// levels. Each value is represented by the centre of its cell, a value outside
-// the range by the first or the last centre. The error is the sum over all
-// values of |x - centre|^2 (L2) or |x - centre| (L1).
+// range [start, start + size) is cut into `levels` cells of width w =
+// size / levels. Each value is represented by the centre of its cell, a value
+// outside the range by the first or the last centre. The error is the sum over
+// all values of |x - centre|^2 (L2) or |x - centre| (L1).
 //
 // DNNLOWP searches the same ranges for the same sum
 // (caffe2/quantization/server/norm_minimization.cc of Caffe2) by adding up each

@@ -7,8 +7,9 @@
 //   cosine   sum x y / sqrt(sum x^2 * sum y^2)
 //   maximum  max |y - x|
 //   clipped  share of the values that lie more than half a scale outside what
-//            the codes represent, [scale * (qmin - zero_point), scale * (qmax -
-//            zero_point)]: they saturate, with more than the error of rounding
+//            the codes represent,
+//            [scale * (qmin - zero_point), scale * (qmax - zero_point)]:
+//            they saturate, with more than the error of rounding
 //
 // An error is measured on an array's values, or expected for bins in which the
 // values are spread evenly. Both are kept as sums, so that the errors of

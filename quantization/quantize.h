@@ -15,8 +15,8 @@
 // Infinities saturate. NaN becomes zero_point, which stands for 0.
 //
 // quantize(dequantize(q)) = q for every q of every type up to 16 bits and every
-// scale that Validate() accepts; for int32 it holds for |q - zero_point| <
-// 2^23, because float has no more bits.
+// scale that Validate() accepts; for int32 it holds for
+// |q - zero_point| < 2^23, because float has no more bits.
 //
 // Storage is row major: one integer of type T per value; or packed, for 4 bits
 // and fewer: two per byte, the first in the low half, and after an odd number

@@ -54,8 +54,8 @@ Status ValidateQTensorBlob(const std::string& blob, bool has_type,
 Status ValidateQTensor(const std::string& blob,
                        const caffe2::QTensor<caffe2::CPUContext>& tensor);
 
-// Returns the bytes of all planes of a tensor, computed without overflow (2^64
-// - 1 stands for more). On the wire each byte takes one or two.
+// Returns the bytes of all planes of a tensor, computed without overflow
+// (2^64 - 1 stands for more). On the wire each byte takes one or two.
 uint64_t QTensorPlaneBytes(const caffe2::QTensor<caffe2::CPUContext>& tensor);
 
 // Returns OutOfRange if protobuf cannot hold a message of `bytes` bytes; the

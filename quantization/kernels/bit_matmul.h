@@ -35,9 +35,9 @@ constexpr std::size_t BitPanelWords(std::size_t n, std::size_t row_bytes) {
 void PackBitPanels(const uint8_t* rows, std::size_t n, std::size_t row_bytes,
                    int planes, uint32_t* panels);
 
-// A: `rows` rows of row_bytes bytes each in every plane. Plane p starts at data
-// + p * plane_bytes, so a block of rows of a larger matrix is such a matrix
-// too.
+// A: `rows` rows of row_bytes bytes each in every plane. Plane p starts at
+// data + p * plane_bytes, so a block of rows of a larger matrix is such a
+// matrix too.
 struct BitRows {
   const uint8_t* data = nullptr;
   std::size_t rows = 0;

@@ -64,8 +64,8 @@ void CountBytes(const uint8_t* src, std::size_t count, uint64_t* counts);
 // Another grid: num_bins bins of equal width between two floats. In float,
 //   width = (max - min) / num_bins,  bin = floor((x - min) / width),
 // clamped to 0 to num_bins - 1; all values are in bin 0 if the width is 0.
-// Preconditions: values are finite, min <= max, max - min is finite, 0 <
-// num_bins <= 2^20.
+// Preconditions: values are finite, min <= max, max - min is finite,
+// 0 < num_bins <= 2^20.
 void UniformBinsOf(const float* src, std::size_t count, float min, float max,
                    std::size_t num_bins, int32_t* bins);
 // counts[b] += how many values are in bin b.

@@ -35,11 +35,11 @@
 // hold all integers up to 2^53.
 //
 // Preconditions: acc fits into 32 bits, or for the wide forms each of its terms
-// and their sum fit into 2^53; multipliers, addend_multiplier and 255 *
-// addend_multiplier are finite and not negative; bias is finite. Only dst and
-// addend may overlap, and only if they are the same. No alignment is needed.
-// Strides are in elements, from row to row. Thread rule: pure functions; any
-// thread.
+// and their sum fit into 2^53; multipliers, addend_multiplier and
+// 255 * addend_multiplier are finite and not negative; bias is finite. Only dst
+// and addend may overlap, and only if they are the same. No alignment is
+// needed. Strides are in elements, from row to row. Thread rule: pure
+// functions; any thread.
 #ifndef CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_OUTPUT_STAGE_H_
 #define CAFFE2_QUANTIZATION_QUANTIZATION_KERNELS_OUTPUT_STAGE_H_
 

@@ -29,8 +29,9 @@ namespace kernels {
 // form.
 inline constexpr std::size_t kShortestFastRun = 16;
 
-// Puts the parameters of `count` runs in the form that the kernels take: fl(1 /
-// scale), unless inverses is null, and zero points as floats, which are exact.
+// Puts the parameters of `count` runs in the form that the kernels take:
+// fl(1 / scale), unless inverses is null, and zero points as floats, which are
+// exact.
 void PrepareRuns(const float* scales, const int32_t* zero_points,
                  std::size_t count, float* inverses, float* float_zero_points);
 

@@ -58,12 +58,13 @@ inline std::size_t LastBoundaryBefore(int64_t bin, std::size_t size,
 }
 
 // Computes the divergence, times the number of values, of ranges of `size` bins
-// cut into levels cells, levels <= size, which start at bins first to first +
-// count - 1; see kl_minimization.h. Cell k begins at position k and ends at
-// position k + 1, so there are levels + 1 positions. cut[k][b] is what bin b
-// adds when boundary k cuts it; 0 for a bin without counts. For a range that is
-// found to exceed limit, a lower bound above limit may be returned instead.
-// Time per range: O(the smaller of levels and the number of bins with counts).
+// cut into levels cells, levels <= size, which start at bins first to
+// first + count - 1; see kl_minimization.h. Cell k begins at position k and
+// ends at position k + 1, so there are levels + 1 positions. cut[k][b] is what
+// bin b adds when boundary k cuts it; 0 for a bin without counts. For a range
+// that is found to exceed limit, a lower bound above limit may be returned
+// instead. Time per range: O(the smaller of levels and the number of bins with
+// counts).
 void KlOfRanges(const KlBins& bins, std::size_t num_bins,
                 const Positions& positions, const double* const* cut,
                 std::size_t size, std::size_t first, std::size_t count,

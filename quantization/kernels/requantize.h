@@ -1,5 +1,5 @@
-// Kernels that requantize 32-bit sums to codes: q = round(sum * multiplier) +
-// zero_point.
+// Kernels that requantize 32-bit sums to codes: q =
+// round(sum * multiplier) + zero_point.
 //
 // Rounding.
 //   float        q = clamp(nearbyint(fl(fl(sum) * multiplier)) + zero_point)

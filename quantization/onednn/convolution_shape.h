@@ -27,8 +27,8 @@ struct ConvolutionShape {
   std::array<int64_t, 3> pad_end = {0, 0, 0};
   bool channels_first = false;
 
-  // Returns the size of the output in a dimension: (input + pads - dilation *
-  // (kernel - 1) - 1) / stride + 1.
+  // Returns the size of the output in a dimension:
+  // (input + pads - dilation * (kernel - 1) - 1) / stride + 1.
   int64_t Output(int dim) const;
 
   // Errors: dims not 1 to 3; a size, stride or dilation below 1, a batch or

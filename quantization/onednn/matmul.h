@@ -14,9 +14,9 @@
 //
 // Every instruction set gives the same sums. Without VNNI, oneDNN adds two
 // products in 16 bits, saturating: 2 * 255 * 64 is still exact, so weights from
-// -64 to 64 are used as they are, and others are split into two matrices, w = 2
-// * floor(w / 2) + (w mod 2), at twice the cost. With the cap `scalar` a plain
-// loop computes the sums (matmul_reference.cc) and oneDNN is not called.
+// -64 to 64 are used as they are, and others are split into two matrices, w =
+// 2 * floor(w / 2) + (w mod 2), at twice the cost. With the cap `scalar` a
+// plain loop computes the sums (matmul_reference.cc) and oneDNN is not called.
 //
 // Memory: a matrix is packed once, in the form that oneDNN prefers for its K
 // and N; that does not depend on M. What oneDNN makes for one M, K, N and

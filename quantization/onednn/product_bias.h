@@ -33,8 +33,8 @@ ProductBias ConvertBias(const int32_t* codes, int64_t count,
                         const std::vector<float>& units, float x_scale,
                         const std::vector<float>& weight_scales);
 
-// Returns what remains to be added to codes of scale y_scale: large[i] /
-// y_scale as a float; empty if there are no large values.
+// Returns what remains to be added to codes of scale y_scale:
+// large[i] / y_scale as a float; empty if there are no large values.
 std::vector<float> LargeInCodes(const ProductBias& bias, float y_scale);
 
 }  // namespace onednn

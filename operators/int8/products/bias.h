@@ -36,10 +36,10 @@ enum class BiasOwner { kFc, kConv };
 // name the operator's type and the blob.
 Bias ReadBias(caffe2::OperatorBase* op, int index, int64_t n, BiasOwner owner);
 
-// Returns the bias, input `index` of op, in units of x_scale * weight_scales[i
-// * sets / n], rounded half to even. With check_unit it enforces, as DNNLOWP
-// does, that the unit of codes equals that of the products within 1e-4, for
-// every set.
+// Returns the bias, input `index` of op, in units of
+// x_scale * weight_scales[i * sets / n], rounded half to even. With check_unit
+// it enforces, as DNNLOWP does, that the unit of codes equals that of the
+// products within 1e-4, for every set.
 onednn::ProductBias BiasInUnits(const caffe2::OperatorBase& op, int index,
                                 const Bias& bias, float x_scale,
                                 const std::vector<float>& weight_scales,

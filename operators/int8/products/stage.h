@@ -52,8 +52,8 @@ class ProductStage {
   }
 
   // Prepares an output of codes with the parameters `y`; bias has n values, or
-  // is null. With relu no code is below y's zero point. Errors: a k above 2^31
-  // - 1; scales whose quotient no float holds.
+  // is null. With relu no code is below y's zero point. Errors: a k above
+  // 2^31 - 1; scales whose quotient no float holds.
   Status SetCodes(const Weights& weights, float x_scale, int32_t x_zero_point,
                   const onednn::ProductBias* bias, const QuantizationParams& y,
                   bool relu);

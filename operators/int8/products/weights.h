@@ -61,10 +61,10 @@ struct QuantizedWeights {
   std::vector<int32_t> zero_points;
 };
 
-// Quantizes w [rows, columns], in which each of `sets` parameter sets has rows
-// / sets rows. options: those of weights, unsigned, as DnnlowpOptions gives
-// them. Errors: weights that are not finite (the set is named), a number of
-// rows that `sets` does not divide, a precision that T does not hold.
+// Quantizes w [rows, columns], in which each of `sets` parameter sets has
+// rows / sets rows. options: those of weights, unsigned, as DnnlowpOptions
+// gives them. Errors: weights that are not finite (the set is named), a number
+// of rows that `sets` does not divide, a precision that T does not hold.
 template <typename T>
 Status QuantizeWeights(const float* w, int64_t rows, int64_t columns,
                        int64_t sets, const ChooseOptions& options,
