@@ -30,6 +30,11 @@ INTRINSIC_HEADERS = re.compile(r"(\w*intrin|arm_\w+)\.h$")
 INTRINSICS = re.compile(r"\b(_mm\d*_\w+|__m(128|256|512)\w*|__builtin_ia32_\w+|_tile_\w+)\b")
 # Folders of C++ that are no library.
 NO_LIBRARY = ("tests", "benchmarks")
+# Folders that hold no room: what is built, and programs that users start from.
+NO_ROOMS = NO_LIBRARY + ("build", "examples", "cmake", "docs")
+SOURCES = (".h", ".cc", ".inc")
+# Sources that a check of the others would miss.
+OTHER_SOURCES = (".c", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".ipp", ".tcc")
 
 
 def read(checkout, path):
@@ -88,11 +93,11 @@ def installed_headers(checkout):
     return set(re.findall(r"^\s+([\w/]+\.h)\)?$", read(checkout, path), re.M))
 
 
-def sources_of(checkout, folder):
+def sources_of(checkout, folder, endings=SOURCES):
     for parent, folders, files in os.walk(os.path.join(checkout, folder)):
         folders.sort()
         for name in sorted(files):
-            if name.endswith((".h", ".cc", ".inc")):
+            if name.endswith(endings):
                 yield os.path.relpath(os.path.join(parent, name), checkout)
 
 
@@ -172,10 +177,13 @@ class Checker:
         lines = text.splitlines()
         for number, line in enumerate(lines, 1):
             place = "{}:{}".format(path, number)
-            match = re.match(r"\s*#\s*include\b\s*(.*)", line)
+            match = re.match(r"(?:/\*.*?\*/|\s)*(?:#|%:)\s*(include_next|include|import)\b\s*(.*)", line)
             if not match:
                 continue
-            name = re.match(r'<([^>]+)>|"([^"]+)"', match.group(1))
+            if match.group(1) != "include":
+                self.fault(place, "has #{}, expected #include".format(match.group(1)))
+                continue
+            name = re.match(r'<([^>]+)>|"([^"]+)"', match.group(2))
             if not name:
                 self.fault(place, "includes what a macro says")
             elif name.group(2) and "/" not in name.group(2):
@@ -231,6 +239,14 @@ class Checker:
         self.check_table()
         self.check_cmake()
         tops = sorted({room.split("/")[0] for room in self.rows})
+        for top in sorted(os.listdir(self.checkout)):
+            if top.startswith(".") or top in NO_ROOMS or not os.path.isdir(os.path.join(self.checkout, top)):
+                continue
+            for path in sources_of(self.checkout, top, OTHER_SOURCES):
+                self.fault(path, "is C or C++ by another ending, expected {}".format(", ".join(SOURCES)))
+            if top not in tops:
+                for path in sources_of(self.checkout, top):
+                    self.fault(path, "is in no room of the table")
         for top in tops:
             for path in sources_of(self.checkout, top):
                 if self.room_of(path) is None:
@@ -250,7 +266,10 @@ def check(checkout):
 
 
 if __name__ == "__main__":
-    found = check(sys.argv[1] if len(sys.argv) > 1 else ".")
+    root = sys.argv[1] if len(sys.argv) > 1 else "."
+    if not os.path.exists(os.path.join(root, "docs/architecture.md")):
+        sys.exit("{}: has no docs/architecture.md, expected a checkout".format(root))
+    found = check(root)
     for line in found:
         print(line)
     sys.exit(1 if found else 0)

@@ -89,6 +89,18 @@ class Planted(unittest.TestCase):
     def test_angle_brackets_and_blanks_hide_nothing(self):
         self.expect({"base/a.cc": "  #  include <observers/record.h>\n"}, "base/a.cc:1", "observers/record.h")
 
+    def test_other_words_for_an_include_hide_nothing(self):
+        self.expect({"base/a.cc": "/* c */ #include <observers/record.h>\n"}, "base/a.cc:1", "observers/record.h")
+        self.expect({"base/a.cc": "%: include <observers/record.h>\n"}, "base/a.cc:1", "observers/record.h")
+        for word in ("include_next", "import"):
+            self.expect({"base/a.cc": "#%s <vector>\n" % word}, "base/a.cc:1", word)
+
+    def test_a_folder_that_is_no_room(self):
+        self.expect({"engines/a.cc": "#include <vector>\n"}, "engines/a.cc", "in no room")
+
+    def test_another_ending(self):
+        self.expect({"base/a.cpp": "#include <vector>\n"}, "base/a.cpp", "by another ending")
+
     def test_highway_outside_of_the_kernels(self):
         self.expect({"quantization/choose.cc": '#include "hwy/highway.h"\n'}, "nothing of Highway")
 
