@@ -259,8 +259,14 @@ class Comparison {
     if (options.method != ChooseMethod::kMinMax) {
       // Squared errors are what these are for.
       if (options.method == ChooseMethod::kL2 && values.size() >= 300) {
-        EXPECT_LE(SquaredError(values, choice),
-                  1.05 * SquaredError(values, with_floor));
+        // Whole numbers may lie where the codes of the smallest scale do, which
+        // no search by bins sees.
+        const double noise = static_cast<double>(values.size()) *
+                             std::pow(double{kDnnlowpSmallestScale}, 2) / 12;
+        const double error = SquaredError(values, with_floor);
+        if (error > 0.1 * noise) {
+          EXPECT_LE(SquaredError(values, choice), 1.05 * error);
+        }
       }
       return;
     }
