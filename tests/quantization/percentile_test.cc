@@ -180,9 +180,10 @@ TEST(PercentileTest, OfCountsToABin) {
                       .ok());
       const double width = histogram.bin_width();
       EXPECT_LE(counted.min, exact.min);
-      EXPECT_GT(counted.min, exact.min - width);
+      // A whole bin, if the value stands on its edge.
+      EXPECT_GE(counted.min, exact.min - width);
       EXPECT_GE(counted.max, exact.max);
-      EXPECT_LT(counted.max, exact.max + width);
+      EXPECT_LE(counted.max, exact.max + width);
       EXPECT_NEAR(counted.clipped_share, exact.clipped_share, 0.01);
       EXPECT_EQ(counted.warning.find("cannot be told"), std::string::npos);
     }
