@@ -34,14 +34,20 @@ std::vector<std::string> UndeclaredInputs(const caffe2::NetDef& net) {
   return undeclared;
 }
 
+// A predictor's parameters are among it: an operator Load stands for them.
+std::set<std::string> MadeBy(const InitModel& init) {
+  std::set<std::string> made;
+  for (const caffe2::OperatorDef& op : init.net.op()) {
+    made.insert(op.output().begin(), op.output().end());
+  }
+  return made;
+}
+
 // What the init net makes, holds no mere place for, and data fill instead.
 std::vector<std::string> ReplacedWeights(const InitModel& init,
                                          const PredictModel& predict,
                                          const BatchSource& data) {
-  std::set<std::string> made(init.parameters.begin(), init.parameters.end());
-  for (const caffe2::OperatorDef& op : init.net.op()) {
-    made.insert(op.output().begin(), op.output().end());
-  }
+  const std::set<std::string> made = MadeBy(init);
   std::vector<std::string> replaced;
   for (const std::string& name : ReadInputs(predict.net)) {
     if (made.count(name) != 0 && Contains(data.blobs(), name) &&
@@ -67,10 +73,7 @@ Status ChooseWeights(const PredictModel& predict, std::string* init_path) {
 }
 
 WantedBlobs WantedOf(const PredictModel& predict, const InitModel& init) {
-  std::set<std::string> made;
-  for (const caffe2::OperatorDef& op : init.net.op()) {
-    made.insert(op.output().begin(), op.output().end());
-  }
+  const std::set<std::string> made = MadeBy(init);
   const std::vector<std::string> read = ReadInputs(predict.net);
   WantedBlobs wanted;
   wanted.inputs = InputsOf(predict.net);
