@@ -21,7 +21,7 @@
 #include "caffe2/core/workspace.h"
 #include "operators/int8/products/conv_weights.h"
 #include "operators/int8/products/fc_weights.h"
-#include "tests/operators/int8/test_tensor.h"
+#include "tests/operators/int8/engine/test_tensor.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"

@@ -12,7 +12,7 @@
 #include "operators/int8_quant_blobs.h"
 #include "quantization/choose.h"
 #include "quantization/quantize.h"
-#include "tests/operators/int8/operator_tester.h"
+#include "tests/operators/int8/engine/operator_tester.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
 

@@ -1,4 +1,4 @@
-#include "tests/operators/int8/operator_case.h"
+#include "tests/operators/int8/engine/operator_case.h"
 
 #include <algorithm>
 #include <cmath>

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "caffe2/core/operator.h"
-#include "tests/operators/int8/test_tensor.h"
+#include "tests/operators/int8/engine/test_tensor.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
 

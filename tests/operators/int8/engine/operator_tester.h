@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/operators/int8/operator_case.h"
+#include "tests/operators/int8/engine/operator_case.h"
 
 namespace caffe2_quantization {
 
@@ -87,6 +87,9 @@ class OperatorTester {
   // How far a code may be beyond the half that rounding takes, in codes. It is
   // 0 by default: codes are rounded rightly, and what only moves them is exact.
   OperatorTester& WithinCodes(double codes) { return Set(&within_, codes); }
+  // Without inputs of floats, a code is nearbyint(value / scale) + zero point,
+  // saturated, of the values of Reference, which has them in double: ties too.
+  OperatorTester& ExactCodes() { return Set(&exact_codes_, true); }
 
   // --- DNNLOWP.
   // Outputs that cannot be compared, which are held to the reference; at least
@@ -166,6 +169,7 @@ class OperatorTester {
   std::vector<int> in_place_;
   ReferenceFunction reference_;
   double within_ = 0;
+  bool exact_codes_ = false;
   int low_incomparable_ = 0, high_incomparable_ = 0;
   OutputPredicate incomparable_;
   double codes_share_ = 0.001, floats_share_ = 0.01, inner_share_ = 0;

@@ -2,7 +2,7 @@
 // and against DNNLOWP.
 #include <gtest/gtest.h>
 
-#include "tests/operators/int8/operator_tester.h"
+#include "tests/operators/int8/engine/operator_tester.h"
 
 namespace caffe2_quantization {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/operators/int8/operator_tester.h"
+#include "tests/operators/int8/engine/operator_tester.h"
 
 #include <gtest/gtest.h>
 
@@ -248,7 +248,19 @@ void OperatorTester::ExpectOutput(const OperatorCase& c, int output,
             c.kind.is_wide() ? TestTensor::kUint16 : TestTensor::kUint8);
   ExpectParameters(c, output, expected, ours);
   if (testing::Test::HasFatalFailure()) return;
+  bool exact = exact_codes_;
+  for (int i = 0; i < c.activations; ++i) {
+    exact = exact && !c.Input(i).is_float();
+  }
   for (std::size_t i = 0; i < expected.values.size(); ++i) {
+    if (exact) {
+      const double code =
+          std::nearbyint(expected.values[i] / double{ours.scale}) +
+          ours.zero_point;
+      ASSERT_EQ(ours.codes[i], std::clamp<double>(code, 0, c.largest_code))
+          << "code " << i << " of " << ours << " for " << expected.values[i];
+      continue;
+    }
     const double in_codes = std::clamp<double>(
         expected.values[i] / ours.scale + ours.zero_point, 0, c.largest_code);
     double allowed = 0.5 + within_;

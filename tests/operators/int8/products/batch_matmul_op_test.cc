@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "operators/int8/products/batch_matmul_shape.h"
-#include "tests/operators/int8/test_tensor.h"
+#include "tests/operators/int8/engine/test_tensor.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
 

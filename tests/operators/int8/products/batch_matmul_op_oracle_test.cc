@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "tests/operators/int8/operator_tester.h"
+#include "tests/operators/int8/engine/operator_tester.h"
 
 namespace caffe2_quantization {
 namespace {

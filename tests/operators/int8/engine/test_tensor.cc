@@ -1,4 +1,4 @@
-#include "tests/operators/int8/test_tensor.h"
+#include "tests/operators/int8/engine/test_tensor.h"
 
 #include <cstdlib>
 #include <cstring>

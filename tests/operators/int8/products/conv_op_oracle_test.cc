@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "quantization/choose.h"
-#include "tests/operators/int8/operator_tester.h"
+#include "tests/operators/int8/engine/operator_tester.h"
 
 namespace caffe2_quantization {
 namespace {

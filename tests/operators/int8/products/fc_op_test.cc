@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "operators/int8/products/fc_weights.h"
-#include "tests/operators/int8/test_tensor.h"
+#include "tests/operators/int8/engine/test_tensor.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
 
