@@ -12,6 +12,7 @@
 #define HWY_TARGET_INCLUDE "quantization/kernels/output_stage.cc"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
+#include "quantization/kernels/code_vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace caffe2_quantization {
@@ -50,82 +51,6 @@ void WideFloats(const double* sums, int64_t sums_stride, const double* row_sums,
 }
 
 #else
-
-using DF = hn::ScalableTag<float>;
-using DI = hn::RebindToSigned<DF>;
-using DB = hn::Rebind<uint8_t, DI>;
-using VF = hn::Vec<DF>;
-using VI = hn::Vec<DI>;
-using VB = hn::Vec<DB>;
-
-// Whole vectors, and what is left at the end of a row: that reads and writes no
-// lane beyond it.
-struct Whole {
-  template <class D, typename T>
-  HWY_INLINE hn::Vec<D> Load(D d, const T* src) const {
-    return hn::LoadU(d, src);
-  }
-  HWY_INLINE VB LoadCodes(const uint8_t* src) const {
-    return hn::LoadU(DB(), src);
-  }
-  // x in the lanes that are meant, 0 in others.
-  HWY_INLINE VI Fill(VI x) const { return x; }
-  HWY_INLINE void Store(VB codes, uint8_t* dst) const {
-    hn::StoreU(codes, DB(), dst);
-  }
-  HWY_INLINE void Store(VF y, float* dst) const { hn::StoreU(y, DF(), dst); }
-};
-
-struct Rest {
-  explicit Rest(size_t n) : n(n) {}
-  template <class D, typename T>
-  HWY_INLINE hn::Vec<D> Load(D d, const T* src) const {
-    return hn::MaskedLoad(hn::FirstN(d, n), d, src);
-  }
-  HWY_INLINE VB LoadCodes(const uint8_t* src) const {
-    HWY_ALIGN uint8_t lanes[hn::MaxLanes(DB())] = {};
-    CopySome(src, lanes);
-    return hn::Load(DB(), lanes);
-  }
-  HWY_INLINE VI Fill(VI x) const {
-    return hn::IfThenElseZero(hn::FirstN(DI(), n), x);
-  }
-  HWY_INLINE void Store(VB codes, uint8_t* dst) const {
-    HWY_ALIGN uint8_t lanes[hn::MaxLanes(DB())];
-    hn::Store(codes, DB(), lanes);
-    CopySome(lanes, dst);
-  }
-  HWY_INLINE void Store(VF y, float* dst) const {
-    const DF df;
-    hn::BlendedStore(y, hn::FirstN(df, n), df, dst);
-  }
-
- private:
-  // n < 16 bytes, by their number's bits.
-  HWY_INLINE void CopySome(const uint8_t* from, uint8_t* to) const {
-    size_t i = 0;
-    if (n & 8) Copy<8>(from, to, &i);
-    if (n & 4) Copy<4>(from, to, &i);
-    if (n & 2) Copy<2>(from, to, &i);
-    if (n & 1) Copy<1>(from, to, &i);
-  }
-  template <size_t kBytes>
-  HWY_INLINE static void Copy(const uint8_t* from, uint8_t* to, size_t* i) {
-    hwy::CopyBytes<kBytes>(from + *i, to + *i);
-    *i += kBytes;
-  }
-
-  const size_t n;
-};
-
-// Calls part(Whole, n) for whole vectors of a row from n on, part(Rest, n) for
-// its end.
-template <class Part>
-HWY_INLINE void ForEachVector(int64_t n, int64_t columns, const Part& part) {
-  const auto lanes = static_cast<int64_t>(hn::Lanes(DI()));
-  for (; n + lanes <= columns; n += lanes) part(Whole(), n);
-  if (n != columns) part(Rest(static_cast<size_t>(columns - n)), n);
-}
 
 // Zero points of the weights: none, the same for all columns, one for each; or
 // nothing to correct, because the sums are fl(acc) already, as floats' bits.
@@ -216,41 +141,6 @@ HWY_INLINE void WithCorrections(const OutputStage& stage, int64_t rows,
   } else {
     with_offsets(std::integral_constant<ZeroPoints, ZeroPoints::kEach>());
   }
-}
-
-using DBytes = hn::Repartition<uint8_t, DI>;
-
-// In each block of 16 bytes: the first bytes of its lanes, then the second
-// ones.
-HWY_INLINE hn::Vec<DBytes> QuadsTable() {
-  HWY_ALIGN static constexpr uint8_t kTable[16] = {0, 4, 8,  12, 1, 5, 9,  13,
-                                                   2, 6, 10, 14, 3, 7, 11, 15};
-  return hn::LoadDup128(DBytes(), kTable);
-}
-
-// The first lanes of all blocks, then the second ones.
-HWY_INLINE auto QuadsOrder() {
-  constexpr size_t kBlocks = hn::MaxLanes(DI()) / 4;
-  HWY_ALIGN int32_t order[hn::MaxLanes(DI())];
-  for (size_t i = 0; i < 4 * kBlocks; ++i) {
-    order[i] = static_cast<int32_t>(i % kBlocks * 4 + i / kBlocks);
-  }
-  return hn::SetTableIndices(DI(), order);
-}
-
-// Stores four vectors of codes, 0 to 255 in lanes of 32 bits, as bytes; table
-// and order are those above.
-template <class Order>
-HWY_INLINE void StoreFour(VI c0, VI c1, VI c2, VI c3, hn::Vec<DBytes> table,
-                          Order order, uint8_t* dst) {
-  const DI di;
-  const DBytes bytes;
-  const VI mixed = hn::Or(hn::Or(c0, hn::ShiftLeft<8>(c1)),
-                          hn::Or(hn::ShiftLeft<16>(c2), hn::ShiftLeft<24>(c3)));
-  const VI quads =
-      hn::BitCast(di, hn::TableLookupBytes(hn::BitCast(bytes, mixed), table));
-  hn::StoreU(hn::BitCast(bytes, hn::TableLookupLanes(quads, order)), bytes,
-             dst);
 }
 
 template <ZeroPoints kZeroPoints, bool kOffsets, bool kBias, bool kAddend>

@@ -36,15 +36,47 @@ bool Int8Operator<T>::RunOnDevice() {
 
 template <typename T>
 const InputCodes<T>& Int8Operator<T>::Input(int index) {
-  inputs_[index].Read(this, index, arguments_.activations);
+  ChooseOptions options = arguments_.activations;
+  // activation_precision is that of the output then: an input has its own.
+  if (form_.codes_alone) options.type = {8 * sizeof(T), false};
+  inputs_[index].Read(this, index, options);
   return inputs_[index];
 }
 
 template <typename T>
 bool Int8Operator<T>::NeedsReference() const {
   return arguments_.measure_quantization_error ||
-         !(form_.keeps_parameters || arguments_.dequantize_output ||
-           form_.float_type == nullptr || HasGivenParameters());
+         !(form_.keeps_parameters || form_.float_type == nullptr ||
+           (arguments_.dequantize_output && !form_.codes_alone) ||
+           HasGivenParameters());
+}
+
+template <typename T>
+bool Int8Operator<T>::HasFloats(int count) {
+  for (int i = 0; i < count; ++i) {
+    if (!IsCodes(i)) return true;
+  }
+  return false;
+}
+
+template <typename T>
+void Int8Operator<T>::WriteCodesOfReference(at::IntArrayRef sizes) {
+  // The sizes may be those of an input that the output takes the place of.
+  const std::vector<int64_t> shape = sizes.vec();
+  const int64_t count = c10::multiply_integers(shape);
+  reference_is_due_ = true;
+  RunReference(count == 0);
+  if (reference_output_ != nullptr) {
+    Enforce(reference_output_->sizes() == at::IntArrayRef(shape), "the host's ",
+            form_.float_type, " gives an output of ",
+            reference_output_->sizes(), ", expected ", at::IntArrayRef(shape));
+  }
+  const QuantizationParams& params = OutputParameters();
+  WriteCodes(shape, params, [&](T* y) {
+    if (count == 0) return;
+    kernels::RoundReals(reference_output_->data<float>(), count,
+                        params.scales[0], CodeRangeOf(params), y);
+  });
 }
 
 template <typename T>

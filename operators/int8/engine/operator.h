@@ -39,6 +39,7 @@
 #include "operators/int8/engine/error_report.h"
 #include "operators/int8/engine/float_reference.h"
 #include "operators/int8/engine/input.h"
+#include "quantization/kernels/rounded_code.h"
 #include "quantization/quantization_params.h"
 #include "quantization/quantize_one_set.h"
 
@@ -62,7 +63,20 @@ struct OperatorForm {
   // The output has the input's parameters, and no argument gives others. Codes
   // may have as many bits as T.
   bool keeps_parameters = false;
+  // The operator computes only codes: with dequantize_output its output is the
+  // values that they stand for (WriteCodes), so it needs parameters too.
+  bool codes_alone = false;
 };
+
+// The form of an operator that computes codes by the rule of
+// kernels/rounded_code.h, and leaves inputs that are floats to the float
+// operator.
+inline OperatorForm ComputesCodes(const char* float_type, int float_inputs,
+                                  bool rectifies = false) {
+  const ArgumentSet set{true, /*weights=*/false, true};
+  return {float_type,          float_inputs, kNoParams, rectifies, set, false,
+          /*codes_alone=*/true};
+}
 
 // The form of an operator with one input, whose parameters its output keeps.
 inline OperatorForm KeepsParameters(const char* float_type) {
@@ -102,6 +116,8 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
   bool IsCodes(int index) {
     return this->template InputIsType<caffe2::int8::Int8TensorCPU>(index);
   }
+  // Whether one of the first `count` inputs is not codes.
+  bool HasFloats(int count);
   const caffe2::int8::Int8TensorCPU& Int8Input(int index) {
     return OperatorBase::Input<caffe2::int8::Int8TensorCPU>(index);
   }
@@ -166,6 +182,19 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
     write(dequantized_.data());
     DequantizeOneSet(dequantized_.data(), dequantized_.size(), params,
                      OutputFloats(shape));
+  }
+
+  // Writes output 0 as the codes of what the float operator gives for this
+  // run's inputs: what an operator that computes only codes does when an input
+  // is floats. Nothing is rounded before the codes are. Enforces that the float
+  // operator's output has these sizes, and that its values are finite if no
+  // parameters are given.
+  void WriteCodesOfReference(at::IntArrayRef sizes);
+
+  // How values become this run's codes.
+  kernels::CodeRange CodeRangeOf(const QuantizationParams& params) const {
+    return {params.zero_points[0], static_cast<int32_t>(params.type.qmin()),
+            static_cast<int32_t>(params.type.qmax())};
   }
 
  private:

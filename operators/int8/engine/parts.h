@@ -1,0 +1,38 @@
+// ForEachPart: divides a loop over values among the threads that an operator
+// may use.
+#ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_PARTS_H_
+#define CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_PARTS_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "base/status.h"
+#include "quantization/onednn/thread_share.h"
+
+namespace caffe2_quantization {
+
+// Calls body(begin, end) for parts that make up [0, count), at the same time on
+// as many threads as there are parts; all of it on the calling thread if
+// `count` is less than twice `least`, the fewest values that are worth a
+// thread. Parts begin at multiples of 64. body must not throw.
+template <class Body>
+void ForEachPart(int64_t count, int64_t least, const Body& body) {
+  const int64_t most = std::min<int64_t>(count / std::max<int64_t>(least, 1),
+                                         onednn::MaxThreads());
+  if (most < 2) return body(int64_t{0}, count);
+  const onednn::ThreadShare share(static_cast<int>(most));
+  const int64_t parts = share.count();
+  const int64_t size = ((count + parts - 1) / parts + 63) / 64 * 64;
+  const Status status =
+      onednn::ParallelFor(parts, share.count(), [&](int64_t i) {
+        const int64_t begin = std::min(i * size, count);
+        const int64_t end = std::min(begin + size, count);
+        if (begin < end) body(begin, end);
+        return Status::Ok();
+      });
+  static_cast<void>(status);  // no part returns an error
+}
+
+}  // namespace caffe2_quantization
+
+#endif  // CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_PARTS_H_
