@@ -84,8 +84,7 @@ class ConvOp final : public Int8Operator<T> {
   void Compute() override {
     const InputCodes<T>& x = this->Input(kInput);
     UpdateWeights(x.sizes);
-    x_scale_ = x.scale();
-    UpdateBias(x_scale_);
+    UpdateBias(x.scale());
     if (sum_) {
       const int last = this->InputSize() - 1;
       addend_ = &this->Input(last);
@@ -154,6 +153,8 @@ class ConvOp final : public Int8Operator<T> {
   // Reads filter and bias, if they must be, and sets shape_.
   void UpdateWeights(at::IntArrayRef x) {
     const auto read = [&] {
+      stage_.Forget();
+      bias_is_made_ = false;
       const PackedConvWeights* const packed = PackedInput();
       ReadFilter(x, packed);
       packed_bias_ = packed == nullptr ? nullptr : packed->bias;
@@ -216,6 +217,9 @@ class ConvOp final : public Int8Operator<T> {
   }
 
   void UpdateBias(float x_scale) {
+    if (bias_is_made_ && x_scale == x_scale_) return;
+    bias_is_made_ = false;
+    x_scale_ = x_scale;
     if (packed_bias_ != nullptr) {
       bias_ = *packed_bias_;
     } else if (HasBiasInput()) {
@@ -226,13 +230,17 @@ class ConvOp final : public Int8Operator<T> {
       bias_.codes.assign(shape_.out_channels, 0);
       bias_.large.clear();
     }
+    // Without images the bias was not looked at closely.
+    bias_is_made_ = shape_.batch > 0;
   }
 
   // Sets what turns sums into codes.
   void SetStage(const InputCodes<T>& x, const QuantizationParams& y) {
-    EnforceOk(*this, stage_.SetCodes(ProductStage::Of(*weights_), x.scale(),
-                                     x.zero_point(), &bias_, y,
-                                     this->form().rectifies));
+    if (!stage_.IsOf(x.scale(), x.zero_point(), &y)) {
+      EnforceOk(*this, stage_.SetCodes(ProductStage::Of(*weights_), x.scale(),
+                                       x.zero_point(), &bias_, y,
+                                       this->form().rectifies));
+    }
     if constexpr (sizeof(T) == 1) {
       if (!sum_) return;
       const float y_scale = y.scales[0];
@@ -257,10 +265,11 @@ class ConvOp final : public Int8Operator<T> {
   Bias given_bias_;  // of input kBias, if packed_bias_ is null
   std::shared_ptr<const onednn::ProductBias> packed_bias_;
 
-  // Of this run.
-  onednn::ProductBias bias_;
+  // The bias in the units of the products, for an input of this scale.
+  bool bias_is_made_ = false;
   float x_scale_ = 1;
-  const InputCodes<T>* addend_ = nullptr;
+  onednn::ProductBias bias_;
+  const InputCodes<T>* addend_ = nullptr;  // of this run
   ProductStage stage_;
   // Of a run beside the float operator.
   caffe2::Tensor reference_filter_{caffe2::CPU}, reference_bias_{caffe2::CPU};

@@ -43,8 +43,6 @@
 //     for _ACC16; nbits_in_non_outlier has no effect.
 // Four outputs, for debugging: the last three are the codes of X [M, K] and W
 // [N, K] and their products [M, N] as floats, held as Y is (8 bits alone).
-#include <optional>
-#include <tuple>
 
 #include "base/return_if_error.h"
 #include "operators/int8/engine/operator.h"
@@ -125,7 +123,7 @@ class FcOp final : public Int8Operator<T> {
 
   // Reads weights and bias.
   void ReadWeights() {
-    stage_key_.reset();
+    stage_.Forget();
     const caffe2::Blob& w = this->InputBlob(kWeights);
     std::shared_ptr<const FcWeights<WeightCode>> weights;
     std::shared_ptr<const Bias> packed_bias;
@@ -167,10 +165,7 @@ class FcOp final : public Int8Operator<T> {
   }
 
   void SetStage(const InputCodes<T>& x, const QuantizationParams* y) {
-    const std::tuple key(x.scale(), x.zero_point(), y ? y->scales[0] : 0.0f,
-                         y ? y->zero_points[0] : 0);
-    if (stage_key_ == key) return;
-    stage_key_.reset();
+    if (stage_.IsOf(x.scale(), x.zero_point(), y)) return;
     const ProductStage::Weights weights = ProductStage::Of(*weights_);
     const bool relu = this->form().rectifies;
     Status status;
@@ -187,7 +182,6 @@ class FcOp final : public Int8Operator<T> {
                                &product_bias_, *y, relu);
     }
     EnforceOk(*this, status, "blob '", this->Name(kX), "': ");
-    stage_key_ = key;
   }
 
   void WriteDebugOutputs(const InputCodes<T>& x, int64_t m) {
@@ -220,8 +214,6 @@ class FcOp final : public Int8Operator<T> {
   ProductStage stage_;
   onednn::ProductBias product_bias_;
   std::vector<float> bias_values_;
-  // What the stage was made of: scale and zero point of x and of y.
-  std::optional<std::tuple<float, int32_t, float, int32_t>> stage_key_;
 };
 
 }  // namespace

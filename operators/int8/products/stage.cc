@@ -13,32 +13,35 @@ namespace caffe2_quantization {
 Status ProductStage::Set(const Weights& weights, float x_scale,
                          int32_t x_zero_point, const int32_t* bias,
                          float y_scale) {
+  Forget();
   constexpr int64_t kLargestK = std::numeric_limits<int32_t>::max();
   if (weights.k > kLargestK) {
     return Status::OutOfRange(
         c10::str("K is ", weights.k, ", expected at most ", kLargestK));
   }
   const int64_t n = weights.n;
-  const int64_t run = n / static_cast<int64_t>(weights.scales->size());
+  const auto sets = static_cast<int64_t>(weights.scales->size());
+  const int64_t run = n / sets;
   k_ = weights.k;
   zero_points_.resize(n);
   multipliers_.resize(n);
   scales_.resize(n);
   x_scale_ = x_scale;
   bool has_zero_points = false;
-  for (int64_t i = 0; i < n; ++i) {
-    const int32_t zero_point = (*weights.zero_points)[i / run];
-    const float scale = (*weights.scales)[i / run];
-    zero_points_[i] = zero_point;
-    scales_[i] = scale;
-    has_zero_points = has_zero_points || zero_point != 0;
-    multipliers_[i] = x_scale * scale / y_scale;
-    if (!std::isfinite(multipliers_[i])) {
+  for (int64_t set = 0; set < sets; ++set) {
+    const int32_t zero_point = (*weights.zero_points)[set];
+    const float scale = (*weights.scales)[set];
+    const float multiplier = x_scale * scale / y_scale;
+    if (!std::isfinite(multiplier)) {
       return Status::OutOfRange(c10::str(
           "input scale ", NineDigits(x_scale), " * weight scale ",
           NineDigits(scale), " / output scale ", NineDigits(y_scale), " is ",
-          NineDigits(multipliers_[i]), ", expected a finite float"));
+          NineDigits(multiplier), ", expected a finite float"));
     }
+    has_zero_points = has_zero_points || zero_point != 0;
+    std::fill_n(&zero_points_[set * run], run, zero_point);
+    std::fill_n(&scales_[set * run], run, scale);
+    std::fill_n(&multipliers_[set * run], run, multiplier);
   }
   stage_ = kernels::OutputStage();
   stage_.columns = n;
@@ -64,6 +67,7 @@ Status ProductStage::SetCodes(const Weights& weights, float x_scale,
   stage_.zero_point = y.zero_points[0];
   stage_.low = relu ? stage_.zero_point : y.type.qmin();
   stage_.high = y.type.qmax();
+  key_ = KeyOf(x_scale, x_zero_point, &y);
   return Status::Ok();
 }
 
@@ -80,6 +84,7 @@ Status ProductStage::SetFloats(const Weights& weights, float x_scale,
   RETURN_IF_ERROR(Set(weights, x_scale, x_zero_point, nullptr, 1));
   stage_.bias = bias;
   stage_.relu = relu;
+  key_ = KeyOf(x_scale, x_zero_point, nullptr);
   return Status::Ok();
 }
 

@@ -19,6 +19,8 @@
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_STAGE_H_
 
 #include <cstdint>
+#include <optional>
+#include <tuple>
 #include <type_traits>
 #include <vector>
 
@@ -67,6 +69,15 @@ class ProductStage {
   Status SetFloats(const Weights& weights, float x_scale, int32_t x_zero_point,
                    const float* bias, bool relu);
 
+  // Whether this is the stage of an input and an output with these parameters;
+  // y is null for floats. Weights and bias are those that it was set with:
+  // Forget() if they change.
+  bool IsOf(float x_scale, int32_t x_zero_point,
+            const QuantizationParams* y) const {
+    return key_ == KeyOf(x_scale, x_zero_point, y);
+  }
+  void Forget() { key_.reset(); }
+
   // The kernel's stage for codes of 8 bits; valid until the next Set.
   const kernels::OutputStage& kernel_stage() const { return stage_; }
 
@@ -78,12 +89,21 @@ class ProductStage {
                 int64_t count, float* y, int64_t y_stride) const;
 
  private:
+  // Scale and zero point of the input and of the output, 0 for floats.
+  using Key = std::tuple<float, int32_t, float, int32_t>;
+  static Key KeyOf(float x_scale, int32_t x_zero_point,
+                   const QuantizationParams* y) {
+    return Key(x_scale, x_zero_point, y ? y->scales[0] : 0.0f,
+               y ? y->zero_points[0] : 0);
+  }
+
   Status Set(const Weights& weights, float x_scale, int32_t x_zero_point,
              const int32_t* bias, float y_scale);
   template <typename Store>
   void Multiply(const uint16_t* a, const int16_t* w, int64_t first,
                 int64_t count, const Store& store) const;
 
+  std::optional<Key> key_;  // empty unless the stage was set
   int64_t k_ = 0;
   std::vector<int32_t> zero_points_;  // of weights
   onednn::ColumnOffsets offsets_;
