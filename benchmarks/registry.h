@@ -49,6 +49,7 @@ void AddByteWeightDequantBenchmarks();
 void AddChooseBenchmarks();
 void AddConvolutionBenchmarks();
 void AddDigitsBenchmarks();
+void AddInt8NetsBenchmarks();
 void AddHistogramBenchmarks();
 void AddInt8ConvBenchmarks();
 void AddInt8EngineBenchmarks();

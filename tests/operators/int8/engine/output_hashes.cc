@@ -820,6 +820,137 @@ class ReluCase final : public Case {
   }
 };
 
+// The other operators, all of which take one or more tensors of activations
+// first: what each has beside them stands in Draw.
+class TensorCase final : public Case {
+ public:
+  TensorCase(const std::string& key, uint64_t seed) : Case(key, seed) {
+    DrawPrecision();
+    precision_ = wide_ ? 16 : 8;  // of the inputs
+    Draw();
+    DrawOutput(/*must_give=*/OneIn(2));
+    if (OneIn(5)) Op().Int("dequantize_output", 1);
+    DrawMeasure();
+    definition_.add_output(OneIn(5) ? definition_.input(0) : "y");
+    if (Is("Concat")) definition_.add_output("split_info");
+    if (Is("LSTMUnit")) definition_.add_output("y2");
+    FeedTensors();
+  }
+
+ protected:
+  void Change() override { FeedTensors(); }
+
+ private:
+  bool Is(const char* part) const { return Contains(type_, part); }
+
+  void Draw() {
+    if (Is("Add") || Is("Mul") || Is("Sum") || Is("Concat")) {
+      DrawSeveral();
+    } else if (Is("Pool")) {
+      DrawImage(Integer(1, 3));
+      Op().Int("kernel", Integer(1, 3)).Int("stride", Integer(1, 2));
+      if (OneIn(2)) Op().Int("pad", Integer(0, 1));
+    } else if (Is("SpatialBN")) {
+      DrawImage(Integer(1, 3));
+      Op().Int("is_test", OneIn(30) ? 0 : 1);
+      AddFloats({"scale", "bias", "mean"}, {channels_}, -2, 2);
+      AddFloats({"variance"}, {channels_}, 0.01f, 4);
+    } else if (Is("GroupNorm")) {
+      DrawImage(Integer(0, 3));
+      Op().Int("group", groups_);
+      AddFloats({"gamma", "beta"}, {channels_}, -2, 2);
+    } else if (Is("ElementwiseLinear")) {
+      AddTensor({Integer(0, 5), Integer(1, 40)});
+      AddFloats({"a", "b"}, {tensors_[0][1]}, -2, 2);
+    } else if (Is("ChannelShuffle")) {
+      DrawImage(Integer(0, 3));
+      Op().Int("group", groups_);
+    } else if (Is("Gather") || Is("BatchPermutation")) {
+      AddTensor({Integer(1, 9), Integer(1, 9), Integer(1, 9)});
+      std::vector<int> indices(tensors_[0][0]);
+      for (int& index : indices) {
+        index = Integer(0, tensors_[0][0] - (OneIn(60) ? 0 : 1));
+      }
+      Feed(&workspace_, "indices", indices);
+      definition_.add_input("indices");
+    } else if (Is("Resize")) {
+      const bool is_3d = Is("3D");
+      AddTensor(Sizes(is_3d ? 5 : 4, Integer(1, 5)));
+      Op().String("order", "NHWC");
+      Op().Float("width_scale", random_.Float(0.5f, 3));
+      Op().Float("height_scale", random_.Float(0.5f, 3));
+      if (is_3d) Op().Float("temporal_scale", random_.Float(0.5f, 3));
+    } else if (Is("LSTMUnit")) {
+      const int64_t n = Integer(1, 4), d = Integer(1, 20);
+      AddTensor({1, n, d});
+      AddTensor({1, n, d});
+      AddTensor({1, n, 4 * d});
+      Feed(&workspace_, "lengths", std::vector<int>(n, Integer(0, 3)));
+      Feed(&workspace_, "t", std::vector<int>{1});
+      definition_.add_input("lengths");
+      definition_.add_input("t");
+      Op().Float("forget_bias", random_.Float(-1, 2));
+    } else {
+      AddTensor(Shape(4));
+    }
+  }
+
+  void DrawSeveral() {
+    const bool two = Is("Add") || Is("Mul");
+    const int64_t count = two ? 2 : Integer(1, 4);
+    const Sizes sizes = Shape(4);
+    const auto dims = static_cast<int64_t>(sizes.size());
+    const bool concat = Is("Concat") && dims > 0;
+    const int64_t axis = concat ? Integer(0, dims - 1) : 0;
+    if (concat) Op().Int("axis", axis);
+    for (int64_t i = 0; i < count; ++i) {
+      Sizes of_this = sizes;
+      if (concat) of_this[axis] = Integer(1, 5);
+      if (two && i == 1 && OneIn(3)) {
+        of_this.erase(of_this.begin(), of_this.begin() + Integer(0, dims));
+        Op().Int("broadcast", 1);
+      }
+      AddTensor(of_this);
+    }
+  }
+
+  // [N, C, D...], or [N, D..., C], of channels that groups_ divides.
+  void DrawImage(int64_t dims) {
+    groups_ = Integer(1, 3);
+    channels_ = groups_ * Integer(1, 12);
+    const bool nchw = OneIn(2);
+    Sizes sizes(dims, Integer(2, 6));
+    sizes.insert(nchw ? sizes.begin() : sizes.end(), channels_);
+    sizes.insert(sizes.begin(), Integer(OneIn(20) ? 0 : 1, 3));
+    Op().String("order", nchw ? "NCHW" : "NHWC");
+    AddTensor(sizes);
+  }
+
+  void AddTensor(const Sizes& sizes) {
+    definition_.add_input("x" + std::to_string(tensors_.size()));
+    tensors_.push_back(sizes);
+  }
+
+  void AddFloats(const std::vector<std::string>& names, const Sizes& sizes,
+                 float low, float high) {
+    for (const std::string& name : names) {
+      std::vector<float> values(Product(sizes));
+      for (float& value : values) value = random_.Float(low, high);
+      FeedFloats(&workspace_, name, values, sizes);
+      definition_.add_input(name);
+    }
+  }
+
+  void FeedTensors() {
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      FeedOperand("x" + std::to_string(i), tensors_[i]);
+    }
+  }
+
+  std::vector<Sizes> tensors_;
+  int64_t groups_ = 1, channels_ = 1;
+};
+
 template <typename T>
 std::unique_ptr<Case> Make(const std::string& key, uint64_t seed) {
   return std::make_unique<T>(key, seed);
@@ -835,6 +966,12 @@ Maker MakerOf(const std::string& key) {
   if (Contains(type, "FC")) return Make<FcCase>;
   if (type == "Relu" || type == "Int8Relu") return Make<ReluCase>;
   if (Contains(type, "Conv")) return Make<ConvCase>;
+  for (const char* part :
+       {"Add", "Mul", "Sum", "Concat", "Pool", "SpatialBN", "GroupNorm",
+        "ElementwiseLinear", "ChannelShuffle", "Gather", "BatchPermutation",
+        "Resize", "LSTMUnit", "Sigmoid", "Tanh"}) {
+    if (Contains(type, part)) return Make<TensorCase>;
+  }
   return nullptr;
 }
 
