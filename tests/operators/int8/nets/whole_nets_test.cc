@@ -3,13 +3,17 @@
 #include "tests/support/whole_nets.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <fstream>
 #include <set>
 
 #include "caffe2/core/net.h"
 #include "tests/support/net_builder.h"
+#include "tests/support/random.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -21,6 +25,14 @@ constexpr int64_t kImageSize = 64;
 std::string LastValues(const WholeNet& net) {
   const auto& last = net.floats.op(net.floats.op_size() - 1);
   return last.type() == "Softmax" ? last.input(0) : last.output(0);
+}
+
+// What the process holds in memory now, in bytes.
+int64_t ResidentBytes() {
+  std::ifstream stream("/proc/self/statm");
+  int64_t size = 0, pages = 0;
+  stream >> size >> pages;
+  return pages * sysconf(_SC_PAGESIZE);
 }
 
 double Sqnr(const std::vector<float>& expected,
@@ -68,6 +80,44 @@ TEST_P(WholeNets, IsAsNearToFloatsAsDnnlowp) {
   // Ours has a scale for each output channel.
   EXPECT_GE(our_sqnr, host_sqnr - 1);
   EXPECT_GE(our_sqnr, 10);
+}
+
+// A net of DNNLOWP's moved over by its engine alone.
+TEST(WholeNetsOfDnnlowp, HoldTheirMemoryWithChangingBatches) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  const int64_t runs = 500;
+#else
+  const int64_t runs = 10000;
+#endif
+  constexpr int64_t kSmall = 32, kMostImages = 4;
+  TestRandom random;
+  caffe2::Workspace workspace;
+  const WholeNet net =
+      FeedWholeNet(&workspace, "SqueezeNet", kMostImages, kSmall);
+  caffe2::NetDef moved = Int8Form(net, "DNNLOWP", &workspace);
+  for (caffe2::OperatorDef& op : *moved.mutable_op()) {
+    if (op.engine() == "DNNLOWP") op.set_engine("ONEDNN");
+  }
+  const auto images = Fetch<float>(workspace, "data");
+  const int64_t image = static_cast<int64_t>(images.size()) / kMostImages;
+  caffe2::NetBase* const made = workspace.CreateNet(moved);
+  ASSERT_NE(made, nullptr);
+  std::vector<std::vector<float>> expected(kMostImages + 1);
+  int64_t resident = 0;
+  for (int64_t run = 0; run < runs; ++run) {
+    const int64_t batch = random.Integer(1, kMostImages);
+    FeedFloats(&workspace, "data",
+               {images.begin(), images.begin() + batch * image},
+               {batch, 3, kSmall, kSmall});
+    ASSERT_TRUE(made->Run());
+    auto output = Fetch<float>(workspace, net.output);
+    if (expected[batch].empty()) expected[batch] = output;
+    ASSERT_EQ(output, expected[batch]) << "run " << run;
+    if (run == runs / 4) resident = ResidentBytes();
+  }
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LT(ResidentBytes() - resident, 4 << 20);
+#endif
 }
 
 INSTANTIATE_TEST_SUITE_P(
