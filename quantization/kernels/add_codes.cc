@@ -1,0 +1,117 @@
+// add_codes.h in Highway: this file is compiled once per target.
+#include "quantization/kernels/add_codes.h"
+
+#include "quantization/kernels/isa.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "quantization/kernels/add_codes.cc"
+#include "hwy/foreach_target.h"  // must come before highway.h
+#include "hwy/highway.h"
+#include "quantization/kernels/code_vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace caffe2_quantization {
+namespace kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_SCALAR
+
+template <typename T>
+void Add(const CodeSum& sum, const T* const* src, int64_t first, int64_t count,
+         T* dst) {
+  reference::AddCodes(sum, src, first, count, dst);
+}
+
+#else
+
+template <typename T>
+void Add(const CodeSum& sum, const T* const* src, int64_t first, int64_t count,
+         T* dst) {
+  const DF df;
+  const VF offset = hn::Set(df, sum.offset);
+  const auto exact = [&](int64_t i, int64_t n, T* codes) {
+    reference::AddCodes(sum, src, first + i, n, codes);
+  };
+  const auto add = [&](const auto& part, const T* codes, VF multiplier,
+                       VF others) HWY_ATTR {
+    const VI code = hn::PromoteTo(DI(), part.LoadCodes(codes));
+    return hn::MulAdd(multiplier, hn::ConvertTo(df, code), others);
+  };
+  if (sum.addends.size() == 2) {
+    const T* const a = src[0] + first;
+    const T* const b = src[1] + first;
+    const VF a_multiplier = hn::Set(df, sum.multipliers[0]);
+    const VF b_multiplier = hn::Set(df, sum.multipliers[1]);
+    const auto value = [&](const auto& part, int64_t i) HWY_ATTR {
+      return add(part, b + i, b_multiplier,
+                 add(part, a + i, a_multiplier, offset));
+    };
+    return RoundToCodes(count, sum.range, sum.slack, value, exact, dst);
+  }
+  const std::size_t num_addends = sum.addends.size();
+  const auto value = [&](const auto& part, int64_t i) HWY_ATTR {
+    VF result = offset;
+    for (std::size_t k = 0; k < num_addends; ++k) {
+      result = add(part, src[k] + first + i, hn::Set(df, sum.multipliers[k]),
+                   result);
+    }
+    return result;
+  };
+  RoundToCodes(count, sum.range, sum.slack, value, exact, dst);
+}
+
+#endif  // HWY_TARGET == HWY_SCALAR
+
+void Add8(const CodeSum& sum, const uint8_t* const* src, int64_t first,
+          int64_t count, uint8_t* dst) {
+  Add(sum, src, first, count, dst);
+}
+
+void Add16(const CodeSum& sum, const uint16_t* const* src, int64_t first,
+           int64_t count, uint16_t* dst) {
+  Add(sum, src, first, count, dst);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace kernels
+}  // namespace caffe2_quantization
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace caffe2_quantization {
+namespace kernels {
+
+HWY_EXPORT(Add8);
+HWY_EXPORT(Add16);
+
+namespace {
+
+// Floats that are off by a whole code say nothing.
+bool TakesPlainForm(const CodeSum& sum) {
+  return UseScalarReference() || !(sum.slack < 0.5);
+}
+
+}  // namespace
+
+template <>
+void AddCodes(const CodeSum& sum, const uint8_t* const* src, int64_t first,
+              int64_t count, uint8_t* dst) {
+  if (TakesPlainForm(sum)) {
+    return reference::AddCodes(sum, src, first, count, dst);
+  }
+  HWY_DYNAMIC_DISPATCH(Add8)(sum, src, first, count, dst);
+}
+
+template <>
+void AddCodes(const CodeSum& sum, const uint16_t* const* src, int64_t first,
+              int64_t count, uint16_t* dst) {
+  if (TakesPlainForm(sum)) {
+    return reference::AddCodes(sum, src, first, count, dst);
+  }
+  HWY_DYNAMIC_DISPATCH(Add16)(sum, src, first, count, dst);
+}
+
+}  // namespace kernels
+}  // namespace caffe2_quantization
+#endif  // HWY_ONCE
