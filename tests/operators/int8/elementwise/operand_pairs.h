@@ -1,8 +1,11 @@
-// What tests of Add and Mul share: which values of A and B meet in an element
-// of the output, found one element at a time; and cases of every form of it.
+// What tests of Add, Mul and Sum share: which values of A and B meet in an
+// element of the output, found one element at a time; and cases of every form
+// of it.
 #ifndef CAFFE2_QUANTIZATION_TESTS_OPERATORS_INT8_ELEMENTWISE_OPERAND_PAIRS_H_
 #define CAFFE2_QUANTIZATION_TESTS_OPERATORS_INT8_ELEMENTWISE_OPERAND_PAIRS_H_
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -28,12 +31,16 @@ OperandPairs PairsOf(const OperatorCase& c);
 // Shapes that numpy repeats, at times of no values.
 void DrawEnds(TestRandom* random, Shape* a, Shape* b);
 
+// Whether the 16 bits through which DNNLOWP passes most sums, of the range of
+// the widest input, with a step of 6.1e-5 at least, can be seen in the codes of
+// an output of this scale. Inputs are codes.
+bool SixteenBitsShow(const OperatorCase& c, const TestTensor& y);
+
 // Of a case of OperatorTester's Broadcast: without that argument half of the
 // inputs get shapes that numpy repeats, and axis becomes axis_str at times.
 void VaryShapes(TestRandom* random, OperatorCase* c);
 
-// What an operator's `compute` makes of pairs of values. terms: how many of
-// them, at most, the float operator rounds.
+// What an operator's `compute` makes of pairs of values.
 template <typename Compute>
 std::vector<Expected> ExpectedOfPairs(const OperatorCase& c,
                                       const Compute& compute) {
