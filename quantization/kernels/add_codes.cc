@@ -8,6 +8,7 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "quantization/kernels/code_vectors-inl.h"
+#include "quantization/kernels/exact_vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace caffe2_quantization {
@@ -25,13 +26,41 @@ void Add(const CodeSum& sum, const T* const* src, int64_t first, int64_t count,
 
 #else
 
+// The plain form, some codes at a time.
+template <typename T>
+HWY_NOINLINE void AddExactly(const CodeSum& sum, const T* const* src,
+                             int64_t first, int64_t count, T* dst) {
+  const DD d;
+  const VD scale = hn::Set(d, sum.scale);
+  const auto term = [&](std::size_t k, int64_t i) HWY_ATTR {
+    const auto difference =
+        LoadDifferences(src[k] + first + i, sum.addends[k].zero_point);
+    return hn::Mul(hn::Set(d, sum.addends[k].scale),
+                   hn::PromoteTo(d, difference));
+  };
+  const auto value = [&](int64_t i) HWY_ATTR {
+    VD numerator = term(0, i);
+    for (std::size_t k = 1; k < sum.addends.size(); ++k) {
+      numerator = hn::Add(numerator, term(k, i));
+    }
+    return hn::Div(numerator, scale);
+  };
+  const auto plain = [&](int64_t i, int64_t n, T* codes) {
+    reference::AddCodes(sum, src, first + i, n, codes);
+  };
+  RoundDoublesToCodes(count, sum.range, value, plain, dst);
+}
+
 template <typename T>
 void Add(const CodeSum& sum, const T* const* src, int64_t first, int64_t count,
          T* dst) {
+  if (!(sum.slack < kMostSlack)) {
+    return AddExactly(sum, src, first, count, dst);
+  }
   const DF df;
   const VF offset = hn::Set(df, sum.offset);
-  const auto exact = [&](int64_t i, int64_t n, T* codes) {
-    reference::AddCodes(sum, src, first + i, n, codes);
+  const auto exact = [&](int64_t i, int64_t n, T* codes) HWY_ATTR {
+    AddExactly(sum, src, first + i, n, codes);
   };
   const auto add = [&](const auto& part, const T* codes, VF multiplier,
                        VF others) HWY_ATTR {
@@ -85,19 +114,10 @@ namespace kernels {
 HWY_EXPORT(Add8);
 HWY_EXPORT(Add16);
 
-namespace {
-
-// Floats that are off by a whole code say nothing.
-bool TakesPlainForm(const CodeSum& sum) {
-  return UseScalarReference() || !(sum.slack < 0.5);
-}
-
-}  // namespace
-
 template <>
 void AddCodes(const CodeSum& sum, const uint8_t* const* src, int64_t first,
               int64_t count, uint8_t* dst) {
-  if (TakesPlainForm(sum)) {
+  if (UseScalarReference()) {
     return reference::AddCodes(sum, src, first, count, dst);
   }
   HWY_DYNAMIC_DISPATCH(Add8)(sum, src, first, count, dst);
@@ -106,7 +126,7 @@ void AddCodes(const CodeSum& sum, const uint8_t* const* src, int64_t first,
 template <>
 void AddCodes(const CodeSum& sum, const uint16_t* const* src, int64_t first,
               int64_t count, uint16_t* dst) {
-  if (TakesPlainForm(sum)) {
+  if (UseScalarReference()) {
     return reference::AddCodes(sum, src, first, count, dst);
   }
   HWY_DYNAMIC_DISPATCH(Add16)(sum, src, first, count, dst);

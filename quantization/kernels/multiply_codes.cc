@@ -8,6 +8,7 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "quantization/kernels/code_vectors-inl.h"
+#include "quantization/kernels/exact_vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace caffe2_quantization {
@@ -15,11 +16,38 @@ namespace kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+#if HWY_TARGET == HWY_SCALAR
+
 void Multiply(const CodeProduct& product, const uint8_t* a, const uint8_t* b,
               int64_t count, uint8_t* dst) {
-#if HWY_TARGET == HWY_SCALAR
   reference::MultiplyCodes(product, a, b, count, dst);
+}
+
 #else
+
+// The plain form, some codes at a time.
+HWY_NOINLINE void MultiplyExactly(const CodeProduct& product, const uint8_t* a,
+                                  const uint8_t* b, int64_t count,
+                                  uint8_t* dst) {
+  const DD d;
+  const VD scales = hn::Set(d, double{product.a.scale} * product.b.scale);
+  const VD scale = hn::Set(d, product.scale);
+  const auto value = [&](int64_t i) HWY_ATTR {
+    const auto integer = hn::Mul(LoadDifferences(a + i, product.a.zero_point),
+                                 LoadDifferences(b + i, product.b.zero_point));
+    return hn::Div(hn::Mul(scales, hn::PromoteTo(d, integer)), scale);
+  };
+  const auto plain = [&](int64_t i, int64_t n, uint8_t* codes) {
+    reference::MultiplyCodes(product, a + i, b + i, n, codes);
+  };
+  RoundDoublesToCodes(count, product.range, value, plain, dst);
+}
+
+void Multiply(const CodeProduct& product, const uint8_t* a, const uint8_t* b,
+              int64_t count, uint8_t* dst) {
+  if (!(product.slack < kMostSlack)) {
+    return MultiplyExactly(product, a, b, count, dst);
+  }
   const DF df;
   const VF a_zero = hn::Set(df, static_cast<float>(product.a.zero_point));
   const VF b_zero = hn::Set(df, static_cast<float>(product.b.zero_point));
@@ -35,12 +63,13 @@ void Multiply(const CodeProduct& product, const uint8_t* a, const uint8_t* b,
                            difference(part, b + i, b_zero)),
                    multiplier);
   };
-  const auto exact = [&](int64_t i, int64_t n, uint8_t* codes) {
-    reference::MultiplyCodes(product, a + i, b + i, n, codes);
+  const auto exact = [&](int64_t i, int64_t n, uint8_t* codes) HWY_ATTR {
+    MultiplyExactly(product, a + i, b + i, n, codes);
   };
   RoundToCodes(count, product.range, product.slack, value, exact, dst);
-#endif
 }
+
+#endif  // HWY_TARGET == HWY_SCALAR
 
 }  // namespace HWY_NAMESPACE
 }  // namespace kernels
@@ -55,8 +84,7 @@ HWY_EXPORT(Multiply);
 
 void MultiplyCodes(const CodeProduct& product, const uint8_t* a,
                    const uint8_t* b, int64_t count, uint8_t* dst) {
-  // Floats that are off by a whole code say nothing.
-  if (UseScalarReference() || !(product.slack < 0.5)) {
+  if (UseScalarReference()) {
     return reference::MultiplyCodes(product, a, b, count, dst);
   }
   HWY_DYNAMIC_DISPATCH(Multiply)(product, a, b, count, dst);
