@@ -75,6 +75,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
   if (g_cases.empty()) {
     AddByteWeightDequantBenchmarks();
     AddDigitsBenchmarks();
+    AddInt8ArithmeticBenchmarks();
     AddInt8NetsBenchmarks();
     AddInt8ConvBenchmarks();
     AddInt8EngineBenchmarks();

@@ -51,6 +51,7 @@ void AddConvolutionBenchmarks();
 void AddDigitsBenchmarks();
 void AddInt8NetsBenchmarks();
 void AddHistogramBenchmarks();
+void AddInt8ArithmeticBenchmarks();
 void AddInt8ConvBenchmarks();
 void AddInt8EngineBenchmarks();
 void AddInt8FCBenchmarks();

@@ -39,6 +39,16 @@ caffe2::OperatorDef DefineRelu(const char* name, caffe2::Workspace* w) {
   return Define(name, "x", {"x"});
 }
 
+caffe2::OperatorDef DefineOfTwo(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "a", {kM, kK}, 0.01f, 120);
+  FeedRandomCodes(w, "b", {kM, kK}, 0.02f, 130);
+  return WithParameters(Define(name, "y", {"a", "b"}));
+}
+
+constexpr auto DefineAdd = DefineOfTwo;
+constexpr auto DefineMul = DefineOfTwo;
+constexpr auto DefineSum = DefineOfTwo;
+
 caffe2::OperatorDef DefineFC(const char* name, caffe2::Workspace* w) {
   FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);
   FeedRandom(w, "w", {kN, kK}, 0.1f);
