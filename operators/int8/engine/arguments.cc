@@ -35,30 +35,34 @@ Status ReadOptions(const caffe2::OperatorDef& definition, bool is_weight,
   return Status::Ok();
 }
 
-// The parameters that Y_scale and Y_zero_point give, if they do.
+// The parameters that Y_scale and Y_zero_point give, if they do; of the second
+// output, Y2_scale and Y2_zero_point.
 Status GivenParameters(const caffe2::ArgumentHelper& arguments,
-                       const QuantizedType& type,
+                       const std::string& output, const QuantizedType& type,
                        std::optional<QuantizationParams>* params) {
   std::optional<float> scale;
   std::optional<int64_t> zero_point;
   std::optional<std::string> followed_by;
+  const std::string scale_name = output + "_scale";
+  const std::string zero_point_name = output + "_zero_point";
   RETURN_IF_ERROR(FirstError(
-      {ReadArgument(arguments, "Y_scale", "a float", &scale),
-       ReadArgument(arguments, "Y_zero_point", "an integer", &zero_point),
+      {ReadArgument(arguments, scale_name, "a float", &scale),
+       ReadArgument(arguments, zero_point_name, "an integer", &zero_point),
        ReadArgument(arguments, "followed_by", "a string", &followed_by)}));
   if (!scale.has_value()) {
     if (!zero_point.has_value()) return Status::Ok();
-    return Refuse("argument Y_zero_point is ", *zero_point,
-                  " without Y_scale, expected both or none");
+    return Refuse("argument ", zero_point_name, " is ", *zero_point,
+                  " without ", scale_name, ", expected both or none");
   }
   const int64_t zero_code = zero_point.value_or(0);
   if (zero_code < type.qmin() || zero_code > type.qmax()) {
-    return Refuse("argument Y_zero_point is ", zero_code, ", expected a code, ",
-                  type.qmin(), " to ", type.qmax());
+    return Refuse("argument ", zero_point_name, " is ", zero_code,
+                  ", expected a code, ", type.qmin(), " to ", type.qmax());
   }
   params->emplace(type, *scale, static_cast<int32_t>(zero_code));
   const Status status = (*params)->Validate();
-  return status.ok() ? status : Refuse("argument Y_scale: ", status.message());
+  return status.ok() ? status
+                     : Refuse("argument ", scale_name, ": ", status.message());
 }
 
 // Makes of given parameters those for [0, max].
@@ -113,17 +117,27 @@ Status ReadEngineArguments(const caffe2::OperatorDef& definition,
     // What a fused Relu stands in for is still read, so that it is refused if
     // it must be.
     RETURN_IF_ERROR(
-        StaticParameters(definition, result.activations, &result.output));
+        StaticParameters(definition, result.activations, &result.outputs[0]));
     const auto followed_by =
         caffe2::ArgumentHelper(definition)
             .GetSingleArgument<std::string>("followed_by", "");
     result.output_is_rectified = relu_fused || followed_by == "Relu";
     if (relu_fused && followed_by != "Relu") {
-      result.output.reset();
-      RETURN_IF_ERROR(
-          FirstError({GivenParameters(caffe2::ArgumentHelper(definition),
-                                      result.activations.type, &result.output),
-                      Rectify(result.activations, &result.output)}));
+      result.outputs[0].reset();
+      RETURN_IF_ERROR(FirstError(
+          {GivenParameters(caffe2::ArgumentHelper(definition), "Y",
+                           result.activations.type, &result.outputs[0]),
+           Rectify(result.activations, &result.outputs[0])}));
+    }
+    if (set.code_outputs > 1) {
+      RETURN_IF_ERROR(GivenParameters(caffe2::ArgumentHelper(definition), "Y2",
+                                      result.activations.type,
+                                      &result.outputs[1]));
+      if (!followed_by.empty()) {
+        return Refuse("argument followed_by is '", followed_by,
+                      "', expected none for an operator with ",
+                      set.code_outputs, " outputs");
+      }
     }
   }
   *arguments = result;
@@ -135,7 +149,7 @@ Status StaticParameters(const caffe2::OperatorDef& definition,
                         std::optional<QuantizationParams>* params) {
   const caffe2::ArgumentHelper arguments(definition);
   std::optional<QuantizationParams> result;
-  RETURN_IF_ERROR(GivenParameters(arguments, options.type, &result));
+  RETURN_IF_ERROR(GivenParameters(arguments, "Y", options.type, &result));
   const auto followed_by =
       arguments.GetSingleArgument<std::string>("followed_by", "");
   if (followed_by == "Sigmoid" || followed_by == "Tanh") {

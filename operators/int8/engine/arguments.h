@@ -3,13 +3,15 @@
 //
 //   Y_scale, Y_zero_point   parameters of the output; the zero point is 0
 //                           without Y_zero_point
+//   Y2_scale, Y2_zero_point  those of a second output
 //   followed_by             the only operator that reads the output. "Relu":
 //                           parameters for [0, max], where max is the largest
 //                           number that Y_scale and Y_zero_point represent;
 //                           without these it has no effect. "Sigmoid", "Tanh":
 //                           the range of their 8-bit forms, -6 to 6 and -3 to
 //                           3, with 127 codes on either side of 128; it
-//                           overrules Y_scale.
+//                           overrules Y_scale. An operator with two outputs
+//                           refuses it: it does not say which one is meant.
 //   dequantize_output       the output is a float tensor (default 0)
 //   measure_quantization_error  compare every output with that of the host's
 //                           float operator and log the error (default 0; slow):
@@ -35,12 +37,16 @@
 
 namespace caffe2_quantization {
 
+// The outputs that are codes and have parameters of their own.
+inline constexpr int kMostCodeOutputs = 2;
+
 struct EngineArguments {
   ChooseOptions activations;  // unsigned codes of activation_precision bits
   // Unsigned too, as parameters are chosen; products/weights.h makes the codes
   // signed.
   ChooseOptions weights;
-  std::optional<QuantizationParams> output;  // empty: none were given
+  // Of each output that is codes; empty: none were given.
+  std::optional<QuantizationParams> outputs[kMostCodeOutputs];
   // The output has no negative values: the operator sets them to 0
   // (relu_fused), or the only operator that reads it does (followed_by is
   // "Relu").
@@ -55,6 +61,7 @@ struct ArgumentSet {
   bool parameters = true;  // activations, output, output_is_rectified
   bool weights = true;
   bool output_form = true;  // dequantize_output, measure_quantization_error
+  int code_outputs = 1;     // up to kMostCodeOutputs
 };
 constexpr ArgumentSet kNoArguments{false, false, false};
 constexpr ArgumentSet kParametersAlone{true, false, false};

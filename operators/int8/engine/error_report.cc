@@ -68,8 +68,9 @@ template void ErrorReport::Add(const uint8_t*, const QuantizationParams&,
 template void ErrorReport::Add(const uint16_t*, const QuantizationParams&,
                                const float*, int64_t, Activation);
 
-std::string ErrorReport::Text(const caffe2::OperatorDef& definition) const {
-  std::string text = "output '" + definition.output(0) + "' of " +
+std::string ErrorReport::Text(const caffe2::OperatorDef& definition,
+                              int output) const {
+  std::string text = "output '" + definition.output(output) + "' of " +
                      definition.type() + ": " + std::to_string(num_runs_) +
                      " runs, " + ErrorText(error_);
   if (unclipped_error_.clipped > 0) {
@@ -81,8 +82,8 @@ std::string ErrorReport::Text(const caffe2::OperatorDef& definition) const {
   return text;
 }
 
-void ErrorReport::Log(const caffe2::OperatorDef& definition) const {
-  if (num_runs_ > 0) LOG(WARNING) << Text(definition);
+void ErrorReport::Log(const caffe2::OperatorDef& definition, int output) const {
+  if (num_runs_ > 0) LOG(WARNING) << Text(definition, output);
 }
 
 }  // namespace caffe2_quantization

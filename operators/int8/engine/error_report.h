@@ -44,10 +44,10 @@ class ErrorReport {
   const QuantizationError& unclipped_error() const { return unclipped_error_; }
 
   // "output 'y' of FC: 3 runs, L2 relative error 0.0021, SQNR 53.5 dB, …"
-  std::string Text(const caffe2::OperatorDef& definition) const;
+  std::string Text(const caffe2::OperatorDef& definition, int output = 0) const;
   // If there was a run, logs the text as a warning, the lowest level that the
   // host shows by default.
-  void Log(const caffe2::OperatorDef& definition) const;
+  void Log(const caffe2::OperatorDef& definition, int output = 0) const;
 
  private:
   // Adds a run whose output is in actual_; params: those of codes that clip.

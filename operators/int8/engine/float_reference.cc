@@ -27,6 +27,9 @@ FloatReference::FloatReference(const caffe2::OperatorDef& definition,
     caffe2::BlobGetMutableTensor(inputs_.back(), caffe2::CPU);
   }
   float_definition.add_output("output");
+  for (int i = 1; i < definition.output_size(); ++i) {
+    float_definition.add_output("output_" + std::to_string(i));
+  }
   op_ = caffe2::CPUOperatorRegistry()->Create(type, float_definition,
                                               &workspace_);
   CAFFE_ENFORCE(op_ != nullptr, definition.type(),
@@ -74,8 +77,13 @@ caffe2::Tensor& FloatReference::Run() {
   // The host computes on the same pool, of which a forked process has none.
   const onednn::ThreadsScope threads(onednn::MaxThreads());
   CAFFE_ENFORCE(op_->Run(), type_, " of floats failed");
-  return *caffe2::BlobGetMutableTensor(workspace_.GetBlob("output"),
-                                       caffe2::CPU);
+  return Output(0);
+}
+
+caffe2::Tensor& FloatReference::Output(int index) {
+  const std::string name =
+      index == 0 ? "output" : "output_" + std::to_string(index);
+  return *caffe2::BlobGetMutableTensor(workspace_.GetBlob(name), caffe2::CPU);
 }
 
 }  // namespace caffe2_quantization

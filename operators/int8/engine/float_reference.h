@@ -24,7 +24,7 @@ namespace caffe2_quantization {
 class FloatReference {
  public:
   // type: the host's float operator, such as "FC". It gets the first num_inputs
-  // inputs of the definition, and one output.
+  // inputs of the definition, and as many outputs as that has.
   FloatReference(const caffe2::OperatorDef& definition, const char* type,
                  int num_inputs);
 
@@ -34,9 +34,11 @@ class FloatReference {
   // Sets an input to codes of 8, 16 or 32 bits, turned to floats.
   void SetInput(int index, const caffe2::int8::Int8TensorCPU& codes);
 
-  // Runs the operator and returns its output, a float tensor. Enforces that the
-  // run succeeds.
+  // Runs the operator and returns its first output, a float tensor. Enforces
+  // that the run succeeds.
   caffe2::Tensor& Run();
+  // Returns an output of the last run.
+  caffe2::Tensor& Output(int index);
 
  private:
   const std::string type_;

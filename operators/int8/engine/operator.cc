@@ -12,7 +12,9 @@ Int8Operator<T>::Int8Operator(const caffe2::OperatorDef& definition,
 
 template <typename T>
 Int8Operator<T>::~Int8Operator() {
-  report_.Log(debug_def());
+  for (int i = 0; i < form_.code_outputs(); ++i) {
+    outputs_[i].report.Log(debug_def(), i);
+  }
 }
 
 template <typename T>
@@ -22,14 +24,16 @@ bool Int8Operator<T>::RunOnDevice() {
               ReadEngineArguments(debug_def(), 8 * sizeof(T), form_.rectifies,
                                   &arguments_, form_.arguments));
     EnforceOk(*this, ReadArguments());
-    if (form_.keeps_parameters) arguments_.activations.type = params_.type;
+    if (form_.keeps_parameters) {
+      arguments_.activations.type = outputs_[0].params.type;
+    }
     arguments_read_ = true;
   }
   reference_is_due_ = NeedsReference();
-  reference_output_ = nullptr;
+  reference_ran_ = false;
   Compute();
-  if (reference_output_ != nullptr && arguments_.measure_quantization_error) {
-    Measure();
+  if (reference_ran_ && arguments_.measure_quantization_error) {
+    for (int i = 0; i < form_.code_outputs(); ++i) Measure(i);
   }
   return true;
 }
@@ -45,10 +49,13 @@ const InputCodes<T>& Int8Operator<T>::Input(int index) {
 
 template <typename T>
 bool Int8Operator<T>::NeedsReference() const {
+  bool all_given = true;
+  for (int i = 0; i < form_.code_outputs(); ++i) {
+    all_given = all_given && HasGivenParameters(i);
+  }
   return arguments_.measure_quantization_error ||
          !(form_.keeps_parameters || form_.float_type == nullptr ||
-           (arguments_.dequantize_output && !form_.codes_alone) ||
-           HasGivenParameters());
+           (arguments_.dequantize_output && !form_.codes_alone) || all_given);
 }
 
 template <typename T>
@@ -60,23 +67,48 @@ bool Int8Operator<T>::HasFloats(int count) {
 }
 
 template <typename T>
+T* Int8Operator<T>::BeginCodes(at::IntArrayRef sizes,
+                               const QuantizationParams& params, int output) {
+  if (!arguments_.dequantize_output) return OutputCodes(sizes, params, output);
+  CodeOutput& y = outputs_[output];
+  y.codes_params = &params;
+  y.shape = sizes.vec();
+  y.dequantized.resize(c10::multiply_integers(sizes));
+  return y.dequantized.data();
+}
+
+template <typename T>
+void Int8Operator<T>::EndCodes(int output) {
+  if (!arguments_.dequantize_output) return;
+  const CodeOutput& y = outputs_[output];
+  DequantizeOneSet(y.dequantized.data(), y.dequantized.size(), *y.codes_params,
+                   OutputFloats(y.shape, output));
+}
+
+template <typename T>
 void Int8Operator<T>::WriteCodesOfReference(at::IntArrayRef sizes) {
   // The sizes may be those of an input that the output takes the place of.
   const std::vector<int64_t> shape = sizes.vec();
   const int64_t count = c10::multiply_integers(shape);
   reference_is_due_ = true;
   RunReference(count == 0);
-  if (reference_output_ != nullptr) {
-    Enforce(reference_output_->sizes() == at::IntArrayRef(shape), "the host's ",
+  const QuantizationParams* params[kMostCodeOutputs];
+  for (int i = 0; i < form_.code_outputs(); ++i) {
+    const caffe2::Tensor* const y = ReferenceOutput(i);
+    Enforce(y == nullptr || y->sizes() == at::IntArrayRef(shape), "the host's ",
             form_.float_type, " gives an output of ",
-            reference_output_->sizes(), ", expected ", at::IntArrayRef(shape));
+            y == nullptr ? at::IntArrayRef() : y->sizes(), ", expected ",
+            at::IntArrayRef(shape));
+    params[i] = &OutputParameters(i);
   }
-  const QuantizationParams& params = OutputParameters();
-  WriteCodes(shape, params, [&](T* y) {
-    if (count == 0) return;
-    kernels::RoundReals(reference_output_->data<float>(), count,
-                        params.scales[0], CodeRangeOf(params), y);
-  });
+  for (int i = 0; i < form_.code_outputs(); ++i) {
+    T* const codes = BeginCodes(shape, *params[i], i);
+    if (count > 0) {
+      kernels::RoundReals(ReferenceOutput(i)->template data<float>(), count,
+                          params[i]->scales[0], CodeRangeOf(*params[i]), codes);
+    }
+    EndCodes(i);
+  }
 }
 
 template <typename T>
@@ -91,9 +123,8 @@ void Int8Operator<T>::RunReference(bool is_empty) {
   for (int i = 0; i < form_.float_inputs; ++i) {
     SetReferenceInput(i, reference_.get());
   }
-  caffe2::Tensor& y = reference_->Run();
-  FinishReference(&y);
-  reference_output_ = &y;
+  FinishReference(&reference_->Run());
+  reference_ran_ = true;
 }
 
 template <typename T>
@@ -111,59 +142,66 @@ void Int8Operator<T>::SetReferenceInput(int index, FloatReference* reference) {
 }
 
 template <typename T>
-const QuantizationParams& Int8Operator<T>::OutputParameters() {
+const QuantizationParams& Int8Operator<T>::OutputParameters(int output) {
+  QuantizationParams& params = outputs_[output].params;
   if (InputSize() > form_.params_input) {
-    params_.type = arguments_.activations.type;
-    TakeGivenParameters(this, form_.params_input, &params_);
-    return params_;
+    params.type = arguments_.activations.type;
+    TakeGivenParameters(this, form_.params_input, &params);
+    return params;
   }
-  if (arguments_.output.has_value()) return *arguments_.output;
-  EnforceOk(*this,
-            ChooseOutputParameters(reference_output_, arguments_.activations,
-                                   arguments_.output_is_rectified, &params_),
-            "output '", debug_def().output(0), "': ");
-  return params_;
+  const auto& given = arguments_.outputs[output];
+  if (given.has_value()) return *given;
+  EnforceOk(
+      *this,
+      ChooseOutputParameters(ReferenceOutput(output), arguments_.activations,
+                             arguments_.output_is_rectified, &params),
+      "output '", debug_def().output(output), "': ");
+  return params;
 }
 
 template <typename T>
 T* Int8Operator<T>::OutputCodes(at::IntArrayRef sizes,
-                                const QuantizationParams& params) {
-  output_count_ = c10::multiply_integers(sizes);
-  if (reference_is_due_) RunReference(output_count_ == 0);
-  Int8TensorCPU* const y = Int8Output(0);
+                                const QuantizationParams& params, int output) {
+  CodeOutput& written = outputs_[output];
+  written.count = c10::multiply_integers(sizes);
+  if (reference_is_due_) RunReference(written.count == 0);
+  Int8TensorCPU* const y = Int8Output(output);
   y->scale = params.scales[0];
   y->zero_point = params.zero_points[0];
   y->t.Resize(sizes);
   T* const codes = y->t.template mutable_data<T>();
-  codes_ = codes;
-  codes_params_ = &params;
+  written.codes = codes;
+  written.codes_params = &params;
   return codes;
 }
 
 template <typename T>
-float* Int8Operator<T>::OutputFloats(at::IntArrayRef sizes) {
-  output_count_ = c10::multiply_integers(sizes);
-  if (reference_is_due_) RunReference(output_count_ == 0);
+float* Int8Operator<T>::OutputFloats(at::IntArrayRef sizes, int output) {
+  CodeOutput& written = outputs_[output];
+  written.count = c10::multiply_integers(sizes);
+  if (reference_is_due_) RunReference(written.count == 0);
   float* const values =
-      Output(0, sizes, at::dtype<float>())->template mutable_data<float>();
-  codes_ = nullptr;
-  floats_ = values;
+      Output(output, sizes, at::dtype<float>())->template mutable_data<float>();
+  written.codes = nullptr;
+  written.floats = values;
   return values;
 }
 
 template <typename T>
-void Int8Operator<T>::Measure() {
-  const caffe2::Tensor& y = *reference_output_;
-  CAFFE_ENFORCE_EQ(y.numel(), output_count_, type(), ": the host's ",
+void Int8Operator<T>::Measure(int output) {
+  CodeOutput& written = outputs_[output];
+  const caffe2::Tensor& y = reference_->Output(output);
+  CAFFE_ENFORCE_EQ(y.numel(), written.count, type(), ": the host's ",
                    form_.float_type, " gives ", y.numel(), " values, expected ",
-                   output_count_);
+                   written.count);
   const auto* const expected = y.data<float>();
-  if (codes_ == nullptr) {
-    report_.Add(floats_, expected, output_count_,
-                arguments_.output_is_rectified);
+  if (written.codes == nullptr) {
+    written.report.Add(written.floats, expected, written.count,
+                       arguments_.output_is_rectified);
   } else {
-    report_.Add(codes_, *codes_params_, expected, output_count_,
-                {arguments_.output_is_rectified, HasGivenParameters()});
+    written.report.Add(
+        written.codes, *written.codes_params, expected, written.count,
+        {arguments_.output_is_rectified, HasGivenParameters(output)});
   }
 }
 

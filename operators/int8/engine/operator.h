@@ -66,14 +66,18 @@ struct OperatorForm {
   // The operator computes only codes: with dequantize_output its output is the
   // values that they stand for (WriteCodes), so it needs parameters too.
   bool codes_alone = false;
+
+  // Outputs 0 to code_outputs() - 1 are codes, with parameters of their own.
+  int code_outputs() const { return arguments.code_outputs; }
 };
 
 // The form of an operator that computes codes by the rule of
 // kernels/rounded_code.h, and leaves inputs that are floats to the float
 // operator.
 inline OperatorForm ComputesCodes(const char* float_type, int float_inputs,
-                                  bool rectifies = false) {
-  const ArgumentSet set{true, /*weights=*/false, true};
+                                  bool rectifies = false,
+                                  int code_outputs = 1) {
+  const ArgumentSet set{true, /*weights=*/false, true, code_outputs};
   return {float_type,          float_inputs, kNoParams, rectifies, set, false,
           /*codes_alone=*/true};
 }
@@ -140,19 +144,21 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
   // Runs the float operator on this run's inputs if the run needs it.
   void RunReference(bool is_empty);
 
-  bool HasGivenParameters() const {
-    return InputSize() > form_.params_input || arguments_.output.has_value();
+  bool HasGivenParameters(int output = 0) const {
+    return InputSize() > form_.params_input ||
+           arguments_.outputs[output].has_value();
   }
   // Returns the parameters of this run's codes: those of input params_input, if
   // it is given; else those that the arguments give; else those chosen for the
   // range of the float operator's output, or of an empty output if it was not
   // run. They are valid until the next run.
-  const QuantizationParams& OutputParameters();
+  const QuantizationParams& OutputParameters(int output = 0);
 
-  // Shape output 0 and return where its values go. An input in the same blob is
-  // lost here, unless both are codes, or both floats, of one shape.
-  T* OutputCodes(at::IntArrayRef sizes, const QuantizationParams& params);
-  float* OutputFloats(at::IntArrayRef sizes);
+  // Shape an output and return where its values go. An input in the same blob
+  // is lost here, unless both are codes, or both floats, of one shape.
+  T* OutputCodes(at::IntArrayRef sizes, const QuantizationParams& params,
+                 int output = 0);
+  float* OutputFloats(at::IntArrayRef sizes, int output = 0);
 
   // Writes output 0 of an operator that computes both forms itself: floats with
   // dequantize_output, else codes. Unless the output is empty, it calls
@@ -176,47 +182,61 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
   template <typename Write>
   void WriteCodes(at::IntArrayRef sizes, const QuantizationParams& params,
                   const Write& write) {
-    if (!arguments_.dequantize_output) return write(OutputCodes(sizes, params));
-    const std::vector<int64_t> shape = sizes.vec();
-    dequantized_.resize(c10::multiply_integers(shape));
-    write(dequantized_.data());
-    DequantizeOneSet(dequantized_.data(), dequantized_.size(), params,
-                     OutputFloats(shape));
+    write(BeginCodes(sizes, params));
+    EndCodes();
   }
+  // The same in two steps, for several outputs that are computed at once:
+  // BeginCodes returns where an output's codes go, EndCodes is called when they
+  // are there. All outputs are begun before the first one is ended.
+  T* BeginCodes(at::IntArrayRef sizes, const QuantizationParams& params,
+                int output = 0);
+  void EndCodes(int output = 0);
 
-  // Writes output 0 as the codes of what the float operator gives for this
-  // run's inputs: what an operator that computes only codes does when an input
-  // is floats. Nothing is rounded before the codes are. Enforces that the float
-  // operator's output has these sizes, and that its values are finite if no
-  // parameters are given.
+  // Writes all outputs that are codes as those of what the float operator gives
+  // for this run's inputs: what an operator that computes only codes does when
+  // an input is floats. Nothing is rounded before the codes are. Enforces that
+  // the float operator's outputs have these sizes, and that their values are
+  // finite if no parameters are given.
   void WriteCodesOfReference(at::IntArrayRef sizes);
+  // Returns what the float operator gave in this run, as another output; null
+  // if it was not run.
+  const caffe2::Tensor* ReferenceOutput(int output) const {
+    return reference_ran_ ? &reference_->Output(output) : nullptr;
+  }
 
   // How values become this run's codes.
   kernels::CodeRange CodeRangeOf(const QuantizationParams& params) const {
-    return {params.zero_points[0], static_cast<int32_t>(params.type.qmin()),
+    const int32_t zero_point = params.zero_points[0];
+    const auto qmin = static_cast<int32_t>(params.type.qmin());
+    return {zero_point, form_.rectifies ? zero_point : qmin,
             static_cast<int32_t>(params.type.qmax())};
   }
 
  private:
-  void Measure();
+  // An output that is codes, or the floats that they stand for.
+  struct CodeOutput {
+    QuantizationParams params{{8 * sizeof(T), false}, 1, 0};  // if not given
+    // Codes that are to become floats, and their shape.
+    std::vector<T> dequantized;
+    std::vector<int64_t> shape;
+    // What this run wrote: codes with their parameters, or floats.
+    const T* codes = nullptr;
+    const QuantizationParams* codes_params = nullptr;
+    const float* floats = nullptr;
+    int64_t count = 0;
+    ErrorReport report;
+  };
+
+  void Measure(int output);
 
   const OperatorForm form_;
   bool arguments_read_ = false;
   EngineArguments arguments_;
   std::vector<InputCodes<T>> inputs_;
-  std::vector<T> dequantized_;
-  QuantizationParams params_{{8 * sizeof(T), false}, 1, 0};  // of this run
+  CodeOutput outputs_[kMostCodeOutputs];
 
   std::unique_ptr<FloatReference> reference_;
-  bool reference_is_due_ = false;
-  const caffe2::Tensor* reference_output_ = nullptr;  // of this run, if it ran
-  ErrorReport report_;
-
-  // What this run wrote: codes with their parameters, or floats.
-  const T* codes_ = nullptr;
-  const QuantizationParams* codes_params_ = nullptr;
-  const float* floats_ = nullptr;
-  int64_t output_count_ = 0;
+  bool reference_is_due_ = false, reference_ran_ = false;  // in this run
 };
 
 }  // namespace caffe2_quantization

@@ -73,7 +73,10 @@ class OperatorTester {
   // What they are is not looked at.
   OperatorTester& AnyParameters() { return Set(&rule_, Rule::kAny); }
   OperatorTester& TakesDequantizeOutput() { return Set(&dequantizes_, true); }
-  // Output 0 may be this input. In place of others it is refused, or right.
+  // The argument followed_by is not drawn: it is refused.
+  OperatorTester& NotFollowed() { return Set(&is_followed_, false); }
+  // Output 0 may be this input, unless the host's schema refuses it of a type
+  // that is tested. In place of others it is refused, or right.
   OperatorTester& InPlace(int input) {
     in_place_.push_back(input);
     return *this;
@@ -160,7 +163,7 @@ class OperatorTester {
   int low_inputs_ = 1, high_inputs_ = 1, num_outputs_ = 1;
   int low_rank_ = 0, high_rank_ = 4;
   bool takes_floats_ = false, takes_non_finite_ = false, broadcasts_ = false;
-  bool dequantizes_ = false;
+  bool dequantizes_ = false, is_followed_ = true;
   ShapeFunction shapes_;
   CaseFunction vary_, make_;
   Rule rule_ = Rule::kGivenOrChosen;

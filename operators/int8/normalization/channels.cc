@@ -1,0 +1,89 @@
+#include "operators/int8/normalization/channels.h"
+
+#include <cstring>
+#include <string>
+
+#include "caffe2/core/tensor_int8.h"
+#include "caffe2/utils/proto_utils.h"
+#include "operators/enforce.h"
+#include "operators/int8/engine/parts.h"
+#include "quantization/kernels/stream_blocks.h"
+
+namespace caffe2_quantization {
+
+Status ReadOrder(const caffe2::OperatorDef& definition, bool* channels_last) {
+  const caffe2::ArgumentHelper arguments(definition);
+  const std::string order =
+      arguments.HasArgument("order")
+          ? arguments.GetSingleArgument<std::string>("order", "")
+          : "NCHW";
+  *channels_last = order == "NHWC" || order == "nhwc";
+  if (!*channels_last && order != "NCHW" && order != "nchw") {
+    return Refuse("argument order is '", order, "', expected NCHW or NHWC");
+  }
+  return Status::Ok();
+}
+
+ChannelShape ShapeOf(caffe2::OperatorBase* op, int index, at::IntArrayRef sizes,
+                     bool channels_last) {
+  CAFFE_ENFORCE(sizes.size() >= 2, op->type(), ": tensor '",
+                op->debug_def().input(index), "' has sizes ", sizes,
+                ", expected 2 dimensions or more");
+  ChannelShape shape;
+  shape.channels_last = channels_last;
+  shape.images = sizes[0];
+  shape.channels = channels_last ? sizes.back() : sizes[1];
+  shape.pixels = c10::multiply_integers(
+      channels_last ? sizes.slice(1, sizes.size() - 2) : sizes.slice(2));
+  return shape;
+}
+
+at::IntArrayRef SizesOf(caffe2::OperatorBase* op, int index) {
+  return op->InputIsType<caffe2::int8::Int8TensorCPU>(index)
+             ? op->Input<caffe2::int8::Int8TensorCPU>(index).t.sizes()
+             : FloatInput(op, index).sizes();
+}
+
+const float* ChannelValues(caffe2::OperatorBase* op, int index,
+                           int64_t channels) {
+  const caffe2::Tensor& values = FloatInput(op, index);
+  CAFFE_ENFORCE(values.numel() == channels, op->type(), ": tensor '",
+                op->debug_def().input(index), "' has sizes ", values.sizes(),
+                ", expected a value for each of ", channels, " channels");
+  return values.data<float>();
+}
+
+bool WatchedFloats::Are(const std::vector<const float*>& arrays,
+                        int64_t count) const {
+  if (values_.size() != arrays.size() * count) return false;
+  const float* values = values_.data();
+  for (const float* const array : arrays) {
+    if (std::memcmp(values, array, count * sizeof(float)) != 0) return false;
+    values += count;
+  }
+  return true;
+}
+
+void WatchedFloats::Remember(const std::vector<const float*>& arrays,
+                             int64_t count) {
+  values_.clear();
+  for (const float* const array : arrays) {
+    values_.insert(values_.end(), array, array + count);
+  }
+}
+
+void ChannelScaler::Scale(const uint8_t* codes, int64_t count,
+                          uint8_t* y) const {
+  const bool streams = codes != y && kernels::StreamsOutput(count);
+  ForEachPart(count, kLeastScaled, [&](int64_t begin, int64_t end) {
+    kernels::WriteBlocks(
+        end - begin, streams,
+        [&](int64_t i, int64_t n, uint8_t* out) {
+          kernels::ScaleChannels(scaling_, codes + begin + i, begin + i, n,
+                                 out);
+        },
+        y + begin);
+  });
+}
+
+}  // namespace caffe2_quantization
