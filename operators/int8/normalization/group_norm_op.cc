@@ -18,8 +18,9 @@
 // (1) is read, and has no effect. Sums of codes and of their squares are exact
 // integers (kernels/code_moments.h), the rest is in double up to the one
 // rounding of Y (kernels/scale_channels.h), so that groups and images do not
-// depend on each other. Of an X of floats all is what the host's float operator
-// gives, rounded.
+// depend on each other. Parameters that nobody gave are those of the exact
+// values' range. Of an X of floats all is what the host's float operator gives,
+// rounded.
 //
 // What differs from DNNLOWP: there 1/sd of all groups of all images have one
 // scale of 8 bits, beside that of a blank image others are 0; means are rounded
@@ -110,6 +111,25 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
       if (!is_empty) Scale(x.codes, x.count, codes);
     });
     WriteStatistics();
+  }
+
+  // The host's variances are differences of squares in float. Where these are
+  // large beside the variance, as of a blank image, its output is far off, or
+  // not a number: no range to choose parameters of.
+  void FinishReference(caffe2::Tensor* y) override {
+    if (!IsCodes(kX)) return;
+    const InputCodes<uint8_t>& x = Input(kX);
+    auto* const values = y->mutable_data<float>();
+    const int64_t group_size = shape_.channels / groups_;
+    const int64_t image = shape_.channels * shape_.pixels;
+    for (int64_t i = 0; i < x.count; ++i) {
+      const int64_t c = i / shape_.inner() % shape_.channels;
+      const Statistics& group =
+          statistics_[i / image * groups_ + c / group_size];
+      const double off = x.codes[i] - x.zero_point() - group.mean;
+      values[i] = static_cast<float>(gamma_[c] * group.rsig * x.scale() * off +
+                                     beta_[c]);
+    }
   }
 
  private:
