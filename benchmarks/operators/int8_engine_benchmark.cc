@@ -91,6 +91,42 @@ caffe2::OperatorDef DefineConvPackWeight(const char* name,
   return definition;
 }
 
+// 3 x 3 pixels of 28 x 28.
+caffe2::OperatorDef DefineMaxPool(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {1, 28, 28, 64}, 0.01f, 120);
+  caffe2::OperatorDef definition = WithParameters(Define(name, "y", {"x"}));
+  OpBuilder(&definition).Int("kernel", 3).Int("pad", 1).String("order", "NHWC");
+  return definition;
+}
+
+caffe2::OperatorDef DefineAveragePool(const char* name, caffe2::Workspace* w) {
+  return DefineMaxPool(name, w);
+}
+
+// Twice the size.
+caffe2::OperatorDef DefineResizeNearest(const char* name,
+                                        caffe2::Workspace* w) {
+  std::vector<int64_t> shape = {1, 28, 28, 64};
+  caffe2::OperatorDef definition = Define(name, "y", {"x"});
+  OpBuilder(&definition).Float("height_scale", 2).Float("width_scale", 2);
+  if (std::string(name).find("3D") != std::string::npos) {
+    shape.insert(shape.begin() + 1, 4);
+  }
+  FeedRandomCodes(w, "x", shape, 0.01f, 120);
+  return definition;
+}
+
+caffe2::OperatorDef DefineBatchPermutation(const char* name,
+                                           caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);
+  std::vector<int32_t> indices(kM);
+  for (int64_t i = 0; i < kM; ++i) {
+    indices[i] = static_cast<int32_t>(kM - 1 - i);
+  }
+  Feed<int32_t>(w, "indices", indices);
+  return Define(name, "y", {"x", "indices"});
+}
+
 void Add(const char* name,
          caffe2::OperatorDef (*define)(const char*, caffe2::Workspace*)) {
   for (const Variant& variant : Int8Variants()) {

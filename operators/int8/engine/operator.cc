@@ -49,12 +49,13 @@ const InputCodes<T>& Int8Operator<T>::Input(int index) {
 
 template <typename T>
 bool Int8Operator<T>::NeedsReference() const {
+  if (form_.float_type == nullptr) return false;
   bool all_given = true;
   for (int i = 0; i < form_.code_outputs(); ++i) {
     all_given = all_given && HasGivenParameters(i);
   }
   return arguments_.measure_quantization_error ||
-         !(form_.keeps_parameters || form_.float_type == nullptr ||
+         !(form_.keeps_parameters ||
            (arguments_.dequantize_output && !form_.codes_alone) || all_given);
 }
 
@@ -117,8 +118,8 @@ void Int8Operator<T>::RunReference(bool is_empty) {
   if (!reference_is_due_) return;
   reference_is_due_ = false;
   if (reference_ == nullptr) {
-    reference_ = std::make_unique<FloatReference>(debug_def(), form_.float_type,
-                                                  form_.float_inputs);
+    reference_ = std::make_unique<FloatReference>(
+        ReferenceDefinition(), form_.float_type, form_.float_inputs);
   }
   for (int i = 0; i < form_.float_inputs; ++i) {
     SetReferenceInput(i, reference_.get());

@@ -108,6 +108,12 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
   // Gives the float operator its input `index`: by default the operator's own
   // input as floats. Enforces that it can be turned to floats.
   virtual void SetReferenceInput(int index, FloatReference* reference);
+  // The definition of the float operator, whose type, engine, inputs and
+  // outputs are not looked at: by default the operator's own. Its arguments may
+  // not lead the host's operator out of bounds.
+  virtual caffe2::OperatorDef ReferenceDefinition() const {
+    return debug_def();
+  }
   // Adds to the float operator's output what the operator computes beyond it,
   // except for `rectifies`, which is already handled.
   virtual void FinishReference(caffe2::Tensor* y) {}

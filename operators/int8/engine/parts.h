@@ -33,6 +33,19 @@ void ForEachPart(int64_t count, int64_t least, const Body& body) {
   static_cast<void>(status);  // no part returns an error
 }
 
+// The same for `count` items of `values` values each, such as rows: body gets
+// items. The least is of values.
+template <class Body>
+void ForEachItem(int64_t count, int64_t values, int64_t least,
+                 const Body& body) {
+  const auto item = [values](int64_t value) {
+    return (value + values - 1) / values;
+  };
+  ForEachPart(count * values, least, [&](int64_t begin, int64_t end) {
+    if (item(begin) < item(end)) body(item(begin), item(end));
+  });
+}
+
 }  // namespace caffe2_quantization
 
 #endif  // CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_PARTS_H_

@@ -209,7 +209,7 @@ TEST(ConvGeometry, RefusesArguments) {
   expect_error([](B b) { b->Int("kernel", 1).Int("global_pooling", 1); },
                "argument global_pooling is 1, expected 0");
   expect_error([](B b) { b->Int("kernel", 1).Int("group", 0); },
-               "argument group's values are [0], expected numbers from 1");
+               "argument group is 0, expected a number from 1");
   expect_error([](B b) { b->Int("kernel", 1).String("order", "CHWN"); },
                "argument order is 'CHWN', expected NCHW or NHWC");
 }
