@@ -7,6 +7,7 @@
 
 #include "base/nearest_name.h"
 #include "caffe2/core/operator_gradient.h"
+#include "operators/int8/engine/refused_keys.h"
 #include "operators/int8/engine/register_engine.h"
 
 namespace caffe2_quantization {
@@ -73,6 +74,7 @@ void RegisterOnednnOperators() {
   RegisterOnednn##family(#name, {__VA_ARGS__});
 #include "operators/int8/operator_list.inc"
 #undef OPERATOR
+  RegisterRefusedKeys();
 }
 
 }  // namespace caffe2_quantization

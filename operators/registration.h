@@ -48,7 +48,8 @@ void RegisterNoGradient(const char* name);
 void RegisterOperators();
 
 // Registers only those of int8/operator_list.inc, which exist beside the host's
-// operators and do not replace them. (It is for programs that compare the two;
+// operators and do not replace them, and what the engine refuses
+// (int8/refused_list.inc). (It is for programs that compare the two;
 // RegisterOperators calls it.)
 void RegisterOnednnOperators();
 

@@ -89,6 +89,18 @@ Status ReadBoolArgument(const caffe2::OperatorDef& definition,
   return ReadBoolArgument(caffe2::ArgumentHelper(definition), name, value);
 }
 
+Status ReadOrderArgument(const caffe2::OperatorDef& definition,
+                         bool* channels_first) {
+  std::string order = "NCHW";
+  RETURN_IF_ERROR(ReadArgument(caffe2::ArgumentHelper(definition), "order",
+                               "a string", &order));
+  *channels_first = order == "NCHW" || order == "nchw";
+  if (!*channels_first && order != "NHWC" && order != "nhwc") {
+    return Refuse("argument order is '", order, "', expected NCHW or NHWC");
+  }
+  return Status::Ok();
+}
+
 Status ActivationOptions(const caffe2::OperatorDef& definition,
                          int storage_bits, ChooseOptions* options) {
   return ReadOptions(definition, /*is_weight=*/false, storage_bits, options);

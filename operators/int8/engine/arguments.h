@@ -95,6 +95,10 @@ Status ReadBoolArgument(const caffe2::OperatorDef& definition,
                         const std::string& name, bool* value);
 Status ReadIntArgument(const caffe2::OperatorDef& definition,
                        const std::string& name, int64_t* value);
+// Reads the argument order: NCHW, channels first, which is the default, or
+// NHWC.
+Status ReadOrderArgument(const caffe2::OperatorDef& definition,
+                         bool* channels_first);
 
 // Chooses parameters from the range of y's values, which must be finite, for an
 // output without given parameters; y is null if the output is empty. If

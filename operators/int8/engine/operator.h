@@ -145,8 +145,9 @@ class Int8Operator : public caffe2::Operator<caffe2::CPUContext> {
   const std::string& Name(int input) const { return debug_def().input(input); }
 
   // Returns whether a run that is not empty needs the float operator: for the
-  // range of an output without given parameters, or for comparison.
-  bool NeedsReference() const;
+  // range of an output without given parameters, or for comparison. An operator
+  // that finds its output's range itself says so here.
+  virtual bool NeedsReference() const;
   // Runs the float operator on this run's inputs if the run needs it.
   void RunReference(bool is_empty);
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <sstream>
 
+#include "operators/int8/engine/refused_keys.h"
 #include "quantization/choose.h"
 
 namespace caffe2_quantization {
@@ -102,6 +103,7 @@ std::vector<OperatorKind> OperatorTester::Kinds(
     for (const std::string& type : types_) {
       const std::string start = type + "_ENGINE_" + engine;
       if (key.compare(0, start.size(), start) != 0) continue;
+      if (RefusedKeys().count(key) > 0) continue;
       kinds.push_back({type, key.substr(start.size())});
     }
   }
