@@ -80,6 +80,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddInt8ConvBenchmarks();
     AddInt8EngineBenchmarks();
     AddInt8FCBenchmarks();
+    AddInt8MovesBenchmarks();
     AddInt8QuantizeBenchmarks();
     AddQTensorCodecBenchmarks();
     AddQTensorFCBenchmarks();

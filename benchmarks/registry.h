@@ -55,6 +55,7 @@ void AddInt8ArithmeticBenchmarks();
 void AddInt8ConvBenchmarks();
 void AddInt8EngineBenchmarks();
 void AddInt8FCBenchmarks();
+void AddInt8MovesBenchmarks();
 void AddInt8QuantizeBenchmarks();
 void AddMatMulBenchmarks();
 void AddMinMaxBenchmarks();

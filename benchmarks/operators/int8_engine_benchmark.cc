@@ -48,6 +48,45 @@ caffe2::OperatorDef DefineOfTwo(const char* name, caffe2::Workspace* w) {
 constexpr auto DefineAdd = DefineOfTwo;
 constexpr auto DefineMul = DefineOfTwo;
 constexpr auto DefineSum = DefineOfTwo;
+caffe2::OperatorDef DefineChannelShuffle(const char* name,
+                                         caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {1, 14, 14, 240}, 0.01f, 120);
+  caffe2::OperatorDef definition = Define(name, "y", {"x"});
+  OpBuilder(&definition).Int("group", 3).String("order", "NHWC");
+  return definition;
+}
+
+caffe2::OperatorDef DefineConcat(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "a", {kM, kK}, 0.01f, 120);
+  FeedRandomCodes(w, "b", {kM, kK}, 0.02f, 100);
+  caffe2::OperatorDef definition =
+      WithParameters(Define(name, "y", {"a", "b"}));
+  definition.add_output("split_info");
+  OpBuilder(&definition).Int("axis", 1);
+  return definition;
+}
+
+caffe2::OperatorDef DefineGather(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "data", {1000, kM}, 0.01f, 120);
+  std::vector<int> indices(kK);
+  for (int i = 0; i < kK; ++i) indices[i] = i * 37 % 1000;
+  Feed(w, "indices", indices);
+  return Define(name, "y", {"data", "indices"});
+}
+
+caffe2::OperatorDef DefineHostMove(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);
+  caffe2::OperatorDef definition = Define(name, "y", {"x"});
+  OpBuilder builder(&definition);
+  const std::string type = name;
+  if (type == "Int8Reshape") {
+    definition.add_output("old_shape");
+    builder.Ints("shape", {kK, -1});
+  } else if (type == "Int8Slice") {
+    builder.Ints("starts", {0, 1}).Ints("ends", {-1, -1});
+  }
+  return definition;
+}
 
 caffe2::OperatorDef DefineFC(const char* name, caffe2::Workspace* w) {
   FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);

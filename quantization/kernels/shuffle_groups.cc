@@ -1,9 +1,9 @@
 // shuffle_groups.h in Highway: this file is compiled once per target.
 //
-// A tile is 16 channels of each of up to 16 groups, a row a group. Its rows are
-// dealt as a pack of cards is (transpose.cc), after which each vector holds one
-// or more turns, of one channel of each group; what lies between them, where
-// groups are not a power of two, is squeezed out.
+// A tile is a vector of channels of each of up to 16 groups, a row a group. Its
+// rows are dealt as a pack of cards is (transpose.cc), in blocks of 16 bytes,
+// after which each block holds one or more turns, of one channel of each group;
+// what lies between them, where groups are not a power of two, is squeezed out.
 #include "quantization/kernels/shuffle_groups.h"
 
 #include <algorithm>
@@ -30,19 +30,18 @@ void Shuffle(const uint8_t* src, int64_t count, int64_t groups,
 
 #else
 
-using D = hn::FixedTag<uint8_t, 16>;
-using V = hn::Vec<D>;
-constexpr int64_t kLanes = 16;
+using Narrow = hn::FixedTag<uint8_t, 16>;
+using Wide = hn::CappedTag<uint8_t, 32>;
+constexpr int64_t kBlock = 16;
 
-// Deals kRows vectors: after log2(kRows) times vector i holds turns
-// i * kLanes / kRows and on, of kRows bytes each.
-template <int kRows>
-HWY_INLINE void Deal(V* rows) {
-  const D d;
+// Deals kRows vectors: after log2(kRows) times block b of vector i holds turns
+// 16 * b + i * 16 / kRows and on, of kRows bytes each.
+template <int kRows, class D>
+HWY_INLINE void Deal(D d, hn::Vec<D>* rows) {
   for (int step = 1; step < kRows; step *= 2) {
-    V dealt[kRows];
+    hn::Vec<D> dealt[kRows];
     for (int i = 0; i < kRows / 2; ++i) {
-      const V a = rows[i], b = rows[i + kRows / 2];
+      const auto a = rows[i], b = rows[i + kRows / 2];
       dealt[2 * i] = hn::InterleaveLower(d, a, b);
       dealt[2 * i + 1] = hn::InterleaveUpper(d, a, b);
     }
@@ -50,63 +49,112 @@ HWY_INLINE void Deal(V* rows) {
   }
 }
 
-// Tiles of up to kRows groups, more than half of that.
+// Makes turns by tiles of up to kRows groups, more than half of that.
 template <int kRows>
-class Tiles {
+class Shuffler {
  public:
-  Tiles(const uint8_t* src, int64_t count, int64_t groups, int64_t per_group)
+  Shuffler(const uint8_t* src, int64_t count, int64_t groups, int64_t per_group)
       : src_(src), count_(count), groups_(groups), per_group_(per_group) {
-    HWY_ALIGN uint8_t indices[kLanes];
-    for (int64_t i = 0; i < kLanes; ++i) {
+    for (int64_t i = 0; i < kBlock; ++i) {
       const int64_t turn = std::min(i / groups, kTurns - 1);
-      indices[i] = static_cast<uint8_t>(turn * kRows + i % groups);
+      squeeze_[i] = static_cast<uint8_t>(turn * kRows + i % groups);
     }
-    squeeze_ = hn::Load(D(), indices);
+    // A row beyond the groups is squeezed out.
+    for (int64_t g = 0; g < kRows; ++g) {
+      offsets_[g] = std::min(g, groups - 1) * per_group;
+    }
   }
 
-  // Writes the turns of channels k to k + n of a pixel, n <= 16, to dst.
-  // Returns false, and writes nothing, if it would read beyond src or write
-  // beyond `room` bytes.
-  HWY_INLINE bool Write(int64_t pixel, int64_t k, int64_t n, int64_t room,
+  // Writes turns `begin` to `end` of a pixel to dst, where there is room for
+  // so many bytes.
+  HWY_INLINE void Pixel(int64_t pixel, int64_t begin, int64_t end, int64_t room,
                         uint8_t* dst) const {
-    const int64_t first = pixel * groups_ * per_group_ + k;
-    const int64_t vectors = (n + kTurns - 1) / kTurns;
-    const int64_t step = kTurns * groups_;
-    if (first + (groups_ - 1) * per_group_ + kLanes > count_ ||
-        (vectors - 1) * step + kLanes > room) {
-      return false;
+    const auto wide = static_cast<int64_t>(hn::Lanes(Wide()));
+    const int64_t first = pixel * groups_ * per_group_;
+    int64_t k = begin;
+    const auto at = [&] { return (k - begin) * groups_; };
+    const int64_t beyond = groups_ == kRows ? 0 : kBlock;
+    while (end - k >= wide && wide * groups_ + beyond <= room - at()) {
+      Tile(Wide(), src_ + first + k, kRows, dst + at());
+      k += wide;
     }
-    const D d;
-    V rows[kRows];
-    for (int64_t g = 0; g < kRows; ++g) {
-      // A row beyond the groups is squeezed out.
-      const int64_t row = std::min(g, groups_ - 1);
-      rows[g] = hn::LoadU(d, src_ + first + row * per_group_);
+    // The last tile overlaps the one before it, rather than take two.
+    if (end - k > kBlock && end - begin >= wide &&
+        (end - begin) * groups_ + beyond <= room) {
+      k = end - wide;
+      Tile(Wide(), src_ + first + k, kRows, dst + at());
+      return;
     }
-    Deal<kRows>(rows);
-    // What a vector writes beyond its turns the next one overwrites.
-    for (int64_t i = 0; i < kRows; ++i) {
-      if (i >= vectors) break;
-      const V turns =
-          groups_ == kRows ? rows[i] : hn::TableLookupBytes(rows[i], squeeze_);
-      hn::StoreU(turns, d, dst + i * step);
+    while (k < end) {
+      const int64_t n = std::min(kBlock, end - k);
+      // A tile may read beyond the end of a row, but not of src.
+      if (first + k + (groups_ - 1) * per_group_ + kBlock <= count_ &&
+          n * groups_ + kBlock <= room - at()) {
+        Tile(Narrow(), src_ + first + k, (n + kTurns - 1) / kTurns, dst + at());
+      } else {
+        const int64_t from = first + k * groups_;
+        reference::ShuffleGroups(src_, count_, groups_, per_group_, from,
+                                 from + n * groups_, dst + at());
+      }
+      k += n;
     }
-    return true;
   }
 
  private:
-  static constexpr int64_t kTurns = kLanes / kRows;  // of a vector
+  static constexpr int64_t kTurns = kBlock / kRows;  // of a block
+
+  // Writes the turns of a vector of channels from src on; of its first
+  // `vectors` vectors.
+  template <class D>
+  HWY_INLINE void Tile(D d, const uint8_t* HWY_RESTRICT src, int64_t vectors,
+                       uint8_t* HWY_RESTRICT dst) const {
+    hn::Vec<D> rows[kRows];
+    for (int64_t g = 0; g < kRows; ++g) {
+      rows[g] = hn::LoadU(d, src + offsets_[g]);
+    }
+    Deal<kRows>(d, rows);
+    if (groups_ < kRows) {
+      const auto squeeze = hn::LoadDup128(d, squeeze_);
+      for (int64_t i = 0; i < kRows; ++i) {
+        rows[i] = hn::TableLookupBytes(rows[i], squeeze);
+      }
+    }
+    // What a block writes beyond its turns the next one overwrites.
+    const int64_t step = kTurns * groups_;
+    const Narrow block;
+    if constexpr (sizeof(rows[0]) == kBlock) {
+      for (int64_t i = 0; i < kRows; ++i) {
+        if (i < vectors) hn::StoreU(rows[i], block, dst + i * step);
+      }
+    } else if (groups_ == kRows) {
+      for (int64_t i = 0; i < kRows; i += 2) {
+        hn::StoreU(hn::ConcatLowerLower(d, rows[i + 1], rows[i]), d,
+                   dst + i * kBlock);
+        hn::StoreU(hn::ConcatUpperUpper(d, rows[i + 1], rows[i]), d,
+                   dst + (kRows + i) * kBlock);
+      }
+    } else {
+      for (int64_t i = 0; i < kRows; ++i) {
+        hn::StoreU(hn::LowerHalf(block, rows[i]), block, dst + i * step);
+      }
+      for (int64_t i = 0; i < kRows; ++i) {
+        hn::StoreU(hn::UpperHalf(block, rows[i]), block,
+                   dst + (kRows + i) * step);
+      }
+    }
+  }
 
   const uint8_t* const src_;
   const int64_t count_, groups_, per_group_;
-  V squeeze_;
+  HWY_ALIGN uint8_t squeeze_[kBlock];
+  int64_t offsets_[kRows];
 };
 
 template <int kRows>
-HWY_INLINE void ShuffleTiles(const uint8_t* src, int64_t count, int64_t groups,
-                             int64_t per_group, int64_t begin, int64_t end,
-                             uint8_t* dst) {
-  const Tiles<kRows> tiles(src, count, groups, per_group);
+HWY_INLINE void ShuffleRows(const uint8_t* src, int64_t count, int64_t groups,
+                            int64_t per_group, int64_t begin, int64_t end,
+                            uint8_t* dst) {
+  const Shuffler<kRows> shuffler(src, count, groups, per_group);
   const int64_t channels = groups * per_group;
   const auto plain = [&](int64_t n) {
     reference::ShuffleGroups(src, count, groups, per_group, begin, begin + n,
@@ -119,15 +167,10 @@ HWY_INLINE void ShuffleTiles(const uint8_t* src, int64_t count, int64_t groups,
   int64_t pixel = begin / channels;
   int64_t k = begin % channels / groups;
   while (begin + groups <= end) {
-    const int64_t n = std::min({kLanes, per_group - k, (end - begin) / groups});
-    if (tiles.Write(pixel, k, n, end - begin, dst)) {
-      begin += n * groups;
-      dst += n * groups;
-    } else {
-      plain(n * groups);
-    }
-    k += n;
-    if (k < per_group) continue;
+    const int64_t n = std::min(per_group - k, (end - begin) / groups);
+    shuffler.Pixel(pixel, k, k + n, end - begin, dst);
+    begin += n * groups;
+    dst += n * groups;
     k = 0;
     ++pixel;
   }
@@ -137,10 +180,10 @@ HWY_INLINE void ShuffleTiles(const uint8_t* src, int64_t count, int64_t groups,
 void Shuffle(const uint8_t* HWY_RESTRICT src, int64_t count, int64_t groups,
              int64_t per_group, int64_t begin, int64_t end,
              uint8_t* HWY_RESTRICT dst) {
-  const auto shuffle = groups <= 2    ? ShuffleTiles<2>
-                       : groups <= 4  ? ShuffleTiles<4>
-                       : groups <= 8  ? ShuffleTiles<8>
-                       : groups <= 16 ? ShuffleTiles<16>
+  const auto shuffle = groups <= 2    ? ShuffleRows<2>
+                       : groups <= 4  ? ShuffleRows<4>
+                       : groups <= 8  ? ShuffleRows<8>
+                       : groups <= 16 ? ShuffleRows<16>
                                       : reference::ShuffleGroups<uint8_t>;
   shuffle(src, count, groups, per_group, begin, end, dst);
 }

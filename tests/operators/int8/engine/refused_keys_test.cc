@@ -69,17 +69,18 @@ TEST(RefusedKeys, AListOfEnginesGoesOnToOneThatHasTheOperator) {
   EXPECT_NE(ErrorOfMaking("Int8Softmax", "ONEDNN,ONEDNN_16"), "");
 }
 
-// Every int8 operator of the default engine is under the engine, refused, or
-// one of those that fill blobs.
+// Every int8 operator of the default engine is under the engine, or refused;
+// except for those that fill blobs, and ours.
 TEST(RefusedKeys, NoOperatorFallsToTheDefaultEngine) {
   const std::set<std::string> fills = {
+#define OPERATOR(name) #name,
+#include "operators/operator_list.inc"
+#undef OPERATOR
       "Int8GivenTensorFill", "Int8GivenIntTensorFill", "Int8GenQuantParams"};
   auto* const registry = caffe2::CPUOperatorRegistry();
   for (const std::string& key : registry->Keys()) {
-    if (key.rfind("Int8", 0) != 0 ||
-        key.find("_ENGINE_") != std::string::npos || fills.count(key) > 0 ||
-        key.rfind("Int8Quant", 0) == 0 && key != "Int8Quantize" ||
-        key == "Int8GenQuantParamsMinMax") {
+    const bool is_default = key.find("_ENGINE_") == std::string::npos;
+    if (key.rfind("Int8", 0) != 0 || !is_default || fills.count(key) > 0) {
       continue;
     }
     for (const char* suffix :
