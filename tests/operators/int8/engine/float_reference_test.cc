@@ -94,14 +94,14 @@ TEST(EngineArguments, ReluIsFusedOrFollows) {
   OpBuilder(&definition).Float("Y_scale", 0.5f).Int("Y_zero_point", 100);
   EngineArguments arguments;
   ASSERT_TRUE(ReadEngineArguments(definition, 8, false, &arguments).ok());
-  EXPECT_EQ(arguments.output->zero_points[0], 100);
+  EXPECT_EQ(arguments.outputs[0]->zero_points[0], 100);
   EXPECT_FALSE(arguments.output_is_rectified);
   ASSERT_TRUE(ReadEngineArguments(definition, 8, true, &arguments).ok());
-  EXPECT_EQ(arguments.output->zero_points[0], 0);
+  EXPECT_EQ(arguments.outputs[0]->zero_points[0], 0);
   EXPECT_TRUE(arguments.output_is_rectified);
   OpBuilder(&definition).String("followed_by", "Relu");
   ASSERT_TRUE(ReadEngineArguments(definition, 8, false, &arguments).ok());
-  EXPECT_EQ(arguments.output->zero_points[0], 0);
+  EXPECT_EQ(arguments.outputs[0]->zero_points[0], 0);
   EXPECT_TRUE(arguments.output_is_rectified);
 }
 
