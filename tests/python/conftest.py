@@ -9,6 +9,7 @@ folder, an empty one at first: each takes the next file that no other has taken.
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 
@@ -26,6 +27,21 @@ PLUGIN = os.path.abspath(
 def case_count(in_ci, in_long):
     """How many cases a random test runs: in_long under script/test --long, else in_ci."""
     return in_long if os.environ.get("CAFFE2_QUANTIZATION_LONG_TESTS") == "1" else in_ci
+
+
+def engine_keys():
+    """Returns (operator, engine) of all that the engine ONEDNN has.
+
+    Keys of the registry that are refused (operators/int8/refused_list.inc) are not among
+    them.
+    """
+    with open(os.path.join(CHECKOUT, "operators", "int8", "operator_list.inc")) as stream:
+        lines = re.findall(r"^OPERATOR\((.*)\)$", stream.read(), re.MULTILINE)
+    keys = []
+    for line in lines:
+        _, name, suffixes = line.split(", ", 2)
+        keys += [(name, "ONEDNN" + each) for each in re.findall(r'"(\w*)"', suffixes)]
+    return keys
 
 
 def pytest_configure(config):

@@ -7,6 +7,7 @@ operator and the thing; the output is as it was, and what is well formed still r
 import numpy as np
 import pytest
 
+import conftest
 from caffe2.python import core, workspace
 from caffe2_quantization import _operators
 from caffe2_quantization import dnnlowp_pybind11 as dnnlowp
@@ -24,9 +25,8 @@ REGISTERED = set(workspace.RegisteredOperators())
 
 
 def keys(types):
-    """Returns (type, engine) of all that are registered."""
-    found = [key.split("_ENGINE_") for key in REGISTERED if "_ENGINE_ONEDNN" in key]
-    return sorted((op, engine) for op, engine in found if op in types)
+    """Returns (type, engine) of all that the engine has."""
+    return sorted(key for key in conftest.engine_keys() if key[0] in types)
 
 
 def is_wide(engine):

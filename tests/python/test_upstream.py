@@ -1,8 +1,8 @@
 """The wheel's own tests with our modules in place of those that it lacks.
 
 Its observer_test.py asserts nothing: what counts are the files that it asks for. The
-others check themselves. Those that test an engine are run with ours by CTest
-(tests/upstream/CMakeLists.txt).
+others check themselves, and are run by CTest (tests/upstream/CMakeLists.txt), those that
+test an engine with ours in its place.
 """
 
 import os
@@ -38,11 +38,6 @@ def start_upstream(name, folder, *options):
 
 
 @pytest.mark.parametrize("name, tests", [
-    ("compute_equalization_scale_test.py", 2),
-    # The host's own L2 search makes this one slow.
-    ("int8_gen_quant_params_test.py", 1),
-    ("int8_gen_quant_params_min_max_test.py", 1),
-    ("int8_quant_scheme_blob_fill_test.py", 1),
     ("fully_connected_dnnlowp_op_test.py", 1),
     ("quantize_dnnlowp_op_test.py", 1),
 ])
@@ -62,6 +57,20 @@ def test_an_operator_that_an_engine_lacks_is_an_error(tmp_path):
     done = start_upstream("quantize_dnnlowp_op_test.py", tmp_path, "--engine", "NONE")
     assert done.returncode != 0
     assert "there is no operator Quantize_ENGINE_NONE" in done.stdout
+
+
+def test_operators_of_the_engine_are_counted(tmp_path):
+    printed = run_upstream("relu_dnnlowp_op_test.py", tmp_path, "--engine", "ONEDNN",
+                           "--examples", "2")
+    for op_type in "Quantize", "Relu", "Int8Relu", "Dequantize":
+        assert " operators %s of ONEDNN" % op_type in printed
+
+
+@pytest.mark.parametrize("is_long, examples", [("0", 3), ("1", 100)])
+def test_as_many_examples_as_a_long_run_makes(is_long, examples, tmp_path, monkeypatch):
+    monkeypatch.setenv("CAFFE2_QUANTIZATION_LONG_TESTS", is_long)
+    printed = run_upstream("quantize_dnnlowp_op_test.py", tmp_path, "--examples-in-ci", "3")
+    assert printed.count("Trying example") == examples
 
 
 def test_a_file_without_an_engine_is_an_error(tmp_path):

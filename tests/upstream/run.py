@@ -10,15 +10,18 @@ that only defines test cases has them run; the process fails if one does.
 With --engine, engine names in the file and in the modules of its folder become ours:
 each string that is DNNLOWP, with or without a suffix, gets the other name before the
 suffix. An operator of that engine that does not exist is an error, where the host
-would take its own without a word.
+would take its own without a word, and so is one that is still of DNNLOWP. At the end
+the operators of the engine are counted by name; if there was none, the process fails.
 
 Caffe2 sets hypothesis to 10 examples a test, and some tests set a number of their own.
-With --examples all make so many, and none has a time limit; hypothesis's own default is
-100.
+With --examples all make so many, and none has a time limit. With --examples-in-ci
+likewise, but under script/test --long (CAFFE2_QUANTIZATION_LONG_TESTS=1) they make as
+many as hypothesis does by itself, 100.
 """
 
 import argparse
 import ast
+import collections
 import importlib.abc
 import importlib.machinery
 import os
@@ -101,6 +104,17 @@ def set_examples(examples):
     hypothesis.settings.load_profile("run")
 
 
+def examples_of(arguments):
+    """Returns how many examples the arguments ask for, or None."""
+    if arguments.examples_in_ci is None:
+        return arguments.examples
+    if os.environ.get("CAFFE2_QUANTIZATION_LONG_TESTS") != "1":
+        return arguments.examples_in_ci
+    import hypothesis
+
+    return hypothesis.settings.get_profile("default").max_examples
+
+
 def renamed(source, path, engine):
     """Returns the tree of a source, and how many engine names changed in it."""
     tree = ast.parse(source, path)
@@ -108,19 +122,28 @@ def renamed(source, path, engine):
     return ast.fix_missing_locations(rename.visit(tree)), rename.count
 
 
-def refuse_missing_operators(engine):
-    """Makes core.CreateOperator fail where the host would choose another engine."""
+def watch_operators(engine):
+    """Makes core.CreateOperator fail where the host would choose another engine.
+
+    Returns a counter of what it makes of the engine: (type, engine).
+    """
     registered = set(workspace.RegisteredOperators())
     create = core.CreateOperator
+    made = collections.Counter()
 
     def checked(operator_type, *args, **kwargs):
         op = create(operator_type, *args, **kwargs)
-        key = "%s_ENGINE_%s" % (op.type, op.engine)
-        if op.engine.startswith(engine) and key not in registered:
-            raise NotImplementedError("there is no operator " + key)
+        if UPSTREAM_ENGINE.match(op.engine):
+            raise NotImplementedError("%s is still of %s" % (op.type, op.engine))
+        if op.engine.startswith(engine):
+            key = "%s_ENGINE_%s" % (op.type, op.engine)
+            if key not in registered:
+                raise NotImplementedError("there is no operator " + key)
+            made[op.type, op.engine] += 1
         return op
 
     core.CreateOperator = checked
+    return made
 
 
 def run_file(path, engine, examples):
@@ -147,6 +170,8 @@ def main():
     parser.add_argument("file")
     parser.add_argument("--engine", help="for DNNLOWP in engine names, such as ONEDNN")
     parser.add_argument("--examples", type=int, help="of each test of hypothesis's")
+    parser.add_argument("--examples-in-ci", type=int,
+                        help="the same, but 100 under script/test --long")
     arguments, rest = parser.parse_known_args()
     workspace.GlobalInit(["upstream", "--caffe2_log_level=3"])
     caffe2_quantization.load()
@@ -155,19 +180,26 @@ def main():
     from caffe2_quantization import dnnlowp_pybind11
 
     dnnlowp_pybind11.install()
+    made = None
     if arguments.engine is not None:
         Loader.engine = arguments.engine
         sys.meta_path.insert(0, Finder(server))
-        refuse_missing_operators(arguments.engine)
+        made = watch_operators(arguments.engine)
     path = os.path.join(os.path.dirname(server.__file__), arguments.file)
     sys.argv[:] = [path] + rest
-    module = run_file(path, arguments.engine, arguments.examples)
+    module = run_file(path, arguments.engine, examples_of(arguments))
     cases = [each for each in vars(module).values()
              if isinstance(each, type) and issubclass(each, unittest.TestCase)]
     if cases:
         load = unittest.defaultTestLoader.loadTestsFromTestCase
         suite = unittest.TestSuite(load(case) for case in cases)
-        sys.exit(not unittest.TextTestRunner().run(suite).wasSuccessful())
+        if not unittest.TextTestRunner().run(suite).wasSuccessful():
+            sys.exit(1)
+    if made is not None:
+        for (op_type, engine), count in sorted(made.items()):
+            print("%d operators %s of %s" % (count, op_type, engine))
+        if not made:
+            sys.exit("no operator of %s was made" % arguments.engine)
 
 
 if __name__ == "__main__":
