@@ -185,10 +185,11 @@ class ConcatOp final : public Int8Operator<uint8_t> {
       for (int64_t k = 0; k < inputs_rank && fits; ++k) {
         fits = part.sizes[k] == first[k] || (k == axis && !adds_axis_);
       }
-      Enforce(fits, "tensor '", Name(i), "' has sizes ", part.sizes,
-              ", tensor '", Name(0), "' has ", first, ", expected the same",
-              adds_axis_ ? "" : " but for axis ",
-              adds_axis_ ? "" : c10::str(axis));
+      if (!fits) {
+        Enforce(false, "tensor '", Name(i), "' has sizes ", part.sizes,
+                ", tensor '", Name(0), "' has ", first, ", expected the same",
+                adds_axis_ ? "" : c10::str(" but for axis ", axis));
+      }
       part.axis_size = adds_axis_ ? 1 : part.sizes[axis];
       axis_size += part.axis_size;
       part.row_begin = row_size_;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "quantization/onednn/parallel.h"
 #include "tests/operators/int8/engine/operator_tester.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
@@ -110,6 +111,7 @@ TEST(ChannelShuffleOp, PastTheCache) {
       codes[i] = static_cast<uint8_t>(i * 2654435761u >> 13);
     }
     FeedCodes(&workspace, "x", codes, shape, 0.5f, 9);
+    const onednn::ThreadsScope threads(channels_first ? 1 : 3);
     ASSERT_TRUE(workspace.RunOperatorOnce(Definition(groups, order)));
     const auto* const y = workspace.GetBlob("y")
                               ->Get<caffe2::int8::Int8TensorCPU>()

@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "quantization/choose.h"
+#include "quantization/onednn/parallel.h"
 #include "tests/operators/int8/engine/operator_tester.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
@@ -185,9 +188,9 @@ TEST(ConcatOp, ChoosesAsOfTheFloatOperatorsOutput) {
   }
 }
 
+// Larger than the last cache level, of rows that are shorter and longer than a
+// block.
 TEST(ConcatOp, TheSameWithAnyNumberOfThreadsAndPastTheCache) {
-  TestRandom random;
-  // Rows that are shorter and longer than a block, beyond the last cache level.
   for (const Shape& sizes :
        {Shape{1 << 18, 65, 63}, Shape{3, 1 << 22, 1 << 21}}) {
     caffe2::Workspace workspace;
@@ -207,21 +210,46 @@ TEST(ConcatOp, TheSameWithAnyNumberOfThreadsAndPastTheCache) {
         .Int("axis", 1)
         .Float("Y_scale", 0.5f)
         .Int("Y_zero_point", 10);
-    ASSERT_TRUE(workspace.RunOperatorOnce(definition));
-    const auto& y =
-        workspace.GetBlob("y")->Get<caffe2::int8::Int8TensorCPU>().t;
-    const auto* const codes = y.data<uint8_t>();
-    int64_t wrong = 0;
-    for (int64_t row = 0; row < rows; ++row) {
-      const uint8_t* const out = codes + row * (sizes[1] + sizes[2]);
-      wrong += !std::equal(out, out + sizes[1], &inputs[0][row * sizes[1]]);
-      for (int64_t k = 0; k < sizes[2]; ++k) {
-        const int expected = inputs[1][row * sizes[2] + k] - 10;
-        wrong += out[sizes[1] + k] != std::max(expected, 0);
+    for (const int count : {1, 3}) {
+      const onednn::ThreadsScope threads(count);
+      workspace.RemoveBlob("y");
+      ASSERT_TRUE(workspace.RunOperatorOnce(definition));
+      const auto* const y = workspace.GetBlob("y")
+                                ->Get<caffe2::int8::Int8TensorCPU>()
+                                .t.data<uint8_t>();
+      int64_t wrong = 0;
+      for (int64_t row = 0; row < rows; ++row) {
+        const uint8_t* const out = y + row * (sizes[1] + sizes[2]);
+        wrong += !std::equal(out, out + sizes[1], &inputs[0][row * sizes[1]]);
+        for (int64_t k = 0; k < sizes[2]; ++k) {
+          const int expected = inputs[1][row * sizes[2] + k] - 10;
+          wrong += out[sizes[1] + k] != std::max(expected, 0);
+        }
       }
+      EXPECT_EQ(wrong, 0) << count << " threads";
     }
-    EXPECT_EQ(wrong, 0);
   }
+}
+
+TEST(ConcatOp, OtherShapesAndParametersInALaterRun) {
+  caffe2::Workspace workspace;
+  auto definition = Definition({"a", "b"});
+  OpBuilder(&definition).Int("axis", 0).Float("Y_scale", 0.5f);
+  FeedCodes<uint8_t>(&workspace, "a", {1, 2}, {2}, 0.5f, 0);
+  FeedCodes<uint8_t>(&workspace, "b", {3}, {1}, 0.25f, 1);
+  const auto op = caffe2::CreateOperator(definition, &workspace);
+  ASSERT_TRUE(op->Run());
+  EXPECT_EQ(FetchCodes(workspace, "y"), (Int8Values{{3}, {1, 2, 1}, 0.5f, 0}));
+  FeedCodes<uint8_t>(&workspace, "a", {1, 2, 3, 4}, {2, 2}, 1, 0);
+  FeedCodes<uint8_t>(&workspace, "b", {}, {0, 2}, 0.25f, 1);
+  ASSERT_TRUE(op->Run());
+  EXPECT_EQ(FetchCodes(workspace, "y"),
+            (Int8Values{{2, 2}, {2, 4, 6, 8}, 0.5f, 0}));
+  EXPECT_EQ(Fetch<int>(workspace, "split"), (std::vector<int>{2, 0}));
+  FeedFloats(&workspace, "b", {0.75f, 200}, {1, 2});
+  ASSERT_TRUE(op->Run());
+  EXPECT_EQ(FetchCodes(workspace, "y"),
+            (Int8Values{{3, 2}, {2, 4, 6, 8, 2, 255}, 0.5f, 0}));
 }
 
 TEST(ConcatOp, Refuses) {

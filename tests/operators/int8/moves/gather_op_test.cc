@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "quantization/onednn/parallel.h"
 #include "tests/operators/int8/engine/operator_tester.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
@@ -167,6 +168,7 @@ TEST(GatherOp, RowsOfAnySizePastTheCache) {
     for (int64_t& index : indices) index = random.Integer(0, rows - 1);
     FeedCodes(&workspace, "d", codes, {rows, row}, 0.5f, 9);
     Feed(&workspace, "i", indices);
+    const onednn::ThreadsScope threads(row % 2 == 0 ? 1 : 3);
     ASSERT_TRUE(workspace.RunOperatorOnce(Definition()));
     const auto* const y = workspace.GetBlob("y")
                               ->Get<caffe2::int8::Int8TensorCPU>()
