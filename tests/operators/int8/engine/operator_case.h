@@ -80,10 +80,10 @@ struct Expected {
   std::vector<double> values;
   // How far each value may be off before it is rounded; empty for not at all.
   std::vector<double> slack;
+  std::vector<int> integers;
   // How far off the values are of which the host's float operator chooses
   // parameters.
   double float_slack = 0;
-  std::vector<int> integers;
 };
 
 // How outputs of ours compare with the host's, over many of them.
