@@ -5,6 +5,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "quantization/kernels/multiply_codes.cc"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "quantization/kernels/code_vectors-inl.h"
@@ -24,6 +25,8 @@ void Multiply(const CodeProduct& product, const uint8_t* a, const uint8_t* b,
 }
 
 #else
+
+constexpr int64_t kAhead = 2048;  // as in add_codes.cc
 
 // The plain form, some codes at a time.
 HWY_NOINLINE void MultiplyExactly(const CodeProduct& product, const uint8_t* a,
@@ -54,6 +57,7 @@ void Multiply(const CodeProduct& product, const uint8_t* a, const uint8_t* b,
   const VF multiplier = hn::Set(df, product.multiplier);
   const auto difference = [&](const auto& part, const uint8_t* codes,
                               VF zero) HWY_ATTR {
+    hwy::Prefetch(codes + kAhead);
     const VI code = hn::PromoteTo(DI(), part.LoadCodes(codes));
     return hn::Sub(hn::ConvertTo(df, code), zero);
   };
