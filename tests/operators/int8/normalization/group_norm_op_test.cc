@@ -76,10 +76,12 @@ std::vector<Expected> Normalized(const OperatorCase& c) {
     mu.values.push_back(static_cast<double>(step * mean[g]));
     rsig.values.push_back(static_cast<double>(
         1 / std::sqrt(step * step * variance[g] + epsilon)));
-    // Of floats the host's sums are rounded.
-    const double rounding = x.is_float() ? 4e-6 : 2e-7;
+    // Of floats the host's sums are rounded at every step.
+    const double rounding =
+        x.is_float() ? 4e-6 + 1e-7 * static_cast<double>(count[g]) : 2e-7;
     mu.slack.push_back(rounding * largest);
-    const double of_variance = x.is_float() ? 8e-6 * largest * largest : 0;
+    const double of_variance =
+        x.is_float() ? 2 * rounding * largest * largest : 0;
     rsig.slack.push_back(
         rsig.values[g] *
         (rounding + of_variance * rsig.values[g] * rsig.values[g]));
@@ -98,9 +100,11 @@ std::vector<Expected> Normalized(const OperatorCase& c) {
     }
     // That of the host's floats, whose mean and variance are rounded.
     const double off = std::fabs(value - beta);
+    const double rounding = 1e-5 + 2e-7 * static_cast<double>(count[g]);
+    const double spread = largest * rsig.values[g];
     const double error =
-        8e-6 * (std::fabs(alpha) * largest + std::fabs(beta)) +
-        off * 1e-5 * (1 + largest * largest * rsig.values[g] * rsig.values[g]);
+        rounding * (std::fabs(alpha) * largest + std::fabs(beta) +
+                    off * (1 + spread * spread));
     y.float_slack = std::max(y.float_slack, error);
     y.slack.push_back(error);
   }
@@ -122,7 +126,7 @@ void Vary(TestRandom* random, OperatorCase* c) {
                              shape, random->Float(0.01f, 1), random->Byte());
   }
   c->host_is_wrong = !is_comparable || c->Argument("dequantize_output", 0) == 1;
-  c->host_within = 2;
+  c->host_within = 4;
 
   const TestTensor x = c->Input(0);
   const bool is_nhwc = random->OneIn(2);
@@ -156,7 +160,10 @@ void Vary(TestRandom* random, OperatorCase* c) {
   }
   std::vector<float> gamma, beta;
   for (int64_t i = 0; i < channels; ++i) {
-    gamma.push_back(random->OneIn(8) ? 0 : random->Float(-2, 2));
+    // DNNLOWP has beta in units of the scale of X times gamma's.
+    gamma.push_back(is_comparable      ? random->Float(0.5f, 2)
+                    : random->OneIn(8) ? 0
+                                       : random->Float(-2, 2));
     beta.push_back(random->Float(-1, 1));
   }
   if (!is_comparable && random->OneIn(3)) {
@@ -199,7 +206,7 @@ TEST(GroupNormOp, LikeItsEquationAndDnnlowp) {
             // cancel; ours that of the equation.
             return !HasGivenParameters(c);
           })
-      .InexactShare(0.7, 0)
+      .InexactShare(0.3, 0)
       .AgainstReference(CaseCount(400, 2000))
       .AgainstDnnlowp(CaseCount(400, 2000));
 }

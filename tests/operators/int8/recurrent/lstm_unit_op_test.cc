@@ -41,10 +41,6 @@ std::vector<Expected> Cells(const OperatorCase& c) {
     } else if (c.Argument("drop_states", 0) == 1) {
       h = now = 0;
     }
-    // What is 0 in float has no sign, which a symmetric range would ask for.
-    for (double* value : {&h, &now}) {
-      if (std::fabs(*value) < 1e-38) *value = 0;
-    }
     hidden.values.push_back(h);
     cell.values.push_back(now);
     // The host's float operator approximates sigmoid and tanh.
@@ -63,6 +59,15 @@ void Vary(TestRandom* random, OperatorCase* c) {
   c->Input(kHidden) = c->RandomInput(random, {1, rows, width});
   c->Input(kCell) = c->RandomInput(random, {1, rows, width});
   c->Input(kGates) = c->RandomInput(random, {1, rows, 4 * width});
+  // The host's sigmoid and tanh lose what is near 0 and 1, by which it chooses
+  // ranges. (Gates beyond 8 are in lstm_cells_test.cc.)
+  TestTensor& gates = c->Input(kGates);
+  gates.scale = std::min(gates.scale, 8.0f / 255);
+  float largest = 8;
+  for (const float value : gates.floats) {
+    largest = std::max(largest, std::fabs(value));
+  }
+  for (float& value : gates.floats) value *= 8 / largest;
   const bool has_lengths = !random->OneIn(4);
   if (has_lengths) {
     c->AddInput("lengths",
@@ -76,8 +81,7 @@ void Vary(TestRandom* random, OperatorCase* c) {
     c->Arguments().Int("drop_states", random->Integer(0, 1));
   // DNNLOWP takes codes of gates for -6 to 6, and none is right for a
   // forget_bias of 0 or more, floats or no lengths.
-  bool is_comparable = has_lengths && random->OneIn(2);
-  TestTensor& gates = c->Input(kGates);
+  const bool is_comparable = has_lengths && random->OneIn(2);
   if (is_comparable && !gates.is_float()) {
     gates.scale = 12.0f / 255;
     gates.zero_point = 128;
@@ -89,7 +93,7 @@ void Vary(TestRandom* random, OperatorCase* c) {
     c->Arguments().Float("forget_bias", random->Float(-2, 2));
   }
   c->host_is_wrong = !is_comparable || c->HasFloats();
-  c->host_within = 12;
+  c->host_within = 4;
 }
 
 TEST(LSTMUnitOp, LikeItsEquationsAndDnnlowp) {
@@ -103,10 +107,13 @@ TEST(LSTMUnitOp, LikeItsEquationsAndDnnlowp) {
       .Vary(Vary)
       .Reference(Cells)
       .ExactCodes()
-      .Incomparable(0, 1 << 20,
-                    [](const OperatorCase&, const TestTensor&,
-                       const TestTensor&) { return false; })
-      .InexactShare(0.9, 0.9)
+      .Incomparable(
+          0, 1 << 20,
+          [](const OperatorCase&, const TestTensor&, const TestTensor& host) {
+            // What is within has steps of 1/127.
+            return !host.is_float() && host.scale < 1.0f / 300;
+          })
+      .InexactShare(0.4, 0.6, 20)
       .AgainstReference(CaseCount(400, 2000))
       .AgainstDnnlowp(CaseCount(400, 2000));
 }
