@@ -77,6 +77,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddDigitsBenchmarks();
     AddInt8ArithmeticBenchmarks();
     AddInt8NetsBenchmarks();
+    AddInt8ChannelsBenchmarks();
     AddInt8ConvBenchmarks();
     AddInt8EngineBenchmarks();
     AddInt8FCBenchmarks();

@@ -52,6 +52,7 @@ void AddDigitsBenchmarks();
 void AddInt8NetsBenchmarks();
 void AddHistogramBenchmarks();
 void AddInt8ArithmeticBenchmarks();
+void AddInt8ChannelsBenchmarks();
 void AddInt8ConvBenchmarks();
 void AddInt8EngineBenchmarks();
 void AddInt8FCBenchmarks();

@@ -164,6 +164,52 @@ caffe2::OperatorDef DefineBatchPermutation(const char* name,
   }
   Feed<int32_t>(w, "indices", indices);
   return Define(name, "y", {"x", "indices"});
+caffe2::OperatorDef DefineSigmoid(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);
+  return Define(name, "y", {"x"});
+}
+
+caffe2::OperatorDef DefineTanh(const char* name, caffe2::Workspace* w) {
+  return DefineSigmoid(name, w);
+}
+
+caffe2::OperatorDef DefineSpatialBN(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {1, 14, 14, kN}, 0.01f, 120);
+  for (const char* values : {"s", "b", "m"}) FeedRandom(w, values, {kN});
+  FeedFloats(w, "v", std::vector<float>(kN, 1.5f));
+  caffe2::OperatorDef definition =
+      WithParameters(Define(name, "y", {"x", "s", "b", "m", "v"}));
+  OpBuilder(&definition).Int("is_test", 1).String("order", "NHWC");
+  return definition;
+}
+
+caffe2::OperatorDef DefineGroupNorm(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {1, 14, 14, kN}, 0.01f, 120);
+  for (const char* values : {"gamma", "beta"}) FeedRandom(w, values, {kN});
+  caffe2::OperatorDef definition =
+      WithParameters(Define(name, "y", {"x", "gamma", "beta"}));
+  OpBuilder(&definition).String("order", "NHWC");
+  return definition;
+}
+
+caffe2::OperatorDef DefineElementwiseLinear(const char* name,
+                                            caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);
+  for (const char* values : {"a", "b"}) FeedRandom(w, values, {kK});
+  return WithParameters(Define(name, "y", {"x", "a", "b"}));
+}
+
+caffe2::OperatorDef DefineLSTMUnit(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "h", {1, kM, kK}, 0.01f, 120);
+  FeedRandomCodes(w, "c", {1, kM, kK}, 0.01f, 120);
+  FeedRandomCodes(w, "g", {1, kM, 4 * kK}, 0.01f, 120);
+  Feed<int>(w, "l", std::vector<int>(kM, 9));
+  Feed<int>(w, "t", {1});
+  caffe2::OperatorDef definition =
+      WithParameters(Define(name, "ho", {"h", "c", "g", "l", "t"}));
+  definition.add_output("co");
+  OpBuilder(&definition).Float("Y2_scale", 0.01f).Int("Y2_zero_point", 120);
+  return definition;
 }
 
 void Add(const char* name,
