@@ -1,10 +1,13 @@
 // scale_channels.h in Highway: this file is compiled once per target. Codes
-// become floats, are multiplied and added to, and are rounded; the few that lie
-// so close to a tie that a float cannot tell are computed by the plain form.
+// become floats, are multiplied and added to, and are rounded: twice, with the
+// least and the largest number that the exact one may be. The few codes that
+// differ are computed by the plain form. Highway 1.0 has no word for saturating
+// 16 bits to bytes, hence the intrinsics.
 #include "quantization/kernels/scale_channels.h"
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "quantization/kernels/byte_table.h"
 #include "quantization/kernels/isa.h"
@@ -28,112 +31,108 @@ void Interleaved(const ChannelScaling& scaling, const uint8_t* src,
   reference::ScaleChannels(scaling, src, first, count, dst);
 }
 
-void Run(const ChannelScaling& scaling, int64_t channel, const uint8_t* src,
-         int64_t count, uint8_t* dst) {
-  for (int64_t i = 0; i < count; ++i) {
-    dst[i] = reference::ScaledCode(scaling, channel, src[i]);
-  }
+void Runs(const ChannelScaling& scaling, const uint8_t* src, int64_t first,
+          int64_t count, uint8_t* dst) {
+  reference::ScaleChannels(scaling, src, first, count, dst);
 }
 
 #else
 
 using DShort = hn::Repartition<int16_t, DI>;
 using VShort = hn::Vec<DShort>;
+using VBytes = hn::Vec<DBytes>;
 
-// In each block of 16 bytes: of four vectors of lanes, each four codes, what
-// PackFour has mixed.
-HWY_INLINE hn::Vec<DBytes> MixedTable() {
-  HWY_ALIGN static constexpr uint8_t kTable[16] = {0, 2, 4, 6, 8, 10, 12, 14,
-                                                   1, 3, 5, 7, 9, 11, 13, 15};
-  return hn::LoadDup128(DBytes(), kTable);
+// Saturates to bytes: in each block of 16, those of a, then those of b.
+HWY_INLINE VBytes ToBytes(VShort a, VShort b) {
+#if HWY_TARGET == HWY_AVX2
+  return VBytes{_mm256_packus_epi16(a.raw, b.raw)};
+#else
+  return VBytes{_mm512_packus_epi16(a.raw, b.raw)};
+#endif
+}
+
+HWY_INLINE VI ToIntegers(VF x) {
+#if HWY_TARGET == HWY_AVX2
+  return VI{_mm256_cvtps_epi32(x.raw)};
+#else
+  return VI{_mm512_cvtps_epi32(x.raw)};
+#endif
 }
 
 struct Channel {
-  VF multiplier, offset, sure;
+  VF multiplier, low, high;
 };
 
-// Computes four vectors of codes.
+// The codes of four vectors, the lower and the upper ones.
+struct TwoCodes {
+  VI low, high;
+};
+
+// Computes blocks of four vectors of codes.
 class Scaler {
  public:
   explicit Scaler(const CodeRange& range)
-      : magic_(hn::Set(DF(), 0x1.8p23f)),
-        zero_point_(Short(range.zero_point)),
-        low_(Short(range.qmin)),
-        high_(Short(range.qmax)),
-        table_(MixedTable()),
+      : zero_point_(hn::Set(DShort(), static_cast<int16_t>(range.zero_point))),
+        qmin_(hn::Set(DBytes(), static_cast<uint8_t>(range.qmin))),
+        qmax_(hn::Set(DBytes(), static_cast<uint8_t>(range.qmax))),
         order_(QuadsOrder()) {}
 
-  static constexpr int64_t kVectors = 4;
-  static int64_t Size() {
-    return kVectors * static_cast<int64_t>(hn::Lanes(DI()));
-  }
+  static constexpr int64_t kMost = 4 * hn::MaxLanes(DI());
 
   // channels(k) returns those of vector k; plain(i) the code of element i. dst
   // may be src.
   template <class Channels, class Plain>
   HWY_INLINE void Scale(const uint8_t* src, const Channels& channels,
                         const Plain& plain, uint8_t* dst) const {
-    const DF df;
-    MF s0, s1, s2, s3;
-    const auto lanes = static_cast<int64_t>(hn::Lanes(df));
-    const VI c0 = Integers(src, channels(0), &s0);
-    const VI c1 = Integers(src + lanes, channels(1), &s1);
-    const VI c2 = Integers(src + 2 * lanes, channels(2), &s2);
-    const VI c3 = Integers(src + 3 * lanes, channels(3), &s3);
-    if (HWY_LIKELY(
-            hn::AllTrue(df, hn::And(hn::And(s0, s1), hn::And(s2, s3))))) {
-      return PackFour(c0, c1, c2, c3, dst);
+    const DBytes bytes;
+    const auto lanes = static_cast<int64_t>(hn::Lanes(DI()));
+    const TwoCodes c0 = Round(src, channels(0));
+    const TwoCodes c1 = Round(src + lanes, channels(1));
+    const TwoCodes c2 = Round(src + 2 * lanes, channels(2));
+    const TwoCodes c3 = Round(src + 3 * lanes, channels(3));
+    const VBytes low = Codes(c0.low, c1.low, c2.low, c3.low);
+    const VBytes high = Codes(c0.high, c1.high, c2.high, c3.high);
+    const auto differ = hn::Ne(low, high);
+    if (HWY_LIKELY(hn::AllFalse(bytes, differ))) {
+      return hn::StoreU(InOrder(Cut(low)), bytes, dst);
     }
-    HWY_ALIGN uint8_t codes[kVectors * hn::MaxLanes(DI())];
-    PackFour(c0, c1, c2, c3, codes);
-    const MF* const sure[kVectors] = {&s0, &s1, &s2, &s3};
-    for (int64_t k = 0; k < kVectors; ++k) {
-      uint8_t bits[8] = {};
-      hn::StoreMaskBits(df, hn::Not(*sure[k]), bits);
-      for (int64_t i = 0; i < lanes; ++i) {
-        if (bits[i / 8] >> i % 8 & 1) {
-          codes[k * lanes + i] = plain(k * lanes + i);
-        }
-      }
+    HWY_ALIGN uint8_t codes[kMost], is_plain[kMost];
+    hn::Store(InOrder(Cut(low)), bytes, codes);
+    hn::Store(InOrder(hn::VecFromMask(bytes, differ)), bytes, is_plain);
+    for (int64_t i = 0; i < 4 * lanes; ++i) {
+      if (is_plain[i] != 0) codes[i] = plain(i);
     }
-    std::memcpy(dst, codes, kVectors * lanes);
+    std::memcpy(dst, codes, 4 * lanes);
   }
 
  private:
-  static HWY_INLINE VShort Short(int32_t x) {
-    return hn::Set(DShort(), static_cast<int16_t>(x));
+  // The nearest integers, ties to even.
+  static HWY_INLINE TwoCodes Round(const uint8_t* src, const Channel& c) {
+    const VF x = hn::ConvertTo(DF(), hn::PromoteTo(DI(), hn::LoadU(DB(), src)));
+    return {ToIntegers(hn::MulAdd(x, c.multiplier, c.low)),
+            ToIntegers(hn::MulAdd(x, c.multiplier, c.high))};
   }
 
-  // The nearest integers to values up to 2^22, ties to even; *sure tells where
-  // they are without doubt.
-  HWY_INLINE VI Integers(const uint8_t* src, const Channel& c, MF* sure) const {
-    const DI di;
-    const VF x = hn::ConvertTo(DF(), hn::PromoteTo(di, hn::LoadU(DB(), src)));
-    const VF value = hn::MulAdd(x, c.multiplier, c.offset);
-    const VF sum = hn::Add(value, magic_);
-    const VF off = hn::Sub(value, hn::Sub(sum, magic_));
-    *sure = hn::Le(hn::Abs(off), c.sure);
-    return hn::Sub(hn::BitCast(di, sum), hn::BitCast(di, magic_));
+  HWY_INLINE VBytes Codes(VI c0, VI c1, VI c2, VI c3) const {
+    const DShort shorts;
+    const VShort a = hn::ReorderDemote2To(shorts, c0, c1);
+    const VShort b = hn::ReorderDemote2To(shorts, c2, c3);
+    return ToBytes(hn::SaturatedAdd(a, zero_point_),
+                   hn::SaturatedAdd(b, zero_point_));
   }
 
-  HWY_INLINE VShort Codes(VI a, VI b) const {
-    const VShort both = hn::ReorderDemote2To(DShort(), a, b);
-    return hn::Min(hn::Max(hn::SaturatedAdd(both, zero_point_), low_), high_);
+  HWY_INLINE VBytes Cut(VBytes codes) const {
+    return hn::Min(hn::Max(codes, qmin_), qmax_);
   }
 
-  HWY_INLINE void PackFour(VI c0, VI c1, VI c2, VI c3, uint8_t* dst) const {
-    const DI di;
-    const DBytes bytes;
-    const VShort mixed = hn::Or(Codes(c0, c1), hn::ShiftLeft<8>(Codes(c2, c3)));
-    const VI quads = hn::BitCast(
-        di, hn::TableLookupBytes(hn::BitCast(bytes, mixed), table_));
-    hn::StoreU(hn::BitCast(bytes, hn::TableLookupLanes(quads, order_)), bytes,
-               dst);
+  // In each block of 16 there are four codes of each vector.
+  HWY_INLINE VBytes InOrder(VBytes codes) const {
+    return hn::BitCast(DBytes(),
+                       hn::TableLookupLanes(hn::BitCast(DI(), codes), order_));
   }
 
-  const VF magic_;
-  const VShort zero_point_, low_, high_;
-  const hn::Vec<DBytes> table_;
+  const VShort zero_point_;
+  const VBytes qmin_, qmax_;
   const decltype(QuadsOrder()) order_;
 };
 
@@ -141,7 +140,7 @@ class Scaler {
 template <class Body>
 HWY_INLINE void ScaleRest(const uint8_t* src, int64_t count, const Body& body,
                           uint8_t* dst) {
-  HWY_ALIGN uint8_t block[Scaler::kVectors * hn::MaxLanes(DI())] = {};
+  HWY_ALIGN uint8_t block[Scaler::kMost] = {};
   std::memcpy(block, src, count);
   body(block, block);
   std::memcpy(dst, block, count);
@@ -153,7 +152,7 @@ void Interleaved(const ChannelScaling& scaling, const uint8_t* src,
   const DF df;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
   const Scaler scaler(scaling.range);
-  const int64_t size = Scaler::Size();
+  const int64_t size = 4 * lanes;
   const int64_t step = size % scaling.period;
   int64_t at = first % scaling.period;
   const auto block = [&](const uint8_t* from, uint8_t* to) HWY_ATTR {
@@ -162,8 +161,8 @@ void Interleaved(const ChannelScaling& scaling, const uint8_t* src,
         [&](int64_t k) HWY_ATTR {
           const int64_t i = at + k * lanes;
           return Channel{hn::LoadU(df, scaling.multipliers.data() + i),
-                         hn::LoadU(df, scaling.offsets.data() + i),
-                         hn::LoadU(df, scaling.sure.data() + i)};
+                         hn::LoadU(df, scaling.low_offsets.data() + i),
+                         hn::LoadU(df, scaling.high_offsets.data() + i)};
         },
         [&](int64_t i) HWY_ATTR {
           const int64_t channel = (at + i) % scaling.period / scaling.repeats;
@@ -180,26 +179,56 @@ void Interleaved(const ChannelScaling& scaling, const uint8_t* src,
   if (i < count) ScaleRest(src + i, count - i, block, dst + i);
 }
 
-void Run(const ChannelScaling& scaling, int64_t channel, const uint8_t* src,
-         int64_t count, uint8_t* dst) {
+#if HWY_TARGET == HWY_AVX3_DL
+// From this length on a run is looked up in a table of its channel; without
+// VBMI that is slower than computing it.
+constexpr int64_t kShortestTableRun = 384;
+#else
+constexpr int64_t kShortestTableRun = std::numeric_limits<int64_t>::max();
+#endif
+
+// Runs of one channel each, in their order.
+void Runs(const ChannelScaling& scaling, const uint8_t* src, int64_t first,
+          int64_t count, uint8_t* dst) {
   const DF df;
   const Scaler scaler(scaling.range);
-  const int64_t size = Scaler::Size();
-  const int64_t at = channel * scaling.repeats;
-  const Channel same{hn::Set(df, scaling.multipliers[at]),
-                     hn::Set(df, scaling.offsets[at]),
-                     hn::Set(df, scaling.sure[at])};
-  const auto block = [&](const uint8_t* from, uint8_t* to) HWY_ATTR {
-    scaler.Scale(
-        from, [&](int64_t) HWY_ATTR { return same; },
-        [&](int64_t i) HWY_ATTR {
-          return reference::ScaledCode(scaling, channel, from[i]);
-        },
-        to);
-  };
-  int64_t i = 0;
-  for (; i + size <= count; i += size) block(src + i, dst + i);
-  if (i < count) ScaleRest(src + i, count - i, block, dst + i);
+  const int64_t size = 4 * static_cast<int64_t>(hn::Lanes(df));
+  uint8_t all_codes[256];
+  for (int i = 0; i < 256; ++i) all_codes[i] = static_cast<uint8_t>(i);
+  int64_t channel = first / scaling.inner % scaling.channels;
+  int64_t run = scaling.inner - first % scaling.inner;
+  for (int64_t i = 0; i < count;) {
+    const int64_t end = std::min(i + run, count);
+    const Channel same{hn::Set(df, scaling.multipliers[channel]),
+                       hn::Set(df, scaling.low_offsets[channel]),
+                       hn::Set(df, scaling.high_offsets[channel])};
+    const auto block = [&](const uint8_t* from, uint8_t* to) HWY_ATTR {
+      scaler.Scale(
+          from, [&](int64_t) HWY_ATTR { return same; },
+          [&](int64_t k) HWY_ATTR {
+            return reference::ScaledCode(scaling, channel, from[k]);
+          },
+          to);
+    };
+    if (end - i >= kShortestTableRun) {
+      uint8_t table[256];
+      for (int64_t k = 0; k < 256; k += size) block(all_codes + k, table + k);
+      LookUpBytes(src + i, end - i, table, dst + i);
+      i = end;
+    }
+    for (; i + size <= end; i += size) block(src + i, dst + i);
+    if (i < end) {
+      // A block may reach into what follows, which is computed after it.
+      if (i + size <= count && src != dst) {
+        block(src + i, dst + i);
+      } else {
+        ScaleRest(src + i, end - i, block, dst + i);
+      }
+      i = end;
+    }
+    run = scaling.inner;
+    if (++channel == scaling.channels) channel = 0;
+  }
 }
 
 #endif  // HWY_TARGET
@@ -214,22 +243,7 @@ namespace caffe2_quantization {
 namespace kernels {
 
 HWY_EXPORT(Interleaved);
-HWY_EXPORT(Run);
-
-namespace {
-
-// From this length on a run is looked up in a table of its channel.
-constexpr int64_t kShortestTableRun = 768;
-
-struct AllCodes {
-  constexpr AllCodes() {
-    for (int i = 0; i < 256; ++i) codes[i] = static_cast<uint8_t>(i);
-  }
-  uint8_t codes[256] = {};
-};
-constexpr AllCodes kAllCodes;
-
-}  // namespace
+HWY_EXPORT(Runs);
 
 void ScaleChannels(const ChannelScaling& scaling, const uint8_t* src,
                    int64_t first, int64_t count, uint8_t* dst) {
@@ -237,23 +251,9 @@ void ScaleChannels(const ChannelScaling& scaling, const uint8_t* src,
     return reference::ScaleChannels(scaling, src, first, count, dst);
   }
   if (scaling.repeats == scaling.inner) {
-    return HWY_DYNAMIC_DISPATCH(Interleaved)(scaling, src, first, count, dst);
-  }
-  const int64_t end = first + count;
-  while (first < end) {
-    const int64_t run = first / scaling.inner;
-    const int64_t channel = run % scaling.channels;
-    const int64_t n = std::min(end, (run + 1) * scaling.inner) - first;
-    if (n < kShortestTableRun) {
-      HWY_DYNAMIC_DISPATCH(Run)(scaling, channel, src, n, dst);
-    } else {
-      uint8_t table[256];
-      HWY_DYNAMIC_DISPATCH(Run)(scaling, channel, kAllCodes.codes, 256, table);
-      LookUpBytes(src, n, table, dst);
-    }
-    first += n;
-    src += n;
-    dst += n;
+    HWY_DYNAMIC_DISPATCH(Interleaved)(scaling, src, first, count, dst);
+  } else {
+    HWY_DYNAMIC_DISPATCH(Runs)(scaling, src, first, count, dst);
   }
 }
 

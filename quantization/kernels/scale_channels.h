@@ -30,10 +30,11 @@ struct ChannelScaling {
   std::vector<double> alpha, beta;  // [channels]; of any value
 
   // Made by PrepareChannels, for element i at i % period, and some more, so
-  // that a vector may begin at any of them: in codes of dst, what a code of src
-  // is multiplied by, what is added, and how far the sum may be from an integer
-  // to be rounded without doubt.
-  std::vector<float> multipliers, offsets, sure;
+  // that a vector may begin at any of them. In codes of dst: what a code of src
+  // is multiplied by, and what is added, below and above which the exact number
+  // cannot be, whatever is rounded in float. If both give the same code, it is
+  // the right one.
+  std::vector<float> multipliers, low_offsets, high_offsets;
   int64_t period = 0;   // a multiple of channels
   int64_t repeats = 1;  // how often each channel stands there
 };

@@ -14,8 +14,8 @@ constexpr int64_t kShortestRun = 16;
 // More than a target computes at once.
 constexpr int64_t kBehind = 64;
 constexpr double kUnit = 0x1p-24;
-// Integers up to this, and halves, are floats.
-constexpr double kLargest = 0x1p22;
+// What is larger than this might not fit into 32 bits.
+constexpr double kLargest = 0x1p30;
 
 // What the last bit of a float that is not 0 is worth; infinity for 0.
 double LastBit(float x) {
@@ -42,48 +42,60 @@ bool IsExact(double alpha, double beta, double scale) {
          255 * std::fabs(double{a}) + std::fabs(double{b}) <= 0x1p24 * last;
 }
 
+// Repeats each of the first `channels` values, then what is there from its
+// beginning on.
+void SpreadOut(int64_t channels, int64_t repeats, std::vector<float>* values) {
+  float* const to = values->data();
+  for (int64_t c = channels - 1; c >= 0 && repeats > 1; --c) {
+    std::fill_n(to + c * repeats, repeats, to[c]);
+  }
+  const int64_t period = channels * repeats;
+  for (int64_t i = 0; i < kBehind; ++i) to[period + i] = to[i];
+}
+
 }  // namespace
 
 void PrepareChannels(ChannelScaling* scaling) {
   ChannelScaling& s = *scaling;
   s.repeats = s.inner < kShortestRun ? s.inner : 1;
   s.period = s.channels * s.repeats;
-  const int64_t size = s.period + kBehind;
-  s.multipliers.resize(size);
-  s.offsets.resize(size);
-  s.sure.resize(size);
+  for (auto* values : {&s.multipliers, &s.low_offsets, &s.high_offsets}) {
+    values->resize(s.period + kBehind);
+  }
+  const double* const alpha = s.alpha.data();
+  const double* const beta = s.beta.data();
+  float* const multipliers = s.multipliers.data();
+  float* const low = s.low_offsets.data();
+  float* const high = s.high_offsets.data();
   const double scale = s.scale, inverse = 1 / scale;
   // No code is farther from the zero point than this, and a half.
   const double reach = std::max(s.range.qmax - s.range.zero_point,
                                 s.range.zero_point - s.range.qmin) +
                        1;
+  bool may_be_exact = false;
+  // A compiler makes vectors of this.
   for (int64_t c = 0; c < s.channels; ++c) {
-    const double multiplier = s.alpha[c] * inverse;
-    const double offset = (s.beta[c] - s.alpha[c] * s.zero_point) * inverse;
+    const double multiplier = alpha[c] * inverse;
+    const double offset = (beta[c] - alpha[c] * s.zero_point) * inverse;
     const double far = std::fabs(offset);
-    // Both are rounded to float, and so is the sum, once or twice. What is not
-    // saturated is at most `reach`, and then the product at most that and the
-    // offset; the roundings in double are less than a hundredth of it.
-    const double error = kUnit * 1.01 * (2 * (reach + far) + far + reach);
-    double sure = 0.5 - error - kUnit;
-    if (!(255 * std::fabs(multiplier) + far <= kLargest)) {
-      sure = -1;
-    } else if (static_cast<double>(static_cast<float>(multiplier)) * scale ==
-                   s.alpha[c] &&
-               IsExact(s.alpha[c], s.beta[c], scale)) {
-      sure = 0.5;
-    }
-    std::fill_n(s.multipliers.data() + c * s.repeats, s.repeats,
-                static_cast<float>(multiplier));
-    std::fill_n(s.offsets.data() + c * s.repeats, s.repeats,
-                static_cast<float>(offset));
-    std::fill_n(s.sure.data() + c * s.repeats, s.repeats,
-                static_cast<float>(sure));
+    // The multiplier, the product, the offset and the sum are rounded. What is
+    // not saturated is at most `reach`, and then the product at most that and
+    // the offset. Roundings in double are less than a hundredth of it.
+    const double error = kUnit * 1.01 * (3 * reach + 4 * far + 1);
+    const bool fits = 255 * std::fabs(multiplier) + far <= kLargest;
+    multipliers[c] = static_cast<float>(fits ? multiplier : 0);
+    low[c] = static_cast<float>(fits ? offset - error : -kLargest);
+    high[c] = static_cast<float>(fits ? offset + error : kLargest);
+    may_be_exact |= multipliers[c] * scale == alpha[c];
   }
-  for (std::vector<float>* values : {&s.multipliers, &s.offsets, &s.sure}) {
-    for (int64_t i = s.period; i < size; ++i) {
-      (*values)[i] = (*values)[i - s.period];
-    }
+  for (int64_t c = 0; c < s.channels && may_be_exact; ++c) {
+    if (multipliers[c] * scale != alpha[c] || low[c] <= -kLargest) continue;
+    if (!IsExact(alpha[c], beta[c], scale)) continue;
+    low[c] = high[c] =
+        static_cast<float>((beta[c] - alpha[c] * s.zero_point) * inverse);
+  }
+  for (auto* values : {&s.multipliers, &s.low_offsets, &s.high_offsets}) {
+    SpreadOut(s.channels, s.repeats, values);
   }
 }
 
