@@ -82,6 +82,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddInt8EngineBenchmarks();
     AddInt8FCBenchmarks();
     AddInt8MovesBenchmarks();
+    AddInt8PoolBenchmarks();
     AddInt8QuantizeBenchmarks();
     AddQTensorCodecBenchmarks();
     AddQTensorFCBenchmarks();

@@ -57,6 +57,7 @@ void AddInt8ConvBenchmarks();
 void AddInt8EngineBenchmarks();
 void AddInt8FCBenchmarks();
 void AddInt8MovesBenchmarks();
+void AddInt8PoolBenchmarks();
 void AddInt8QuantizeBenchmarks();
 void AddMatMulBenchmarks();
 void AddMinMaxBenchmarks();

@@ -59,10 +59,14 @@ class BatchPermutationOp final : public MoveOperator {
             "' has sizes ", indices.sizes(), ", expected [", rows,
             "], as many as '", Name(0), "' has rows");
     const auto* const values = indices.data<int32_t>();
-    for (int64_t i = 0; i < rows; ++i) {
-      Enforce(values[i] >= 0 && values[i] < rows, "tensor '", Name(1), "' has ",
-              values[i], " at ", i, ", expected a row of '", Name(0),
-              "', 0 to ", rows - 1);
+    const auto is_row = [rows](int32_t i) { return i >= 0 && i < rows; };
+    // The loop that finds none is one of vectors.
+    bool all = true;
+    for (int64_t i = 0; i < rows; ++i) all &= is_row(values[i]);
+    for (int64_t i = 0; !all && i < rows; ++i) {
+      Enforce(is_row(values[i]), "tensor '", Name(1), "' has ", values[i],
+              " at ", i, ", expected a row of '", Name(0), "', 0 to ",
+              rows - 1);
     }
     return values;
   }
