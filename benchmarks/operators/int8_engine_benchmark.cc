@@ -164,6 +164,8 @@ caffe2::OperatorDef DefineBatchPermutation(const char* name,
   }
   Feed<int32_t>(w, "indices", indices);
   return Define(name, "y", {"x", "indices"});
+}
+
 caffe2::OperatorDef DefineSigmoid(const char* name, caffe2::Workspace* w) {
   FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);
   return Define(name, "y", {"x"});
