@@ -892,6 +892,9 @@ class TensorCase final : public Case {
       Op().Float("forget_bias", random_.Float(-1, 2));
     } else {
       AddTensor(Shape(4));
+      const std::vector<int64_t> zeros(tensors_[0].size(), 0);
+      if (Is("Reshape")) Op().Ints("shape", {-1});
+      if (Is("Slice")) Op().Ints("starts", zeros).Ints("ends", tensors_[0]);
     }
   }
 
@@ -969,7 +972,7 @@ Maker MakerOf(const std::string& key) {
   for (const char* part :
        {"Add", "Mul", "Sum", "Concat", "Pool", "SpatialBN", "GroupNorm",
         "ElementwiseLinear", "ChannelShuffle", "Gather", "BatchPermutation",
-        "Resize", "LSTMUnit", "Sigmoid", "Tanh"}) {
+        "Resize", "LSTMUnit", "Sigmoid", "Tanh", "Int8"}) {
     if (Contains(type, part)) return Make<TensorCase>;
   }
   return nullptr;
