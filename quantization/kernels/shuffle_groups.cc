@@ -69,34 +69,39 @@ class Shuffler {
   // so many bytes.
   HWY_INLINE void Pixel(int64_t pixel, int64_t begin, int64_t end, int64_t room,
                         uint8_t* dst) const {
-    const auto wide = static_cast<int64_t>(hn::Lanes(Wide()));
-    const int64_t first = pixel * groups_ * per_group_;
-    int64_t k = begin;
-    const auto at = [&] { return (k - begin) * groups_; };
+    constexpr auto kWide = static_cast<int64_t>(hn::MaxLanes(Wide()));
     const int64_t beyond = groups_ == kRows ? 0 : kBlock;
-    while (end - k >= wide && wide * groups_ + beyond <= room - at()) {
-      Tile(Wide(), src_ + first + k, kRows, dst + at());
-      k += wide;
+    const uint8_t* src = src_ + pixel * groups_ * per_group_ + begin;
+    int64_t left = end - begin;
+    while (left >= kWide && kWide * groups_ + beyond <= room) {
+      Tile(Wide(), src, kRows, dst);
+      src += kWide;
+      dst += kWide * groups_;
+      room -= kWide * groups_;
+      left -= kWide;
     }
     // The last tile overlaps the one before it, rather than take two.
-    if (end - k > kBlock && end - begin >= wide &&
-        (end - begin) * groups_ + beyond <= room) {
-      k = end - wide;
-      Tile(Wide(), src_ + first + k, kRows, dst + at());
-      return;
+    if (left > kBlock && end - begin >= kWide &&
+        left * groups_ + beyond <= room) {
+      const int64_t back = kWide - left;
+      return Tile(Wide(), src - back, kRows, dst - back * groups_);
     }
-    while (k < end) {
-      const int64_t n = std::min(kBlock, end - k);
+    while (left > 0) {
+      const int64_t n = std::min(kBlock, left);
       // A tile may read beyond the end of a row, but not of src.
-      if (first + k + (groups_ - 1) * per_group_ + kBlock <= count_ &&
-          n * groups_ + kBlock <= room - at()) {
-        Tile(Narrow(), src_ + first + k, (n + kTurns - 1) / kTurns, dst + at());
+      if (src - src_ + (groups_ - 1) * per_group_ + kBlock <= count_ &&
+          n * groups_ + kBlock <= room) {
+        Tile(Narrow(), src, (n + kTurns - 1) / kTurns, dst);
       } else {
-        const int64_t from = first + k * groups_;
+        const int64_t channels = groups_ * per_group_;
+        const int64_t from = pixel * channels + (end - left) * groups_;
         reference::ShuffleGroups(src_, count_, groups_, per_group_, from,
-                                 from + n * groups_, dst + at());
+                                 from + n * groups_, dst);
       }
-      k += n;
+      src += n;
+      dst += n * groups_;
+      room -= n * groups_;
+      left -= n;
     }
   }
 
