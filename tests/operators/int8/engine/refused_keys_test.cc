@@ -64,8 +64,7 @@ TEST(RefusedKeys, UnderAnEnginePreference) {
 
 TEST(RefusedKeys, AListOfEnginesGoesOnToOneThatHasTheOperator) {
   // ONEDNN's asks for a kernel.
-  const std::string error =
-      ErrorOfMaking("Int8Conv", "ONEDNN_ROWWISE,ONEDNN");
+  const std::string error = ErrorOfMaking("Int8Conv", "ONEDNN_ROWWISE,ONEDNN");
   EXPECT_NE(error.find("Int8Conv: no kernel size"), std::string::npos) << error;
   EXPECT_EQ(ErrorOfMaking("Int8Softmax", "ONEDNN,DEFAULT"), "");
   EXPECT_NE(ErrorOfMaking("Int8Softmax", "ONEDNN,DNNLOWP"), "");
