@@ -77,9 +77,7 @@ void DrawEnds(TestRandom* random, Shape* a, Shape* b) {
 bool SixteenBitsShow(const OperatorCase& c, const TestTensor& y) {
   double widest = 0;
   for (int i = 0; i < c.activations; ++i) {
-    const TestTensor& x = c.Input(i);
-    const int codes = x.form == TestTensor::kUint8 ? 255 : 65535;
-    widest = std::max(widest, double{x.scale} * codes);
+    widest = std::max(widest, double{c.Input(i).scale} * c.largest_code);
   }
   const double step = std::max(2 * widest / 65535, 6.2e-5);
   // Each input is rounded to it.

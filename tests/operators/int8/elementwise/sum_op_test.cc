@@ -63,7 +63,7 @@ TEST(SumOp, LikeDnnlowp) {
             return (c.kind.is_wide() || c.activations != 2) &&
                    SixteenBitsShow(c, ours);
           })
-      .InexactShare(0.01, 1, 100)
+      .InexactShare(0.01, 1, 300)
       .AgainstDnnlowp(count);
 }
 
