@@ -37,6 +37,8 @@ void Draw(TestRandom* random, OperatorCase* c) {
       c->Arguments().Int("activation_precision", precision);
     }
     c->largest_code = (1 << precision) - 1;
+    // DNNLOWP rounds them twice if the codes have not 8 bits.
+    if (precision != 8) c->host_within = 1;
     for (const char* name :
          {"preserve_activation_sparsity", "force_scale_power_of_two"}) {
       if (random->OneIn(6)) c->Arguments().Int(name, 1);
@@ -62,7 +64,8 @@ std::vector<Expected> Reference(const OperatorCase& c) {
     double step = StepOf(x, c.largest_code);
     if (c.Argument("preserve_activation_sparsity", 0)) step *= 4;
     if (c.Argument("force_scale_power_of_two", 0)) step *= 2;
-    y.slack.assign(y.values.size(), 0.501 * step);
+    // As Quantize rounds them: with 16 bits not quite to the nearest one.
+    y.slack.assign(y.values.size(), 0.51 * step);
   }
   return {y};
 }
@@ -75,7 +78,7 @@ TEST(MaxPoolOp, LikeTheFloatOperatorAndDnnlowp) {
       .Vary(Draw)
       .Reference(Reference)
       .ExactCodes()
-      .InexactShare(0, 0)
+      .InexactShare(0.0003, 0, 3)
       .AgainstReference(static_cast<int>(CaseCount(400, 2000)))
       .AgainstDnnlowp(static_cast<int>(CaseCount(400, 2000)));
 }
