@@ -7,6 +7,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "quantization/kernels/byte_table.cc"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 
@@ -30,8 +31,12 @@ void LookUp(const uint8_t* src, int64_t count, const uint8_t* table,
     const __m512i high = _mm512_permutex2var_epi8(quarters[2], x, quarters[3]);
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), low, high);
   };
+  // What comes from memory waits for it otherwise.
+  constexpr int64_t kAhead = 2048;
   int64_t i = 0;
   for (; i + kBytes <= count; i += kBytes) {
+    hwy::Prefetch(src + i + kAhead);
+    hwy::Prefetch(dst + i + kAhead);
     _mm512_storeu_si512(dst + i, look_up(_mm512_loadu_si512(src + i)));
   }
   if (i == count) return;
