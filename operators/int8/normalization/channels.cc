@@ -1,40 +1,24 @@
 #include "operators/int8/normalization/channels.h"
 
 #include <cstring>
-#include <string>
 
 #include "caffe2/core/tensor_int8.h"
-#include "caffe2/utils/proto_utils.h"
-#include "operators/enforce.h"
 #include "operators/int8/engine/parts.h"
 #include "quantization/kernels/stream_blocks.h"
 
 namespace caffe2_quantization {
 
-Status ReadOrder(const caffe2::OperatorDef& definition, bool* channels_last) {
-  const caffe2::ArgumentHelper arguments(definition);
-  const std::string order =
-      arguments.HasArgument("order")
-          ? arguments.GetSingleArgument<std::string>("order", "")
-          : "NCHW";
-  *channels_last = order == "NHWC" || order == "nhwc";
-  if (!*channels_last && order != "NCHW" && order != "nchw") {
-    return Refuse("argument order is '", order, "', expected NCHW or NHWC");
-  }
-  return Status::Ok();
-}
-
 ChannelShape ShapeOf(caffe2::OperatorBase* op, int index, at::IntArrayRef sizes,
-                     bool channels_last) {
+                     bool channels_first) {
   CAFFE_ENFORCE(sizes.size() >= 2, op->type(), ": tensor '",
                 op->debug_def().input(index), "' has sizes ", sizes,
                 ", expected 2 dimensions or more");
   ChannelShape shape;
-  shape.channels_last = channels_last;
+  shape.channels_first = channels_first;
   shape.images = sizes[0];
-  shape.channels = channels_last ? sizes.back() : sizes[1];
+  shape.channels = channels_first ? sizes[1] : sizes.back();
   shape.pixels = c10::multiply_integers(
-      channels_last ? sizes.slice(1, sizes.size() - 2) : sizes.slice(2));
+      channels_first ? sizes.slice(2) : sizes.slice(1, sizes.size() - 2));
   return shape;
 }
 

@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/status.h"
 #include "caffe2/core/operator.h"
 #include "operators/int8/engine/input.h"
 #include "quantization/kernels/scale_channels.h"
@@ -22,19 +21,16 @@ struct ChannelShape {
   int64_t images = 0;    // the first dimension
   int64_t channels = 0;  // the second dimension, or the last one
   int64_t pixels = 0;    // the others
-  bool channels_last = false;
+  bool channels_first = true;
 
   // How many values of a channel follow each other.
-  int64_t inner() const { return channels_last ? 1 : pixels; }
+  int64_t inner() const { return channels_first ? pixels : 1; }
 };
-
-// Reads the argument order: NCHW (default), or NHWC.
-Status ReadOrder(const caffe2::OperatorDef& definition, bool* channels_last);
 
 // Returns the shape of input `index`, which has these sizes. Enforces two
 // dimensions or more.
 ChannelShape ShapeOf(caffe2::OperatorBase* op, int index, at::IntArrayRef sizes,
-                     bool channels_last);
+                     bool channels_first);
 
 // The sizes of input `index`, which is codes or floats. Enforces that it is one
 // of them; codes are looked at by Int8Operator::Input.

@@ -63,7 +63,7 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
          ReadArgument(arguments, "epsilon", "a float", &epsilon_),
          ReadBoolArgument(debug_def(), "is_test", &is_test),
          ReadBoolArgument(debug_def(), "is_param_constant", &is_param_constant),
-         ReadOrder(debug_def(), &channels_last_)}));
+         ReadOrderArgument(debug_def(), &channels_first_)}));
     if (InputSize() != kInputs || (OutputSize() != 1 && OutputSize() != 3)) {
       return Refuse(InputSize(), " inputs and ", OutputSize(),
                     " outputs, expected 3, and 1 or 3");
@@ -85,7 +85,7 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
 
   void Compute() override {
     const at::IntArrayRef sizes = SizesOf(this, kX);
-    shape_ = ShapeOf(this, kX, sizes, channels_last_);
+    shape_ = ShapeOf(this, kX, sizes, channels_first_);
     Enforce(shape_.channels % groups_ == 0, "tensor '", Name(kX),
             "' has sizes ", sizes, " with ", shape_.channels,
             " channels, expected a multiple of group, ", groups_);
@@ -202,15 +202,13 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
     const int64_t channels = shape_.channels, pixels = shape_.pixels;
     const int64_t group_size = channels / groups_;
     const int64_t image = channels * pixels;
-    moments_.assign(shape_.images * groups_, {});
-    // Each part of the loop is 64 units for ForEachPart.
-    constexpr int64_t kUnit = 64;
-    if (!channels_last_) {
+    const int64_t all_groups = shape_.images * groups_;
+    moments_.assign(all_groups, {});
+    if (channels_first_) {
       const int64_t run = group_size * pixels;
-      return ForEachPart(
-          kUnit * shape_.images * groups_, kUnit * (kLeastScaled / run + 1),
-          [&](int64_t begin, int64_t end) {
-            for (int64_t g = begin / kUnit; g < end / kUnit; ++g) {
+      return ForEachItem(
+          all_groups, run, kLeastScaled, [&](int64_t begin, int64_t end) {
+            for (int64_t g = begin; g < end; ++g) {
               moments_[g] = kernels::RunMoments(codes + g * run, run);
             }
           });
@@ -219,10 +217,9 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
     constexpr int64_t kColumns = 64;
     const int64_t blocks = (channels + kColumns - 1) / kColumns;
     columns_.resize(shape_.images * channels);
-    ForEachPart(kUnit * shape_.images * blocks,
-                kUnit * (kLeastScaled / (kColumns * pixels) + 1),
+    ForEachItem(shape_.images * blocks, kColumns * pixels, kLeastScaled,
                 [&](int64_t begin, int64_t end) {
-                  for (int64_t b = begin / kUnit; b < end / kUnit; ++b) {
+                  for (int64_t b = begin; b < end; ++b) {
                     const int64_t n = b / blocks, c = b % blocks * kColumns;
                     kernels::ColumnMoments(codes + n * image + c, pixels,
                                            std::min(kColumns, channels - c),
@@ -268,11 +265,10 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
     const int64_t channels = shape_.channels;
     const int64_t group_size = channels / groups_;
     scalings_.resize(shape_.images);
-    constexpr int64_t kUnit = 64;
     constexpr int64_t kLeastChannels = 4096;
-    ForEachPart(kUnit * shape_.images, kUnit * (kLeastChannels / channels + 1),
+    ForEachItem(shape_.images, channels, kLeastChannels,
                 [&](int64_t begin, int64_t end) {
-                  for (int64_t n = begin / kUnit; n < end / kUnit; ++n) {
+                  for (int64_t n = begin; n < end; ++n) {
                     kernels::ChannelScaling& s = scalings_[n];
                     s.channels = channels;
                     s.inner = shape_.inner();
@@ -341,7 +337,7 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
 
   int64_t groups_ = 32;
   float epsilon_ = 1e-5f;
-  bool channels_last_ = false;
+  bool channels_first_ = true;
 
   // Of this run.
   ChannelShape shape_;

@@ -51,7 +51,7 @@ class SpatialBNOp final : public Int8Operator<uint8_t> {
         FirstError({ReadBoolArgument(debug_def(), "is_test", &is_test),
                     ReadArgument(arguments, "epsilon", "a float", &epsilon_),
                     ReadArgument(arguments, "momentum", "a float", &momentum),
-                    ReadOrder(debug_def(), &channels_last_)}));
+                    ReadOrderArgument(debug_def(), &channels_first_)}));
     if (!is_test) {
       return Refuse("argument is_test is 0, expected 1: it does not train");
     }
@@ -71,7 +71,7 @@ class SpatialBNOp final : public Int8Operator<uint8_t> {
 
   void Compute() override {
     const at::IntArrayRef sizes = SizesOf(this, kX);
-    const ChannelShape shape = ShapeOf(this, kX, sizes, channels_last_);
+    const ChannelShape shape = ShapeOf(this, kX, sizes, channels_first_);
     Enforce(shape.channels > 0, "tensor '", Name(kX), "' has sizes ", sizes,
             ", expected a channel or more");
     const bool values_changed = ReadValues(shape.channels);
@@ -128,7 +128,7 @@ class SpatialBNOp final : public Int8Operator<uint8_t> {
   }
 
   float epsilon_ = 1e-5f;
-  bool channels_last_ = false;
+  bool channels_first_ = true;
   std::vector<const float*> values_;  // of this run
   WatchedFloats watched_;
   bool values_changed_ = true;  // since scaler_ was prepared
