@@ -110,8 +110,8 @@ HWY_NOINLINE void RoundPlainly(const Sum* sums, int64_t count, int64_t n,
 
 // Writes the codes of `count` sums of n codes each. Sum: int32_t or uint16_t.
 template <typename Sum, typename T>
-HWY_INLINE void RoundSums(const Sum* sums, int64_t count, int64_t n,
-                          Steps* steps, T* dst) {
+HWY_NOINLINE void RoundSums(const Sum* sums, int64_t count, int64_t n,
+                            Steps* steps, T* dst) {
   const AverageRounding& rounding = steps->rounding();
   // So few are faster one by one.
   if (count < 4) return RoundPlainly(sums, count, n, rounding, dst);
