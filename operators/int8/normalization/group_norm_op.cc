@@ -227,10 +227,12 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
                                            columns_.data() + n * channels + c);
                   }
                 });
-    for (std::size_t i = 0; i < columns_.size(); ++i) {
-      kernels::CodeMoments& group = moments_[i / group_size];
-      group.sum += columns_[i].sum;
-      group.squares += columns_[i].squares;
+    const kernels::CodeMoments* column = columns_.data();
+    for (kernels::CodeMoments& group : moments_) {
+      for (int64_t k = 0; k < group_size; ++k, ++column) {
+        group.sum += column->sum;
+        group.squares += column->squares;
+      }
     }
   }
 
@@ -277,12 +279,13 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
                     s.range = CodeRangeOf(y);
                     s.alpha.resize(channels);
                     s.beta.resize(channels);
-                    for (int64_t c = 0; c < channels; ++c) {
-                      const Statistics& group =
-                          statistics_[n * groups_ + c / group_size];
-                      const double alpha = gamma_[c] * group.rsig * x.scale();
-                      s.alpha[c] = alpha;
-                      s.beta[c] = beta_[c] - alpha * group.mean;
+                    for (int64_t g = 0, c = 0; g < groups_; ++g) {
+                      const Statistics& group = statistics_[n * groups_ + g];
+                      const double per_code = group.rsig * x.scale();
+                      for (const int64_t end = c + group_size; c < end; ++c) {
+                        s.alpha[c] = gamma_[c] * per_code;
+                        s.beta[c] = beta_[c] - s.alpha[c] * group.mean;
+                      }
                     }
                     PrepareChannels(&s);
                   }
