@@ -128,17 +128,17 @@ class PackedMatrix {
 //
 // With VNNI and without AMX the product is that of kernels/blocked_product.h,
 // on oneDNN's packed form: its sums are read while they are in the first cache
-// level, and few rows take less time. Else it is oneDNN's, in chunks of rows
-// whose sums stay in the second level.
+// level, and few rows take less time. With AMX it is too for a K of up to 32,
+// which fills half of AMX's tiles at most. Else it is oneDNN's, in chunks of
+// rows whose sums stay in the second level.
 Status MultiplyToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
                        const kernels::OutputStage& stage, uint8_t* dst);
 Status MultiplyToFloats(const PackedMatrix& w, const uint8_t* a, int64_t m,
                         const kernels::OutputStage& stage, float* dst);
 
-// The same on the calling thread alone, for those who have divided the work: a
-// few rows, whose sums (m * w.n() of 4 bytes) should stay in the cache. Rows of
-// dst begin dst_stride apart. Only the first `summed` values of each row of a
-// count; the weights for the others are 0.
+// The same on the calling thread alone, for those who have divided the work.
+// Rows of dst begin dst_stride apart. Only the first `summed` values of each
+// row of a count; the weights for the others are 0.
 Status MultiplyRowsToCodes(const PackedMatrix& w, const uint8_t* a, int64_t m,
                            int64_t summed, const kernels::OutputStage& stage,
                            uint8_t* dst, int64_t dst_stride);

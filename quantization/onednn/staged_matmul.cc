@@ -22,13 +22,15 @@ constexpr int64_t kChunkBytes = 512 << 10;
 constexpr int64_t kFewestRows = 48;
 // Sums that stay in the first cache level, beside operands.
 constexpr int64_t kTileSums = 48 * kernels::kBlockOutputs;
-// AMX takes 16 rows at once.
+// AMX takes 16 rows of 64 values at once.
 constexpr int64_t kFewestRowsOfAmx = 8;
+constexpr int64_t kFewestValuesOfAmx = 33;
 
 int64_t DivideUp(int64_t x, int64_t by) { return (x + by - 1) / by; }
 
 bool TakesBlockedProduct(const PackedMatrix& w, int64_t m) {
-  return w.has_blocks() && (m < kFewestRowsOfAmx || !HasAmx());
+  return w.has_blocks() &&
+         (m < kFewestRowsOfAmx || w.k() < kFewestValuesOfAmx || !HasAmx());
 }
 
 // A product, or a part of it, on one thread.
@@ -212,7 +214,12 @@ Status RunRows(const Rows<T>& rows) {
   if (TakesBlockedProduct(rows.w, rows.m)) {
     return RunBlocked(rows, 0, rows.w.n());
   }
-  return RunOneDnn(rows, 1);
+  const int64_t row_bytes = rows.w.n() * static_cast<int64_t>(sizeof(int32_t));
+  const int64_t most = std::max(kFewestRows, kChunkBytes / row_bytes);
+  for (int64_t r = 0; r < rows.m; r += most) {
+    RETURN_IF_ERROR(RunOneDnn(rows.Part(r, std::min(most, rows.m - r)), 1));
+  }
+  return Status::Ok();
 }
 
 // Rows of a chunk, about as many for each, of which there are as many for each
