@@ -173,19 +173,20 @@ HWY_INLINE void KlVector(const KlBins& bins, size_t num_bins,
       hn::Sub(entropy_last, hn::LoadU(d, bins.entropy_before + last_cut + 1));
   const size_t lanes = hn::Lanes(d);
   V terms = edges;
-  for (size_t k = 1; k < levels; ++k) {
-    // Over cells that have no counts in any of the ranges. Most bins have some:
-    // not every cell is worth the look.
-    if (k % 4 == 1) {
-      const int64_t empty = bins.next[s + positions.offsets[k]] -
-                            static_cast<int64_t>(s + lanes - 1);
-      if (empty > positions.offsets[k]) {
-        k = std::max(k, LastBoundaryBefore(empty, size, levels));
-      }
+  // Cells are taken in runs, between which there is time for a look around.
+  constexpr size_t kRun = 4, kRunsOfBound = 8;
+  size_t next_bound = 1;
+  for (size_t k = 1;;) {
+    // Over cells that have no counts in any of the ranges.
+    const int64_t empty = bins.next[s + positions.offsets[k]] -
+                          static_cast<int64_t>(s + lanes - 1);
+    if (empty > positions.offsets[k]) {
+      k = std::max(k, LastBoundaryBefore(empty, size, levels));
     }
     const size_t i = s + positions.offsets[k];
     terms = hn::Add(terms, hn::LoadU(d, cut[k] + i));
-    if (k % 32 == 1) {
+    if (k >= next_bound) {
+      next_bound = k + kRunsOfBound * kRun;
       // All cells up to boundary k and the last one, whose first piece is
       // missing and would add, as pieces never take away.
       const V whole_bins = hn::Add(
@@ -203,9 +204,15 @@ HWY_INLINE void KlVector(const KlBins& bins, size_t num_bins,
       }
     }
     if (k + 1 == levels) break;
-    b = LoadBoundary(bins, s + positions.offsets[k + 1],
-                     positions.fractions[k + 1], &mass, &nonzero, &expected, b);
-    terms = hn::Add(terms, Cell(mass, nonzero, expected));
+    const size_t end = std::min(k + kRun, levels - 1);
+    for (;;) {
+      b = LoadBoundary(bins, s + positions.offsets[k + 1],
+                       positions.fractions[k + 1], &mass, &nonzero, &expected,
+                       b);
+      terms = hn::Add(terms, Cell(mass, nonzero, expected));
+      if (++k == end) break;
+      terms = hn::Add(terms, hn::LoadU(d, cut[k] + s + positions.offsets[k]));
+    }
   }
   hn::StoreU(hn::Add(terms, hn::Sub(entropy_last, entropy_first)), d, dst);
 }
