@@ -18,6 +18,12 @@
 namespace caffe2_quantization {
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;  // their memory is not the program's
+#else
+constexpr bool kSanitized = false;
+#endif
+
 constexpr int64_t kImageSize = 64;
 
 // What goes into a Softmax, or comes out of a Sigmoid: in it a net's error is
@@ -84,11 +90,7 @@ TEST_P(WholeNets, IsAsNearToFloatsAsDnnlowp) {
 
 // A net of DNNLOWP's moved over by its engine alone.
 TEST(WholeNetsOfDnnlowp, HoldTheirMemoryWithChangingBatches) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  const int64_t runs = 500;
-#else
-  const int64_t runs = 10000;
-#endif
+  const int64_t runs = kSanitized ? 500 : 10000;
   constexpr int64_t kSmall = 32, kMostImages = 4;
   TestRandom random;
   caffe2::Workspace workspace;
@@ -115,9 +117,7 @@ TEST(WholeNetsOfDnnlowp, HoldTheirMemoryWithChangingBatches) {
     ASSERT_EQ(output, expected[batch]) << "run " << run;
     if (run == runs / 4) resident = ResidentBytes();
   }
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  EXPECT_LT(ResidentBytes() - resident, 4 << 20);
-#endif
+  if (!kSanitized) EXPECT_LT(ResidentBytes() - resident, 4 << 20);
 }
 
 INSTANTIATE_TEST_SUITE_P(
