@@ -39,35 +39,39 @@ Shape RandomShape(TestRandom* random) {
   return {random->Integer(1, 6), groups, per_group};
 }
 
-// The whole result, and parts of it, with guards on both sides. src ends where
+// The whole result, or a part of it, with guards on both sides. src ends where
 // its tensor does, so that AddressSanitizer sees a read beyond it.
 template <typename T>
+void ExpectEquation(TestRandom* random, const Shape& shape) {
+  constexpr int64_t kGuards = 80;  // more than a vector
+  std::vector<T> src(shape.count());
+  for (T& code : src) code = static_cast<T>(random->generator()());
+  const std::vector<T> whole = Shuffled(src, shape);
+  int64_t begin = 0, end = shape.count();
+  if (random->OneIn(2)) begin = random->Integer(0, end);
+  if (random->OneIn(2)) end = random->Integer(begin, end);
+  std::vector<T> expected(end - begin + 2 * kGuards, 77);
+  std::vector<T> dst = expected;
+  std::copy(whole.begin() + begin, whole.begin() + end,
+            expected.begin() + kGuards);
+  const auto text = [&] {
+    return testing::Message()
+           << shape.pixels << " pixels of " << shape.groups << " x "
+           << shape.per_group << ", " << begin << " to " << end;
+  };
+  ShuffleGroups(src.data(), shape.count(), shape.groups, shape.per_group, begin,
+                end, dst.data() + kGuards);
+  ASSERT_EQ(dst, expected) << text();
+  std::fill(dst.begin(), dst.end(), 77);
+  reference::ShuffleGroups(src.data(), shape.count(), shape.groups,
+                           shape.per_group, begin, end, dst.data() + kGuards);
+  ASSERT_EQ(dst, expected) << "plain form, " << text();
+}
+
+template <typename T>
 void ExpectEquation(TestRandom* random, int cases) {
-  constexpr int64_t kGuards = 40;
-  for (int i = 0; i < cases; ++i) {
-    const Shape shape = RandomShape(random);
-    std::vector<T> src(shape.count());
-    for (T& code : src) code = static_cast<T>(random->generator()());
-    const std::vector<T> whole = Shuffled(src, shape);
-    int64_t begin = 0, end = shape.count();
-    if (random->OneIn(2)) begin = random->Integer(0, end);
-    if (random->OneIn(2)) end = random->Integer(begin, end);
-    std::vector<T> expected(end - begin + 2 * kGuards, 77);
-    std::vector<T> dst = expected;
-    std::copy(whole.begin() + begin, whole.begin() + end,
-              expected.begin() + kGuards);
-    const auto text = [&] {
-      return testing::Message()
-             << shape.pixels << " pixels of " << shape.groups << " x "
-             << shape.per_group << ", " << begin << " to " << end;
-    };
-    ShuffleGroups(src.data(), shape.count(), shape.groups, shape.per_group,
-                  begin, end, dst.data() + kGuards);
-    ASSERT_EQ(dst, expected) << text();
-    std::fill(dst.begin(), dst.end(), 77);
-    reference::ShuffleGroups(src.data(), shape.count(), shape.groups,
-                             shape.per_group, begin, end, dst.data() + kGuards);
-    ASSERT_EQ(dst, expected) << "plain form, " << text();
+  for (int i = 0; i < cases && !testing::Test::HasFatalFailure(); ++i) {
+    ExpectEquation<T>(random, RandomShape(random));
   }
 }
 
@@ -84,6 +88,19 @@ TEST(ShuffleGroups, OnEveryTarget) {
   OnEveryTarget([&] {
     ExpectEquation<uint8_t>(&random, 2000);
     ExpectEquation<uint16_t>(&random, 200);
+  });
+}
+
+// Four groups have a form of their own.
+TEST(ShuffleGroups, FourGroupsOfEverySize) {
+  TestRandom random;
+  OnEveryTarget([&] {
+    for (int64_t per_group = 1; per_group <= 140; ++per_group) {
+      for (int i = 0; i < 8; ++i) {
+        ASSERT_NO_FATAL_FAILURE(ExpectEquation<uint8_t>(
+            &random, {random.Integer(1, 3), 4, per_group}));
+      }
+    }
   });
 }
 
