@@ -175,6 +175,26 @@ caffe2::OperatorDef DefineTanh(const char* name, caffe2::Workspace* w) {
   return DefineSigmoid(name, w);
 }
 
+caffe2::OperatorDef DefineClip(const char* name, caffe2::Workspace* w) {
+  caffe2::OperatorDef definition = DefineSigmoid(name, w);
+  OpBuilder(&definition).Float("min", 0).Float("max", 1);
+  return definition;
+}
+
+caffe2::OperatorDef DefineLeakyRelu(const char* name, caffe2::Workspace* w) {
+  return WithParameters(DefineSigmoid(name, w));
+}
+
+// A slope for each channel of 14 x 14.
+caffe2::OperatorDef DefinePRelu(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {1, 14, 14, kN}, 0.01f, 120);
+  FeedRandom(w, "slope", {kN});
+  caffe2::OperatorDef definition =
+      WithParameters(Define(name, "y", {"x", "slope"}));
+  OpBuilder(&definition).String("order", "NHWC");
+  return definition;
+}
+
 caffe2::OperatorDef DefineSpatialBN(const char* name, caffe2::Workspace* w) {
   FeedRandomCodes(w, "x", {1, 14, 14, kN}, 0.01f, 120);
   for (const char* values : {"s", "b", "m"}) FeedRandom(w, values, {kN});

@@ -17,12 +17,11 @@
 #include <cmath>
 #include <string>
 
+#include "operators/int8/elementwise/code_table.h"
 #include "operators/int8/engine/operator.h"
-#include "operators/int8/engine/parts.h"
 #include "operators/int8/engine/register_engine.h"
 #include "operators/registration.h"
 #include "quantization/kernels/byte_table.h"
-#include "quantization/kernels/stream_blocks.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -49,17 +48,11 @@ class TableOp : public Int8Operator<uint8_t> {
     if (!IsCodes(0)) return ComputeFloats();
     const InputCodes<uint8_t>& x = Input(0);
     if (x.scale() != scale_ || x.zero_point() != zero_point_) MakeTable(x);
-    constexpr int64_t kLeast = 1 << 17;
     WriteCodes(x.sizes, y_, [&](uint8_t* y) {
-      const bool streams = x.codes != y && kernels::StreamsOutput(x.count);
-      ForEachPart(x.count, kLeast, [&](int64_t begin, int64_t end) {
-        kernels::WriteBlocks(
-            end - begin, streams,
-            [&](int64_t i, int64_t n, uint8_t* out) {
-              kernels::LookUpBytes(x.codes + begin + i, n, table_, out);
-            },
-            y + begin);
-      });
+      WriteTableCodes(x.codes, x.count, y,
+                      [&](int64_t i, int64_t n, uint8_t* out) {
+                        kernels::LookUpBytes(x.codes + i, n, table_, out);
+                      });
     });
   }
 
@@ -67,7 +60,7 @@ class TableOp : public Int8Operator<uint8_t> {
   void MakeTable(const InputCodes<uint8_t>& x) {
     scale_ = x.scale();
     zero_point_ = x.zero_point();
-    for (int code = 0; code < 256; ++code) {
+    for (int code = 0; code < kTableCodes; ++code) {
       table_[code] = CodeOf(double{scale_} * (code - zero_point_));
     }
   }
@@ -95,7 +88,7 @@ class TableOp : public Int8Operator<uint8_t> {
   // Of X's scale and zero point when it was made; 0 is the scale of none.
   float scale_ = 0;
   int32_t zero_point_ = 0;
-  uint8_t table_[256];
+  uint8_t table_[kTableCodes];
   std::vector<uint8_t> codes_;
 };
 

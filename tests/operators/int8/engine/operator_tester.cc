@@ -185,7 +185,7 @@ void OperatorTester::DrawParameters(TestRandom* random, OperatorCase* c) const {
                          static_cast<int64_t>(zero_point));
     }
   };
-  if (rule_ != Rule::kGivenOrChosen) {
+  if (rule_ != Rule::kGivenOrChosen && rule_ != Rule::kGivenOrKept) {
     // Without effect.
     if (rule_ != Rule::kAny && random->OneIn(4)) give(0, {-1, 1});
     return;
@@ -241,8 +241,10 @@ void OperatorTester::ExpectOutput(const OperatorCase& c, int output,
     // Codes times a step that the floats do not say: of a range that may be
     // symmetric, and have a power of two as its scale.
     double step = 0;
-    if (rule_ == Rule::kGivenOrChosen && dequantizes_ &&
-        c.Argument("dequantize_output", 0)) {
+    const bool is_chosen =
+        rule_ == Rule::kGivenOrChosen ||
+        (rule_ == Rule::kGivenOrKept && c.Input(0).is_float());
+    if (is_chosen && dequantizes_ && c.Argument("dequantize_output", 0)) {
       const Range range = RangeOf(expected.values);
       step = (range.max - range.min) / c.largest_code;
       if (c.Argument("preserve_activation_sparsity", 0)) step *= 2.02;
@@ -312,6 +314,10 @@ void OperatorTester::ExpectParameters(const OperatorCase& c, int output,
   const auto scale = c.Argument(prefix + "scale", 0.0f);
   const auto zero_point = c.Argument(prefix + "zero_point", 0);
   if (scale == 0) {
+    const TestTensor& x = c.Input(0);
+    if (rule_ == Rule::kGivenOrKept && !x.is_float()) {
+      return expect(x.scale, x.zero_point);
+    }
     return ExpectChosen(c, RangeOf(expected.values), ours,
                         expected.float_slack);
   }

@@ -65,6 +65,8 @@ class OperatorTester {
   // the range of the result does.
   // Input 0's; of floats, those of their range.
   OperatorTester& KeepsParameters() { return Set(&rule_, Rule::kKept); }
+  // Those that are given; else, of codes, input 0's.
+  OperatorTester& KeepsUnlessGiven() { return Set(&rule_, Rule::kGivenOrKept); }
   OperatorTester& FixedParameters(float scale, int32_t zero_point) {
     return Set(&rule_, Rule::kFixed)
         .Set(&fixed_scale_, scale)
@@ -130,7 +132,7 @@ class OperatorTester {
   OperatorTester& AgainstDnnlowp(int count);
 
  private:
-  enum class Rule { kGivenOrChosen, kKept, kFixed, kAny };
+  enum class Rule { kGivenOrChosen, kGivenOrKept, kKept, kFixed, kAny };
   using TensorList = std::vector<TestTensor>;
 
   template <typename T, typename Value>

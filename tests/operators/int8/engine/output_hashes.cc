@@ -859,6 +859,9 @@ class TensorCase final : public Case {
       DrawImage(Integer(0, 3));
       Op().Int("group", groups_);
       AddFloats({"gamma", "beta"}, {channels_}, -2, 2);
+    } else if (Is("PRelu")) {
+      DrawImage(Integer(0, 3));
+      AddFloats({"slope"}, {OneIn(3) ? 1 : channels_}, -2, 2);
     } else if (Is("ElementwiseLinear")) {
       AddTensor({Integer(0, 5), Integer(1, 40)});
       AddFloats({"a", "b"}, {tensors_[0][1]}, -2, 2);
@@ -893,6 +896,8 @@ class TensorCase final : public Case {
     } else {
       AddTensor(Shape(4));
       const std::vector<int64_t> zeros(tensors_[0].size(), 0);
+      if (Is("Clip")) Op().Float("min", -0.5f).Float("max", 1);
+      if (Is("LeakyRelu")) Op().Float("alpha", random_.Float(-1, 2));
       if (Is("Reshape")) Op().Ints("shape", {-1});
       if (Is("Slice")) Op().Ints("starts", zeros).Ints("ends", tensors_[0]);
     }
