@@ -142,6 +142,26 @@ caffe2::OperatorDef DefineAveragePool(const char* name, caffe2::Workspace* w) {
   return DefineMaxPool(name, w);
 }
 
+caffe2::OperatorDef DefineSqueeze(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {kM, 1, 1, kK}, 0.01f, 120);
+  caffe2::OperatorDef definition = Define(name, "y", {"x"});
+  OpBuilder(&definition).Ints("dims", {1, 2});
+  return definition;
+}
+
+caffe2::OperatorDef DefineSplit(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);
+  caffe2::OperatorDef definition = Define(name, "y", {"x"});
+  definition.add_output("z");
+  OpBuilder(&definition).Int("axis", 1);
+  return definition;
+}
+
+caffe2::OperatorDef DefineOrderSwitch(const char* name, caffe2::Workspace* w) {
+  FeedRandomCodes(w, "x", {1, 28, 28, 64}, 0.01f, 120);
+  return Define(name, "y", {"x"});
+}
+
 // Twice the size.
 caffe2::OperatorDef DefineResizeNearest(const char* name,
                                         caffe2::Workspace* w) {

@@ -1,7 +1,7 @@
 // MoveOperator: the base of operators whose output has values of input 0 and
 // its parameters, in another order: codes and floats are moved alike.
 //
-//   X       Int8TensorCPU of uint8, or a float tensor
+//   X       Int8TensorCPU of uint8 or uint16, or a float tensor
 //   Y       as X, with its scale and zero point; with dequantize_output the
 //           values of X's codes as floats
 //
@@ -19,19 +19,28 @@ namespace caffe2_quantization {
 // Bytes that one thread moves in the time that waking another one takes.
 inline constexpr int64_t kLeastMovedBytes = 1 << 16;
 
-class MoveOperator : public Int8Operator<uint8_t> {
+// Any number of outputs.
+inline constexpr int kManyOutputs = -1;
+
+// T: uint8_t or uint16_t, which hold the codes.
+template <typename T>
+class MoveOperatorOf : public Int8Operator<T> {
  protected:
-  MoveOperator(const caffe2::OperatorDef& definition,
-               caffe2::Workspace* workspace, int inputs)
-      : Int8Operator(definition, workspace, Form()) {
-    Enforce(InputSize() == inputs && OutputSize() == 1, InputSize(),
-            " inputs and ", OutputSize(), " outputs, expected ", inputs,
-            " and 1");
+  MoveOperatorOf(const caffe2::OperatorDef& definition,
+                 caffe2::Workspace* workspace, int inputs, int outputs = 1)
+      : Int8Operator<T>(definition, workspace, Form()) {
+    const bool fits = outputs == kManyOutputs ? this->OutputSize() > 0
+                                              : this->OutputSize() == outputs;
+    this->Enforce(this->InputSize() == inputs && fits, this->InputSize(),
+                  " inputs and ", this->OutputSize(), " outputs, expected ",
+                  inputs, " and ", outputs == kManyOutputs ? "at least " : "",
+                  outputs == kManyOutputs ? 1 : outputs);
   }
 
   // The sizes of X; valid until the output is written.
   at::IntArrayRef SizesOfX() {
-    return IsCodes(0) ? Input(0).sizes : FloatInput(this, 0).sizes();
+    return this->IsCodes(0) ? this->Input(0).sizes
+                            : FloatInput(this, 0).sizes();
   }
 
   // Writes Y: move(x, value_bytes, y) moves values of so many bytes from x to
@@ -39,15 +48,15 @@ class MoveOperator : public Int8Operator<uint8_t> {
   template <class Move>
   void WriteMoved(const std::vector<int64_t>& sizes, const Move& move) {
     const bool is_empty = c10::multiply_integers(sizes) == 0;
-    if (!IsCodes(0)) {
-      const auto* const x = FloatInput(this, 0).data<float>();
-      float* const y = OutputFloats(sizes);
+    if (!this->IsCodes(0)) {
+      const auto* const x = FloatInput(this, 0).template data<float>();
+      float* const y = this->OutputFloats(sizes);
       if (!is_empty) move(x, int64_t{sizeof(float)}, y);
       return;
     }
-    const InputCodes<uint8_t>& x = Input(0);
-    WriteCodes(sizes, x.params, [&](uint8_t* y) {
-      if (!is_empty) move(x.codes, int64_t{1}, y);
+    const InputCodes<T>& x = this->Input(0);
+    this->WriteCodes(sizes, x.params, [&](T* y) {
+      if (!is_empty) move(x.codes, int64_t{sizeof(T)}, y);
     });
   }
 
@@ -59,6 +68,8 @@ class MoveOperator : public Int8Operator<uint8_t> {
     return form;
   }
 };
+
+using MoveOperator = MoveOperatorOf<uint8_t>;
 
 }  // namespace caffe2_quantization
 

@@ -833,7 +833,7 @@ class TensorCase final : public Case {
     DrawMeasure();
     definition_.add_output(OneIn(5) ? definition_.input(0) : "y");
     if (Is("Concat")) definition_.add_output("split_info");
-    if (Is("LSTMUnit")) definition_.add_output("y2");
+    if (Is("LSTMUnit") || Is("Split")) definition_.add_output("y2");
     FeedTensors();
   }
 
@@ -859,6 +859,16 @@ class TensorCase final : public Case {
       DrawImage(Integer(0, 3));
       Op().Int("group", groups_);
       AddFloats({"gamma", "beta"}, {channels_}, -2, 2);
+    } else if (Is("NCHW2NHWC") || Is("NHWC2NCHW")) {
+      DrawImage(Integer(0, 3));
+    } else if (Is("Squeeze")) {
+      AddTensor({Integer(1, 9), OneIn(20) ? 2 : 1, Integer(1, 40), 1});
+      Op().Ints("dims", {1, 3});
+    } else if (Is("Split")) {
+      AddTensor({Integer(1, 9), Integer(2, 40), Integer(1, 9)});
+      const int64_t first = Integer(0, tensors_[0][1]);
+      Op().Int("axis", 1);
+      if (!OneIn(4)) Op().Ints("split", {first, tensors_[0][1] - first});
     } else if (Is("PRelu")) {
       DrawImage(Integer(0, 3));
       AddFloats({"slope"}, {OneIn(3) ? 1 : channels_}, -2, 2);
