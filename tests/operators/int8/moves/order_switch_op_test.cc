@@ -112,6 +112,34 @@ TEST(OrderSwitchOp, OfManyValuesAndBack) {
   }
 }
 
+// Of the other moves too.
+TEST(OrderSwitchOp, ShapesAreInferred) {
+  const auto infer = [](const caffe2::OperatorDef& definition,
+                        const Shape& sizes) {
+    caffe2::TensorShape x;
+    for (const int64_t size : sizes) x.add_dims(size);
+    x.set_data_type(caffe2::TensorProto::UINT8);
+    std::vector<Shape> shapes;
+    for (const auto& y : caffe2::OpSchemaRegistry::Schema(definition.type())
+                             ->InferTensor(definition, {x})) {
+      shapes.emplace_back(y.dims().begin(), y.dims().end());
+    }
+    return shapes;
+  };
+  EXPECT_EQ(infer(Definition("Int8NCHW2NHWC", "x", "y"), {2, 3, 4, 5}),
+            (std::vector<Shape>{{2, 4, 5, 3}}));
+  EXPECT_EQ(infer(Definition("Int8NHWC2NCHW", "x", "y"), {2, 4, 5, 3}),
+            (std::vector<Shape>{{2, 3, 4, 5}}));
+  auto squeeze = Definition("Int8Squeeze", "x", "y");
+  OpBuilder(&squeeze).Ints("dims", {1, 3});
+  EXPECT_EQ(infer(squeeze, {2, 1, 3, 1}), (std::vector<Shape>{{2, 3}}));
+  auto split = Definition("Int8Split", "x", "y");
+  split.add_output("z");
+  OpBuilder(&split).Int("axis", 1).Ints("split", {1, 4});
+  EXPECT_EQ(infer(split, {2, 5, 3}),
+            (std::vector<Shape>{{2, 1, 3}, {2, 4, 3}}));
+}
+
 TEST(OrderSwitchOp, Refuses) {
   caffe2::Workspace workspace;
   FeedCodes<uint8_t>(&workspace, "x", {1, 2, 3, 4}, {2, 2}, 0.5f, 9);
