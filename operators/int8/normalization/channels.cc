@@ -40,6 +40,7 @@ const float* ChannelValues(caffe2::OperatorBase* op, int index,
 bool WatchedFloats::Are(const std::vector<const float*>& arrays,
                         int64_t count) const {
   if (values_.size() != arrays.size() * count) return false;
+  if (count == 0) return true;  // neither has an address to compare
   const float* values = values_.data();
   for (const float* const array : arrays) {
     if (std::memcmp(values, array, count * sizeof(float)) != 0) return false;

@@ -612,9 +612,9 @@ OperatorTester& OperatorTester::AgainstDnnlowp(int count) {
   int64_t codes = 0, inner_codes = 0;
   for (const auto& [name, tally] : tallies) {
     std::printf("%-18s %s\n", name.c_str(), tally.Text().c_str());
-    EXPECT_LE(tally.codes_differ, codes_share_ * tally.codes + more_codes_)
+    EXPECT_LE(tally.codes_differ, codes_share_ * tally.codes + more_) << name;
+    EXPECT_LE(tally.floats_differ, floats_share_ * tally.floats + more_)
         << name;
-    EXPECT_LE(tally.floats_differ, floats_share_ * tally.floats) << name;
     codes += tally.codes;
     inner_codes += tally.inner_codes;
   }

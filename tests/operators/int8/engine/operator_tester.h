@@ -105,12 +105,11 @@ class OperatorTester {
         .Set(&incomparable_, predicate);
   }
   // The largest share of one kind's codes and floats that differ, and how many
-  // codes may beyond it. 0.001, 0.01 and 0 by default.
-  OperatorTester& InexactShare(double codes, double floats,
-                               int more_codes = 0) {
+  // of either may beyond it. 0.001, 0.01 and 0 by default.
+  OperatorTester& InexactShare(double codes, double floats, int more = 0) {
     return Set(&codes_share_, codes)
         .Set(&floats_share_, floats)
-        .Set(&more_codes_, more_codes);
+        .Set(&more_, more);
   }
   // The least share of codes that are not saturated.
   OperatorTester& InnerShare(double share) { return Set(&inner_share_, share); }
@@ -178,7 +177,7 @@ class OperatorTester {
   int low_incomparable_ = 0, high_incomparable_ = 0;
   OutputPredicate incomparable_;
   double codes_share_ = 0.001, floats_share_ = 0.01, inner_share_ = 0;
-  int more_codes_ = 0, host_runs_ = 1;
+  int more_ = 0, host_runs_ = 1;
   bool host_leaves_empty_parameters_ = false;
 };
 
