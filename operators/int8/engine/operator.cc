@@ -20,6 +20,13 @@ Int8Operator<T>::~Int8Operator() {
 template <typename T>
 bool Int8Operator<T>::RunOnDevice() {
   if (!arguments_read_) {
+    for (int i = 1; i < OutputSize(); ++i) {
+      for (int k = 0; k < i; ++k) {
+        Enforce(Outputs()[i] != Outputs()[k], "outputs ", k, " and ", i,
+                " are blob '", debug_def().output(i),
+                "', expected a blob for each");
+      }
+    }
     EnforceOk(*this,
               ReadEngineArguments(debug_def(), 8 * sizeof(T), form_.rectifies,
                                   &arguments_, form_.arguments));

@@ -156,15 +156,7 @@ Status WindowGeometry::Read(const caffe2::OperatorDef& definition,
       list->clear();
     }
   }
-  const caffe2::ArgumentHelper arguments(definition);
-  const std::string order =
-      arguments.HasArgument("order")
-          ? arguments.GetSingleArgument<std::string>("order", "")
-          : "NCHW";
-  result.channels_first = order == "NCHW" || order == "nchw";
-  if (!result.channels_first && order != "NHWC" && order != "nhwc") {
-    return Refuse("argument order is '", order, "', expected NCHW or NHWC");
-  }
+  RETURN_IF_ERROR(ReadOrderArgument(definition, &result.channels_first));
   *geometry = std::move(result);
   return Status::Ok();
 }

@@ -115,10 +115,6 @@ class ConcatOp final : public Int8Operator<uint8_t> {
       RETURN_IF_ERROR(ReadOrderArgument(debug_def(), &channels_first));
       axis_ = channels_first ? 1 : 3;
     }
-    if (OutputSize() > 1 && debug_def().output(0) == debug_def().output(1)) {
-      return Refuse("both outputs are blob '", debug_def().output(0),
-                    "', expected two blobs");
-    }
     return Status::Ok();
   }
 
@@ -191,7 +187,9 @@ class ConcatOp final : public Int8Operator<uint8_t> {
                 adds_axis_ ? "" : c10::str(" but for axis ", axis));
       }
       part.axis_size = adds_axis_ ? 1 : part.sizes[axis];
-      axis_size += part.axis_size;
+      Enforce(!__builtin_add_overflow(axis_size, part.axis_size, &axis_size),
+              "the output has more than 64 bits count along axis ", axis,
+              ", expected a size that an int32 of split_info holds");
       part.row_begin = row_size_;
       part.row_size = c10::multiply_integers(part.sizes.slice(axis));
       row_size_ += part.row_size;

@@ -296,7 +296,7 @@ TEST(ConcatOp, Refuses) {
   expect(order, "argument order is 'CHWN', expected NCHW or NHWC");
   auto outputs = with({"a", "a"}, 0);
   outputs.set_output(1, "y");
-  expect(outputs, "both outputs are blob 'y', expected two blobs");
+  expect(outputs, "outputs 0 and 1 are blob 'y', expected a blob for each");
 }
 
 }  // namespace
