@@ -76,9 +76,9 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
     if (groups_ < 1) {
       return Refuse("argument group is ", groups_, ", expected 1 or more");
     }
-    if (!std::isfinite(epsilon_)) {
+    if (!(epsilon_ >= 0 && std::isfinite(epsilon_))) {
       return Refuse("argument epsilon is ", epsilon_,
-                    ", expected a finite number");
+                    ", expected a finite number, 0 or more");
     }
     return Status::Ok();
   }
@@ -86,6 +86,9 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
   void Compute() override {
     const at::IntArrayRef sizes = SizesOf(this, kX);
     shape_ = ShapeOf(this, kX, sizes, channels_first_);
+    // Every number of groups divides none, and has statistics.
+    Enforce(shape_.channels > 0, "tensor '", Name(kX), "' has sizes ", sizes,
+            ", expected a channel or more");
     Enforce(shape_.channels % groups_ == 0, "tensor '", Name(kX),
             "' has sizes ", sizes, " with ", shape_.channels,
             " channels, expected a multiple of group, ", groups_);
