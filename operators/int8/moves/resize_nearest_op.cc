@@ -72,7 +72,7 @@ class ResizeNearestOp final : public MoveOperator {
             " dimensions: [N, ", first_dim_ == 0 ? "T, " : "", "H, W, C]");
     std::vector<int64_t> y = x;
     input_[0] = output_[0] = 1;
-    double values = static_cast<double>(x.front() * x.back());
+    double values = static_cast<double>(x.front()) * x.back();
     for (int dim = first_dim_; dim < kDims; ++dim) {
       const int place = 1 + dim - first_dim_;
       const float size = OutputSizeOf(x[place], scales_[dim]);
@@ -86,8 +86,10 @@ class ResizeNearestOp final : public MoveOperator {
     Enforce(values < 0x1p60, "tensor '", Name(0), "' has sizes ",
             at::IntArrayRef(x), " and would get ", at::IntArrayRef(y),
             ", expected fewer values");
-    for (int dim = first_dim_; dim < kDims; ++dim) ListSources(dim);
     WriteMoved(y, [&](const void* from, int64_t value_bytes, void* to) {
+      // Not before there is room for the output, which may be what is too
+      // large, and not for an empty one, whatever its height is.
+      for (int dim = first_dim_; dim < kDims; ++dim) ListSources(dim);
       Move(static_cast<const uint8_t*>(from), y.front(), y.back() * value_bytes,
            static_cast<uint8_t*>(to));
     });
