@@ -11,13 +11,21 @@
 // Other inputs, outputs and arguments are the host's: axis of Int8Flatten;
 // shape of Int8Reshape, or its second input; starts and ends of Int8Slice, or
 // its second and third input; axes of Int8Transpose. Y_scale and Y_zero_point
-// are not read.
+// are not read. They are checked before the host's operator runs: it writes to
+// the output before it refuses, and takes a shape of negative sizes, or one
+// whose product overflows, if that happens to be the number of codes.
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "base/return_if_error.h"
 #include "caffe2/core/operator.h"
 #include "caffe2/core/tensor_int8.h"
 #include "operators/enforce.h"
+#include "operators/int8/engine/arguments.h"
 #include "operators/int8/engine/input.h"
 #include "operators/int8/engine/register_engine.h"
 #include "quantization/quantization_params.h"
@@ -26,6 +34,96 @@ namespace caffe2_quantization {
 namespace {
 
 using caffe2::int8::Int8TensorCPU;
+
+// Reads a list of integers. An error names it: it is not there, or is of
+// another kind.
+Status ReadIntegers(const caffe2::OperatorDef& definition,
+                    const std::string& name, std::vector<int64_t>* values) {
+  for (const caffe2::Argument& argument : definition.arg()) {
+    if (argument.name() != name) continue;
+    if (argument.floats_size() > 0 || argument.strings_size() > 0 ||
+        argument.has_i() || argument.has_f() || argument.has_s()) {
+      return Refuse("argument ", name, " is not a list of integers");
+    }
+    values->assign(argument.ints().begin(), argument.ints().end());
+    return Status::Ok();
+  }
+  return Refuse("there is no argument ", name, ", expected a list of integers");
+}
+
+// What an operator's arguments say is checked for a tensor of these sizes. An
+// error is told after the tensor's name and sizes.
+Status CheckAxis(int64_t axis, at::IntArrayRef sizes) {
+  const auto rank = static_cast<int64_t>(sizes.size());
+  if (axis >= 0 && axis <= rank) return Status::Ok();
+  return Refuse("argument axis is ", axis, ", expected 0 to ", rank);
+}
+
+Status CheckAxes(const std::vector<int64_t>& axes, at::IntArrayRef sizes) {
+  std::vector<int64_t> sorted = axes;
+  std::sort(sorted.begin(), sorted.end());
+  bool is_permutation = axes.empty() || axes.size() == sizes.size();
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    is_permutation = is_permutation && sorted[i] == static_cast<int64_t>(i);
+  }
+  if (is_permutation) return Status::Ok();
+  return Refuse("axes are ", at::IntArrayRef(axes),
+                ", expected each of its dimensions once");
+}
+
+// A size of -1 is found from the others, one of 0 is the tensor's.
+Status CheckShape(std::vector<int64_t> shape, at::IntArrayRef sizes) {
+  const int64_t count = c10::multiply_integers(sizes);
+  const auto refuse = [&, given = shape](const char* expected) {
+    return Refuse("shape is ", at::IntArrayRef(given), ", expected ", expected);
+  };
+  int64_t product = 1, unknown = 0;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    int64_t size = shape[i];
+    if (size == 0 && count > 0 && i < sizes.size()) size = sizes[i];
+    if (size < -1) return refuse("sizes that are not below -1");
+    if (size == -1) {
+      ++unknown;
+    } else if (__builtin_mul_overflow(product, size, &product)) {
+      return refuse("a product that 64 bits hold");
+    }
+  }
+  if (unknown > 1) return refuse("at most one -1");
+  const bool fits =
+      count == 0 ? unknown == 1 || product == 0
+                 : product > 0 &&
+                       (unknown == 1 ? count % product == 0 : count == product);
+  return fits ? Status::Ok() : refuse("as many codes");
+}
+
+// Positions from the end are -1, which is the end itself, and below.
+Status CheckSlice(const std::vector<int64_t>& starts,
+                  const std::vector<int64_t>& ends, at::IntArrayRef sizes) {
+  const auto refuse = [&](const auto&... expected) {
+    return Refuse("starts are ", at::IntArrayRef(starts), ", ends ",
+                  at::IntArrayRef(ends), ", expected ", expected...);
+  };
+  if (starts.size() != ends.size() || starts.size() > sizes.size()) {
+    return refuse("one of each for some of its dimensions");
+  }
+  int cut = 0;
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    const int64_t size = sizes[i];
+    if (size == 0) continue;
+    const auto place = [size](int64_t at) {
+      return std::min(at < 0 ? size + 1 + at : at, size);
+    };
+    const int64_t start = place(starts[i]), end = place(ends[i]);
+    if (start < 0 || end < start) {
+      return refuse("starts from ", -size - 1, " on, and ends not before them");
+    }
+    cut += start > 0 || end < size ? 1 : 0;
+  }
+  if (cut > 1 && c10::multiply_integers(sizes) > 0) {
+    return refuse("a slice of one dimension");
+  }
+  return Status::Ok();
+}
 
 class HostMoveOp final : public caffe2::Operator<caffe2::CPUContext> {
  public:
@@ -45,6 +143,14 @@ class HostMoveOp final : public caffe2::Operator<caffe2::CPUContext> {
                   ", expected uint8 or uint16");
     QuantizationParams params({is_wide ? 16 : 8, false}, x.scale, x.zero_point);
     EnforceOk(*this, params.Validate(), "tensor '", name, "': ");
+    CAFFE_ENFORCE(!is_wide || type() != "Int8Transpose", type(), ": tensor '",
+                  name, "' is an Int8TensorCPU of ", x.t.dtype().name(),
+                  ", expected uint8");
+    CAFFE_ENFORCE(OutputSize() < 2 || Outputs()[0] != Outputs()[1], type(),
+                  ": outputs 0 and 1 are blob '", debug_def().output(0),
+                  "', expected a blob for each");
+    EnforceOk(*this, Check(x.t.sizes()), "tensor '", name, "' has sizes ",
+              x.t.sizes(), ": ");
     if (host_ == nullptr || x.scale != scale_ || x.zero_point != zero_point_) {
       MakeHost(x.scale, x.zero_point);
     }
@@ -52,6 +158,63 @@ class HostMoveOp final : public caffe2::Operator<caffe2::CPUContext> {
   }
 
  private:
+  Status Check(at::IntArrayRef sizes) {
+    if (type() == "Int8Flatten") {
+      int64_t axis = 1;
+      RETURN_IF_ERROR(ReadIntArgument(debug_def(), "axis", &axis));
+      return CheckAxis(axis, sizes);
+    }
+    std::vector<int64_t> values, ends;
+    if (type() == "Int8Transpose") {
+      if (!HasArgument("axes")) return Status::Ok();
+      RETURN_IF_ERROR(ReadIntegers(debug_def(), "axes", &values));
+      return CheckAxes(values, sizes);
+    }
+    if (type() == "Int8Reshape") {
+      if (InputSize() > 1 && HasArgument("shape")) {
+        return Refuse("there are an input and an argument shape, expected one");
+      }
+      RETURN_IF_ERROR(ReadList("shape", 1, &values));
+      return CheckShape(std::move(values), sizes);
+    }
+    if (InputSize() == 2) return Refuse("2 inputs, expected 1 or 3");
+    RETURN_IF_ERROR(ReadList("starts", 1, &values));
+    RETURN_IF_ERROR(ReadList("ends", 2, &ends));
+    if (InputSize() > 2 &&
+        OperatorBase::Input<caffe2::Tensor>(1, caffe2::CPU).dtype() !=
+            OperatorBase::Input<caffe2::Tensor>(2, caffe2::CPU).dtype()) {
+      return Refuse("tensors '", debug_def().input(1), "' and '",
+                    debug_def().input(2),
+                    "' are of unlike types, expected one");
+    }
+    return CheckSlice(values, ends, sizes);
+  }
+
+  // Reads a list from the input, if there are several, or from the argument.
+  Status ReadList(const char* argument, int input,
+                  std::vector<int64_t>* values) {
+    if (InputSize() == 1) return ReadIntegers(debug_def(), argument, values);
+    const std::string& name = debug_def().input(input);
+    if (!InputIsTensorType(input, caffe2::CPU)) {
+      return Refuse("blob '", name, "' holds a ", InputBlob(input).TypeName(),
+                    ", expected an int32 or int64 tensor");
+    }
+    const auto& x = OperatorBase::Input<caffe2::Tensor>(input, caffe2::CPU);
+    if (x.dim() != 1) {
+      return Refuse("tensor '", name, "' has sizes ", x.sizes(),
+                    ", expected one dimension");
+    }
+    if (x.IsType<int32_t>()) {
+      values->assign(x.data<int32_t>(), x.data<int32_t>() + x.numel());
+    } else if (x.IsType<int64_t>()) {
+      values->assign(x.data<int64_t>(), x.data<int64_t>() + x.numel());
+    } else {
+      return Refuse("tensor '", name, "' is of type ", x.dtype().name(),
+                    ", expected int32 or int64");
+    }
+    return Status::Ok();
+  }
+
   // Makes the host's operator for these parameters, which it reads when it is
   // made. It is taken by its name: engine preferences would lead back here.
   void MakeHost(float scale, int32_t zero_point) {
