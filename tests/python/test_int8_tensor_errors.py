@@ -110,6 +110,9 @@ def shuffle(x):
     return x.reshape(2, 2, 2, 4, 4).transpose(0, 2, 1, 3, 4).reshape(x.shape)
 
 
+# Moves of ours, of which floats stay floats.
+MOVES = ["Resize", "BatchPermutation", "Squeeze", "Split", "NCHW2NHWC", "NHWC2NCHW"]
+
 IMAGE = Codes((2, 4, 4, 4))
 LAST = Codes((1, 2, 3, 2))  # channels last
 CHANNELS = {"scale": floats(1, 2, -1, 0.5), "bias": floats(0, 1, 2, 3),
@@ -157,6 +160,35 @@ FAMILIES = [
            lambda a, b, c: a + b + c, data=3, spoiled=UNLIKE + [
                ("c", Codes((1, 3)), ["'c'", "[1, 3]", "[2, 3]"]),
                ("a", Codes(()), ["[2, 3]"])]),
+    Family(["Int8Clip"], {"x": IMAGE}, lambda x: np.clip(x, 0, 3),
+           {"min": 0.0, "max": 3.0}, "keeps", spoiled=[
+               ("min", NAN, ["min"]), ("max", NAN, ["max"]), ("min", "x", ["min"]),
+               ("max", 1, ["max"]), ("min", 4.0, ["4", "3"])]),
+    Family(["Int8LeakyRelu"], {"x": IMAGE}, lambda x: np.where(x > 0, x, 0.5 * x),
+           {"alpha": 0.5}, spoiled=[
+               ("alpha", NAN, ["alpha"]), ("alpha", INF, ["alpha"]),
+               ("alpha", "x", ["alpha"]), ("alpha", 1, ["alpha"])]),
+    Family(["Int8PRelu"], {"x": IMAGE, "slope": floats(0.5, 1, -1, 0.25)},
+           lambda x, s: np.where(x > 0, x, s.reshape(-1, 1, 1).astype(np.float64) * x),
+           spoiled=ORDER + [
+               ("slope", floats(1, 2), ["'slope'", "[2]"]), ("slope", floats(), ["'slope'"]),
+               ("slope", floats(1, NAN, 1, 1), ["'slope'"]),
+               ("slope", IMAGE, ["'slope'", "Int8TensorCPU"]), ("x", Codes(()), ["'x'"])]),
+    Family(["Int8Squeeze"], {"x": Codes((2, 1, 4, 1))}, lambda x: x.reshape(2, 4),
+           {"dims": [1, 3]}, "keeps", spoiled=[
+               ("dims", [0], ["[2, 1, 4, 1]"]), ("dims", [4], ["4"]), ("dims", [-5], ["-5"]),
+               ("dims", None, ["dims"]), ("dims", [0.5], ["dims"]), ("dims", "x", ["dims"]),
+               ("x", Codes(()), ["'x'"])]),
+    Family(["Int8Split"], {"x": Codes((2, 4))}, lambda x: x[:, :2], {"axis": 1}, "keeps",
+           outputs=2, spoiled=[
+               ("axis", 2, ["2"]), ("axis", -3, ["-3"]), ("axis", 0.5, ["axis"]),
+               ("split", [1, 2], ["4"]), ("split", [5, -1], ["5"]), ("split", [-1, 5], ["-1"]), ("split", [4], ["split"]),
+               ("split", [0.5, 3.5], ["split"]), ("x", Codes((2, 3)), ["[2, 3]"]),
+               ("x", Codes(()), ["'x'"])]),
+    Family(["Int8NCHW2NHWC"], {"x": IMAGE}, lambda x: x.transpose(0, 2, 3, 1),
+           kind="keeps", spoiled=[("x", Codes(()), ["'x'"]), ("x", Codes((2,)), ["[2]"])]),
+    Family(["Int8NHWC2NCHW"], {"x": IMAGE}, lambda x: x.transpose(0, 3, 1, 2),
+           kind="keeps", spoiled=[("x", Codes(()), ["'x'"]), ("x", Codes((2,)), ["[2]"])]),
     Family(["Sigmoid", "Int8Sigmoid"], {"x": IMAGE}, lambda x: 1 / (1 + np.exp(-x)),
            kind="keeps"),
     Family(["Tanh", "Int8Tanh"], {"x": IMAGE}, np.tanh, kind="keeps"),
@@ -351,12 +383,14 @@ class Case(object):
             given = (1 / 254.0, 0)
         if "Tanh" in self.type:
             given = (1 / 127.0, 128)
-        if "Relu" not in self.type or self.family.kind == "keeps":
+        rectifies = self.type.endswith("Relu") and self.type not in (
+            "Int8LeakyRelu", "Int8PRelu")
+        if not rectifies or self.family.kind == "keeps":
             if (y.scale, y.zero_point) != (np.float32(given[0]), given[1]):
                 return "parameters %r, expected %r" % (y[1:], given)
         real = self.family.real(*[each.real() if isinstance(each, Codes) else each
                                   for each in self.blobs.values()])
-        if "Relu" in self.type:
+        if rectifies:
             real = np.maximum(real, 0)
         most = 65535 if y.data.dtype == np.uint16 and self.family.kind != "takes" else 255
         expected = np.clip(np.rint(real / np.float64(np.float32(y.scale))) +
@@ -498,13 +532,13 @@ def test_floats_that_are_not_finite(case):
         return
     if "Sigmoid" in case.type or "Tanh" in case.type or case.family.kind == "move":
         return  # fixed parameters
-    if "Resize" in case.type or "BatchPermutation" in case.type:
+    if any(each in case.type for each in MOVES):
         return  # floats stay floats
     for name in case.inputs[:case.family.data]:
         for value in (NAN, INF, -INF):
             # In all places, so that it is among what a Gather reads.
-            if name == "gates" and np.isinf(value):
-                continue  # which give 0 or 1
+            if np.isinf(value) and (name == "gates" or case.type == "Int8Clip"):
+                continue  # which have finite results
             case.blobs[name] = np.full(case.family.blobs[name].data.shape, value,
                                        np.float32)
             for each in ("Y_scale", "Y_zero_point"):
@@ -517,7 +551,7 @@ def test_arguments_of_the_output(case):
         return
     tried = [("dequantize_output", 2), ("dequantize_output", "yes"),
              ("dequantize_output", 0.5)]
-    if "Resize" not in case.type and "BatchPermutation" not in case.type:
+    if not any(each in case.type for each in MOVES):
         tried += [("measure_quantization_error", -1), ("measure_quantization_error", "x")]
     if case.family.kind == "takes":
         tried += [("Y_scale", each) for each in (0.0, -1.0, NAN, INF, "one", 1, [0.5])]

@@ -60,12 +60,9 @@ class SplitOp final : public MoveOperatorOf<T> {
     }
     for (int i = 0; i < definition.output_size(); ++i) {
       const std::string& name = definition.output(i);
-      if (name == definition.input(0) ||
-          std::count(definition.output().begin(), definition.output().end(),
-                     name) > 1) {
+      if (name == definition.input(0)) {
         return Refuse("output ", i, " is blob '", name,
-                      "', which is the input or another output, expected a "
-                      "blob of its own");
+                      "', which is the input, expected a blob of its own");
       }
     }
     return Status::Ok();

@@ -154,8 +154,9 @@ TEST(SplitOp, Refuses) {
          "tensor 'x' has sizes [2, 3], 3 along axis 1, expected a multiple of "
          "2, the number of outputs, or an argument split",
          nothing);
-  expect({"y", "y", "z"}, "output 0 is blob 'y', which is the input or another",
+  expect({"y", "y", "z"}, "outputs 0 and 1 are blob 'y', expected a blob for",
          nothing);
+  expect({"y", "x", "z"}, "output 1 is blob 'x', which is the input", nothing);
   expect({"y"},
          "axis is 2, tensor 'x' has sizes [2, 3], expected an axis from "
          "-2 to 1",
