@@ -46,6 +46,8 @@ double SumSlack(const double* multipliers, const double* largest, int count,
       last_bit = std::min(last_bit, LastBit(multipliers[i]));
     }
   }
+  // Products that no float holds say nothing.
+  if (!(magnitude < 0x1p120)) return HUGE_VAL;
   // Every term, and every sum, is a multiple of last_bit below 2^24 times it.
   // What is subnormal in float has fewer bits.
   if (all_exact && last_bit >= 0x1p-126 && magnitude <= 0x1p24 * last_bit) {

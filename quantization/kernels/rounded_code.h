@@ -47,7 +47,8 @@ void RoundReals(const float* src, int64_t count, float scale,
 // largest[i] in magnitude. It is 0 if multipliers and largest show that no
 // operation rounds (all_exact: each multiplier is the true quotient of two
 // scales, and factors are integers), as with scales that are powers of two;
-// where ties are common, none is then in doubt.
+// where ties are common, none is then in doubt. It is infinite if a product may
+// leave the floats.
 double SumSlack(const double* multipliers, const double* largest, int count,
                 bool all_exact);
 

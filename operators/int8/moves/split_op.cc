@@ -58,13 +58,6 @@ class SplitOp final : public MoveOperatorOf<T> {
                     " integers, expected ", this->OutputSize(),
                     ", one for each output");
     }
-    for (int i = 0; i < definition.output_size(); ++i) {
-      const std::string& name = definition.output(i);
-      if (name == definition.input(0)) {
-        return Refuse("output ", i, " is blob '", name,
-                      "', which is the input, expected a blob of its own");
-      }
-    }
     return Status::Ok();
   }
 

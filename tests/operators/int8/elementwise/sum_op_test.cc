@@ -156,6 +156,27 @@ TEST_F(SumOpTest, PrecisionIsThatOfTheOutput) {
   EXPECT_EQ(Run(definition).codes, (std::vector<int>{1, 6, 15}));
 }
 
+// 2^127 and more codes of the output a code of the input: the products of a
+// float's multiplier leave the floats.
+TEST_F(SumOpTest, ScalesWhoseQuotientNoFloatHolds) {
+  const std::vector<int> expected = {0, 128, 255};
+  const auto run = [&](const std::string& type,
+                       const std::vector<std::string>& inputs, float scale) {
+    FeedCodes<uint8_t>(&workspace_, "a", {0, 7, 200}, {1, 1, 3, 1}, scale, 7);
+    auto definition = With(Definition(type, inputs), 0x1p-30f, 128);
+    OpBuilder(&definition).Int("kernel", 1).String("order", "NHWC");
+    return Run(definition).codes;
+  };
+  for (const float scale : {0x1p90f, 0x1p97f, 0x1p98f, 0x1p120f}) {
+    EXPECT_EQ(run("Sum", {"a"}, scale), expected) << scale;
+    EXPECT_EQ(run("Sum", {"a", "a", "a"}, scale), expected) << scale;
+    EXPECT_EQ(run("Add", {"a", "a"}, scale), expected) << scale;
+    EXPECT_EQ(run("AveragePool", {"a"}, scale), expected) << scale;
+    EXPECT_EQ(run("Mul", {"a", "a"}, scale), (std::vector<int>{255, 128, 255}))
+        << scale;
+  }
+}
+
 TEST_F(SumOpTest, RefusesOtherShapes) {
   FeedCodes<uint8_t>(&workspace_, "a", {1, 2, 3, 4, 5, 6}, {2, 3}, 1, 0);
   FeedCodes<uint8_t>(&workspace_, "b", {1, 2, 3, 4, 5, 6}, {3, 2}, 1, 0);
