@@ -23,7 +23,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 template <typename T>
 void MaxLines(const PoolShape& shape, const T* src, T least, int64_t begin,
-         int64_t end, T* dst) {
+              int64_t end, T* dst) {
   reference::MaxPool(shape, src, least, begin, end, dst);
 }
 
@@ -162,7 +162,7 @@ void MaxOfPlanes(const PoolShape& shape, const T* src, T least, int64_t begin,
 
 template <typename T>
 void MaxLines(const PoolShape& shape, const T* src, T least, int64_t begin,
-         int64_t end, T* dst) {
+              int64_t end, T* dst) {
   if (shape.channels_first) {
     if (shape.input[2] > kMostWidth) {
       return reference::MaxPool(shape, src, least, begin, end, dst);
@@ -182,12 +182,12 @@ void MaxLines(const PoolShape& shape, const T* src, T least, int64_t begin,
 #endif
 
 void MaxPool8(const PoolShape& shape, const uint8_t* src, uint8_t least,
-          int64_t begin, int64_t end, uint8_t* dst) {
+              int64_t begin, int64_t end, uint8_t* dst) {
   MaxLines(shape, src, least, begin, end, dst);
 }
 
 void MaxPool16(const PoolShape& shape, const uint16_t* src, uint16_t least,
-           int64_t begin, int64_t end, uint16_t* dst) {
+               int64_t begin, int64_t end, uint16_t* dst) {
   MaxLines(shape, src, least, begin, end, dst);
 }
 
