@@ -113,7 +113,7 @@ TEST(LSTMUnitOp, LikeItsEquationsAndDnnlowp) {
             // What is within has steps of 1/127.
             return !host.is_float() && host.scale < 1.0f / 300;
           })
-      .InexactShare(0.4, 0.6, 20)
+      .InexactShare(0.4, 1, 20)
       .AgainstReference(CaseCount(400, 2000))
       .AgainstDnnlowp(CaseCount(400, 2000));
 }
