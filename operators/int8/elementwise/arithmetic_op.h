@@ -102,13 +102,7 @@ void ArithmeticOp<T>::WriteOutput(const std::vector<int64_t>& sizes,
     const bool streams =
         kernels::StreamsOutput(count * sizeof(T)) &&
         std::find(codes_.begin(), codes_.end(), y) == codes_.end();
-    ForEachPart(count, kLeastPart, [&](int64_t begin, int64_t end) {
-      auto compute = make();
-      kernels::WriteBlocks(
-          end - begin, streams,
-          [&](int64_t i, int64_t n, T* codes) { compute(begin + i, n, codes); },
-          y + begin);
-    });
+    WriteParts(count, kLeastPart, streams, make, y);
   });
 }
 

@@ -43,12 +43,8 @@ void WriteTableCodes(const uint8_t* x, int64_t count, uint8_t* y,
                      const Compute& compute) {
   constexpr int64_t kLeast = 1 << 17;
   const bool streams = x != y && kernels::StreamsOutput(count);
-  ForEachPart(count, kLeast, [&](int64_t begin, int64_t end) {
-    kernels::WriteBlocks(
-        end - begin, streams,
-        [&](int64_t i, int64_t n, uint8_t* out) { compute(begin + i, n, out); },
-        y + begin);
-  });
+  WriteParts(
+      count, kLeast, streams, [&] { return compute; }, y);
 }
 
 }  // namespace caffe2_quantization

@@ -1,5 +1,5 @@
-// ForEachPart: divides a loop over values among the threads that an operator
-// may use.
+// ForEachPart and WriteParts: divide a loop over values among the threads that
+// an operator may use.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_PARTS_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_PARTS_H_
 
@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/status.h"
+#include "quantization/kernels/stream_blocks.h"
 #include "quantization/onednn/thread_share.h"
 
 namespace caffe2_quantization {
@@ -43,6 +44,21 @@ void ForEachItem(int64_t count, int64_t values, int64_t least,
   };
   ForEachPart(count * values, least, [&](int64_t begin, int64_t end) {
     if (item(begin) < item(end)) body(item(begin), item(end));
+  });
+}
+
+// Writes y[0] to y[count - 1], in parts on several threads, past the cache if
+// `streams`: make() gives, on each thread, a function compute(i, n, out) that
+// writes values i to i + n to out.
+template <typename T, class Make>
+void WriteParts(int64_t count, int64_t least, bool streams, const Make& make,
+                T* y) {
+  ForEachPart(count, least, [&](int64_t begin, int64_t end) {
+    auto compute = make();
+    kernels::WriteBlocks(
+        end - begin, streams,
+        [&](int64_t i, int64_t n, T* out) { compute(begin + i, n, out); },
+        y + begin);
   });
 }
 

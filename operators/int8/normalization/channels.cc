@@ -60,15 +60,11 @@ void WatchedFloats::Remember(const std::vector<const float*>& arrays,
 void ChannelScaler::Scale(const uint8_t* codes, int64_t count,
                           uint8_t* y) const {
   const bool streams = codes != y && kernels::StreamsOutput(count);
-  ForEachPart(count, kLeastScaled, [&](int64_t begin, int64_t end) {
-    kernels::WriteBlocks(
-        end - begin, streams,
-        [&](int64_t i, int64_t n, uint8_t* out) {
-          kernels::ScaleChannels(scaling_, codes + begin + i, begin + i, n,
-                                 out);
-        },
-        y + begin);
-  });
+  const auto compute = [&](int64_t i, int64_t n, uint8_t* out) {
+    kernels::ScaleChannels(scaling_, codes + i, i, n, out);
+  };
+  WriteParts(
+      count, kLeastScaled, streams, [&] { return compute; }, y);
 }
 
 }  // namespace caffe2_quantization
