@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "base/return_if_error.h"
+#include "operators/int8/elementwise/code_table.h"
 #include "operators/int8/engine/operator.h"
 #include "operators/int8/engine/parts.h"
 #include "operators/int8/engine/register_engine.h"
@@ -38,19 +39,17 @@ namespace caffe2_quantization {
 namespace {
 
 constexpr int64_t kLeastPart = int64_t{1} << 16;
-constexpr int kCodes = 256;
 
 // Codes of one input to codes of the output.
 class CodeTable {
  public:
   void Prepare(const QuantizationParams& from, const QuantizationParams& to,
                const kernels::CodeRange& range) {
-    const Key key = {from.scales[0], to.scales[0], from.zero_points[0],
-                     range.zero_point, range.qmax};
+    const TableKey key = TableKeyOf(from, to, range);
     if (key == key_) return;
     key_ = key;
     changes_ = false;
-    for (int code = 0; code < kCodes; ++code) {
+    for (int code = 0; code < kTableCodes; ++code) {
       const double numerator =
           double{from.scales[0]} * (code - from.zero_points[0]);
       codes_[code] = static_cast<uint8_t>(
@@ -65,18 +64,8 @@ class CodeTable {
   }
 
  private:
-  struct Key {
-    float from_scale, to_scale;
-    int32_t from_zero_point, to_zero_point, qmax;
-    friend bool operator==(const Key& a, const Key& b) {
-      return a.from_scale == b.from_scale && a.to_scale == b.to_scale &&
-             a.from_zero_point == b.from_zero_point &&
-             a.to_zero_point == b.to_zero_point && a.qmax == b.qmax;
-    }
-  };
-
-  Key key_ = {0, 0, 0, 0, 0};  // of no table: scales are positive
-  uint8_t codes_[kCodes];
+  TableKey key_;
+  uint8_t codes_[kTableCodes];
   bool changes_ = false;
 };
 
@@ -135,12 +124,11 @@ class ConcatOp final : public Int8Operator<uint8_t> {
     }
     WriteCodes(sizes, params, [&](uint8_t* y) {
       const bool streams = kernels::StreamsOutput(count);
-      ForEachPart(count, kLeastPart, [&](int64_t begin, int64_t end) {
-        const auto write = [&](int64_t i, int64_t n, uint8_t* dst) {
-          Write(begin + i, n, params.scales[0], range, dst);
-        };
-        kernels::WriteBlocks(end - begin, streams, write, y + begin);
-      });
+      const auto write = [&](int64_t i, int64_t n, uint8_t* dst) {
+        Write(i, n, params.scales[0], range, dst);
+      };
+      WriteParts(
+          count, kLeastPart, streams, [&] { return write; }, y);
     });
     WriteSplitInfo();
   }
