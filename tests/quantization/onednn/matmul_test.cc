@@ -3,12 +3,10 @@
 #include "quantization/onednn/matmul.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <limits>
 #include <thread>
 
@@ -17,6 +15,7 @@
 #include "quantization/onednn/column_offsets.h"
 #include "quantization/onednn/parallel.h"
 #include "tests/support/random.h"
+#include "tests/support/resident_bytes.h"
 #include "tests/support/test_size.h"
 
 namespace caffe2_quantization {
@@ -411,13 +410,6 @@ TEST(MatMul, FourThreadsMakeOutputsOfAMatrix) {
   }
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(wrong, std::vector<int>(4));
-}
-
-int64_t ResidentBytes() {
-  std::ifstream file("/proc/self/statm");
-  int64_t all = 0, resident = 0;
-  file >> all >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
 }
 
 // After as many different numbers of rows as there may be plans, others need no

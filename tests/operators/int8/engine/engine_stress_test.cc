@@ -1,11 +1,9 @@
 // Nets of the engine ONEDNN for a long time, in many threads, and made again
 // and again: their results, their memory, and that weights are there once.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -17,6 +15,7 @@
 #include "operators/int8/products/fc_weights.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
+#include "tests/support/resident_bytes.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -38,14 +37,6 @@ const char* const kTypes[] = {"simple", "dag", "async_scheduling",
 
 constexpr int64_t kImages = 32, kSize = 8, kChannels = 16, kClasses = 10;
 constexpr int64_t kImage = kSize * kSize * kChannels;
-
-// What the process holds in memory now, in bytes.
-int64_t ResidentBytes() {
-  std::ifstream stream("/proc/self/statm");
-  int64_t size = 0, resident = 0;
-  stream >> size >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
-}
 
 std::vector<float> Values(TestRandom* random, int64_t count, float limit) {
   std::vector<float> values(count);
@@ -320,7 +311,8 @@ TEST(EngineStress, WeightsAreInMemoryOnce) {
     ASSERT_TRUE(net->Run());
     grown.push_back(ResidentBytes() - before);
   }
-  EXPECT_GE(grown[0], kPacked);
+  // Small blocks that were free before may hold a little of it.
+  EXPECT_GE(grown[0], kPacked - kPacked / 8);
   EXPECT_LE(grown[0], 2 * kPacked);
   for (int i = 1; i < 4; ++i) EXPECT_LE(grown[i], kPacked / 8) << i;
 }

@@ -3,17 +3,16 @@
 #include "tests/support/whole_nets.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <set>
 
 #include "caffe2/core/net.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
+#include "tests/support/resident_bytes.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -31,14 +30,6 @@ constexpr int64_t kImageSize = 64;
 std::string LastValues(const WholeNet& net) {
   const auto& last = net.floats.op(net.floats.op_size() - 1);
   return last.type() == "Softmax" ? last.input(0) : last.output(0);
-}
-
-// What the process holds in memory now, in bytes.
-int64_t ResidentBytes() {
-  std::ifstream stream("/proc/self/statm");
-  int64_t size = 0, pages = 0;
-  stream >> size >> pages;
-  return pages * sysconf(_SC_PAGESIZE);
 }
 
 double Sqnr(const std::vector<float>& expected,
