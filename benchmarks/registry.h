@@ -56,6 +56,7 @@ void AddInt8ChannelsBenchmarks();
 void AddInt8ConvBenchmarks();
 void AddInt8EngineBenchmarks();
 void AddInt8FCBenchmarks();
+void AddInt8LargeBenchmarks();
 void AddInt8MovesBenchmarks();
 void AddInt8PoolBenchmarks();
 void AddInt8QuantizeBenchmarks();

@@ -13,6 +13,7 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "quantization/kernels/code_vectors-inl.h"
+#include "quantization/kernels/exact_vectors-inl.h"
 #include "quantization/kernels/pool_lines-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -99,13 +100,43 @@ HWY_INLINE VI LoadSums(const Part& part, const uint16_t* sums) {
   return hn::PromoteTo(DI(), part.LoadCodes(sums));
 }
 
+// As many sums as there are lanes of double.
+HWY_INLINE hn::Vec<DDI> LoadHalf(const int32_t* sums) {
+  return hn::LoadU(DDI(), sums);
+}
+HWY_INLINE hn::Vec<DDI> LoadHalf(const uint16_t* sums) {
+  return hn::PromoteTo(DDI(), hn::LoadU(hn::Rebind<uint16_t, DDI>(), sums));
+}
+
 // The codes of `count` sums of n codes each, by the rule itself.
 template <typename Sum, typename T>
-HWY_NOINLINE void RoundPlainly(const Sum* sums, int64_t count, int64_t n,
-                               const AverageRounding& rounding, T* dst) {
+void RoundPlainly(const Sum* sums, int64_t count, int64_t n,
+                  const AverageRounding& rounding, T* dst) {
   for (int64_t i = 0; i < count; ++i) {
     dst[i] = static_cast<T>(reference::RoundedAverage(rounding, sums[i], n));
   }
+}
+
+// The same, some codes at a time.
+template <typename Sum, typename T>
+HWY_NOINLINE void RoundExactly(const Sum* sums, int64_t count, int64_t n,
+                               const AverageRounding& rounding, T* dst) {
+  const DD d;
+  const int64_t divisor = rounding.divisor == 0 ? n : rounding.divisor;
+  const VD scale = hn::Set(d, double{rounding.scale});
+  const VD denominator =
+      hn::Set(d, static_cast<double>(divisor) * double{rounding.y_scale});
+  const auto offset =
+      hn::Set(DDI(), static_cast<int32_t>(n * rounding.zero_point));
+  const auto value = [&](int64_t i) HWY_ATTR {
+    const auto sum = LoadHalf(sums + i);
+    return hn::Div(hn::Mul(scale, hn::PromoteTo(d, hn::Sub(sum, offset))),
+                   denominator);
+  };
+  const auto plain = [&](int64_t i, int64_t some, T* codes) {
+    RoundPlainly(sums + i, some, n, rounding, codes);
+  };
+  RoundDoublesToCodes(count, rounding.range, value, plain, dst);
 }
 
 // Writes the codes of `count` sums of n codes each. Sum: int32_t or uint16_t.
@@ -115,8 +146,8 @@ HWY_NOINLINE void RoundSums(const Sum* sums, int64_t count, int64_t n,
   const AverageRounding& rounding = steps->rounding();
   // So few are faster one by one.
   if (count < 4) return RoundPlainly(sums, count, n, rounding, dst);
-  const auto exact = [&](int64_t i, int64_t some, T* codes) {
-    RoundPlainly(sums + i, some, n, rounding, codes);
+  const auto exact = [&](int64_t i, int64_t some, T* codes) HWY_ATTR {
+    RoundExactly(sums + i, some, n, rounding, codes);
   };
   const Step& step = steps->For(n);
   const DF df;

@@ -11,6 +11,7 @@
 #endif
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -189,6 +190,147 @@ class Rounding {
   const VF sure_;
 };
 
+// The same for codes of 8 bits, in fewer operations, where a float may be off:
+// the sum with 256, the zero point and 1/2 has the code in bits 15 to 22, and
+// below them how far it lies above a tie. It is raised by half of width_, so
+// that floats in doubt about a tie lie from 0 to width_ above it.
+class ByteRounding {
+ public:
+  static constexpr int kShift = 15;
+
+  ByteRounding(const CodeRange& range, double slack)
+      : low_(Float(range.qmin - range.zero_point)),
+        high_(Float(range.qmax - range.zero_point)) {
+    // The sum is rounded by up to 2^-16. From slacks of 1/2 on all are in
+    // doubt.
+    const double reach =
+        std::min(std::ceil((slack * 1.0001 + 0x1.01p-16) * kOne), 0.5 * kOne);
+    magic_ = Float(256.5 + range.zero_point + reach / kOne);
+    width_ = hn::Set(DI(), static_cast<int32_t>(2 * reach));
+    fraction_ = hn::Set(DI(), kOne - 1);
+  }
+
+  // Returns lanes that have the code from bit kShift on, beside others.
+  HWY_INLINE VI operator()(VF value) const {
+    const VF clamped = hn::Min(hn::Max(value, low_), high_);
+    return hn::BitCast(DI(), hn::Add(clamped, magic_));
+  }
+  // How far they lie above a tie.
+  HWY_INLINE VI Fraction(VI rounded) const {
+    return hn::And(rounded, fraction_);
+  }
+  HWY_INLINE bool AnyInDoubt(VI fractions) const {
+    return !hn::AllFalse(DI(), hn::Lt(fractions, width_));
+  }
+  static HWY_INLINE hn::Vec<DBytes> Finish(hn::Vec<DBytes> codes) {
+    return codes;
+  }
+
+ private:
+  static constexpr int32_t kOne = 1 << kShift;
+  static HWY_INLINE VF Float(double x) {
+    return hn::Set(DF(), static_cast<float>(x));
+  }
+
+  const VF low_, high_;
+  VF magic_;
+  VI width_, fraction_;
+};
+
+// The same if ties themselves are exact and no float is in doubt.
+class ExactByteRounding {
+ public:
+  static constexpr int kShift = 0;
+
+  explicit ExactByteRounding(const CodeRange& range)
+      : low_(Float(range.qmin - range.zero_point)),
+        high_(Float(range.qmax - range.zero_point)),
+        magic_(Float(0x1.8p23)),  // as in Rounding
+        zero_point_(hn::Set(DBytes(), static_cast<uint8_t>(range.zero_point))) {
+  }
+
+  HWY_INLINE VI operator()(VF value) const {
+    const VF clamped = hn::Min(hn::Max(value, low_), high_);
+    return hn::BitCast(DI(), hn::Add(clamped, magic_));
+  }
+  // Bytes are added modulo 256, which the sum is below.
+  HWY_INLINE hn::Vec<DBytes> Finish(hn::Vec<DBytes> rounded) const {
+    return hn::Add(rounded, zero_point_);
+  }
+
+ private:
+  static HWY_INLINE VF Float(float x) { return hn::Set(DF(), x); }
+
+  const VF low_, high_, magic_;
+  const hn::Vec<DBytes> zero_point_;
+};
+
+// The bytes from bit kShift on of four vectors; table and order are those
+// above.
+template <int kShift, class Order>
+HWY_INLINE hn::Vec<DBytes> PackFour(VI c0, VI c1, VI c2, VI c3,
+                                    hn::Vec<DBytes> table, Order order) {
+  const DI di;
+  const DBytes bytes;
+  const auto first = [&](int32_t mask, VI yes, VI no) HWY_ATTR {
+    return hn::IfVecThenElse(hn::Set(di, mask), yes, no);
+  };
+  VI mixed = c0;
+  if constexpr (kShift == 0) {
+    mixed = first(0xFF, mixed, hn::ShiftLeft<8>(c1));
+    mixed = first(0xFFFF, mixed, hn::ShiftLeft<16>(c2));
+    mixed = first(0xFFFFFF, mixed, hn::ShiftLeft<24>(c3));
+  } else {
+    static_assert(kShift == ByteRounding::kShift, "");
+    mixed = first(0xFF, hn::ShiftRight<15>(c0), hn::ShiftRight<7>(c1));
+    mixed = first(0xFFFF, mixed, hn::ShiftLeft<1>(c2));
+    mixed = first(0xFFFFFF, mixed, hn::ShiftLeft<9>(c3));
+  }
+  const VI quads =
+      hn::BitCast(di, hn::TableLookupBytes(hn::BitCast(bytes, mixed), table));
+  return hn::BitCast(bytes, hn::TableLookupLanes(quads, order));
+}
+
+// Writes codes of 8 bits from 0 on to dst as RoundToCodes does, as far as four
+// vectors fill; returns how many these are. round: one of the two above.
+template <class ByteRound, class Value, class Exact>
+HWY_INLINE int64_t RoundFours(int64_t count, const ByteRound& round,
+                              const Value& value, const Exact& exact,
+                              uint8_t* dst) {
+  const DI di;
+  const DBytes bytes;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(di));
+  const auto table = QuadsTable();
+  const auto order = QuadsOrder();
+  const Whole whole;
+  int64_t i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    const VI c0 = round(value(whole, i));
+    const VI c1 = round(value(whole, i + lanes));
+    const VI c2 = round(value(whole, i + 2 * lanes));
+    const VI c3 = round(value(whole, i + 3 * lanes));
+    const auto codes =
+        round.Finish(PackFour<ByteRound::kShift>(c0, c1, c2, c3, table, order));
+    if constexpr (ByteRound::kShift > 0) {
+      const VI f0 = round.Fraction(c0), f1 = round.Fraction(c1);
+      const VI f2 = round.Fraction(c2), f3 = round.Fraction(c3);
+      if (HWY_UNLIKELY(
+              round.AnyInDoubt(hn::Min(hn::Min(f0, f1), hn::Min(f2, f3))))) {
+        HWY_ALIGN uint8_t some[4 * hn::MaxLanes(DI())];
+        hn::Store(codes, bytes, some);
+        if (round.AnyInDoubt(f0)) exact(i, lanes, some);
+        if (round.AnyInDoubt(f1)) exact(i + lanes, lanes, some + lanes);
+        if (round.AnyInDoubt(f2)) exact(i + 2 * lanes, lanes, some + 2 * lanes);
+        if (round.AnyInDoubt(f3)) exact(i + 3 * lanes, lanes, some + 3 * lanes);
+        hn::StoreU(hn::Load(bytes, some), bytes, dst + i);
+        continue;
+      }
+    }
+    hn::StoreU(codes, bytes, dst + i);
+  }
+  return i;
+}
+
 // Writes codes 0 to count to dst. value(part, i) returns the float values of
 // the vector from i on, loaded by part, which is Whole or Rest; where they are
 // in doubt, exact(i, n, T* codes) computes n codes from i on by the plain form.
@@ -203,29 +345,9 @@ HWY_INLINE void RoundToCodes(int64_t count, const CodeRange& range,
   const auto lanes = static_cast<int64_t>(hn::Lanes(di));
   int64_t i = 0;
   if constexpr (sizeof(T) == 1) {
-    const auto table = QuadsTable();
-    const auto order = QuadsOrder();
-    const Whole whole;
-    for (; i + 4 * lanes <= count; i += 4 * lanes) {
-      MF s0, s1, s2, s3;
-      const VI c0 = round(value(whole, i), &s0);
-      const VI c1 = round(value(whole, i + lanes), &s1);
-      const VI c2 = round(value(whole, i + 2 * lanes), &s2);
-      const VI c3 = round(value(whole, i + 3 * lanes), &s3);
-      if (HWY_LIKELY(
-              hn::AllTrue(df, hn::And(hn::And(s0, s1), hn::And(s2, s3))))) {
-        StoreFour(c0, c1, c2, c3, table, order, dst + i);
-        continue;
-      }
-      HWY_ALIGN T codes[4 * hn::MaxLanes(DI())];
-      StoreFour(c0, c1, c2, c3, table, order, codes);
-      const MF* const sure[4] = {&s0, &s1, &s2, &s3};
-      for (int64_t k = 0; k < 4; ++k) {
-        if (hn::AllTrue(df, *sure[k])) continue;
-        exact(i + k * lanes, lanes, codes + k * lanes);
-      }
-      std::copy(codes, codes + 4 * lanes, dst + i);
-    }
+    i = slack == 0
+            ? RoundFours(count, ExactByteRounding(range), value, exact, dst)
+            : RoundFours(count, ByteRounding(range, slack), value, exact, dst);
   }
   ForEachVector(i, count, [&](const auto& part, int64_t k) HWY_ATTR {
     MF sure;

@@ -7,6 +7,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "quantization/kernels/max_codes.cc"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 
@@ -21,8 +22,11 @@ HWY_INLINE void Max(const T* src, int64_t count, T least, T* dst) {
   const hn::ScalableTag<T> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto vleast = hn::Set(d, least);
+  // What comes from memory waits for it otherwise.
+  constexpr int64_t kAhead = 2048 / sizeof(T);
   int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
+    hwy::Prefetch(src + i + kAhead);
     hn::StoreU(hn::Max(hn::LoadU(d, src + i), vleast), d, dst + i);
   }
   reference::MaxCodes(src + i, count - i, least, dst + i);

@@ -14,11 +14,16 @@
 #include <algorithm>
 
 #include "operators/int8/engine/operator.h"
+#include "operators/int8/engine/parts.h"
 #include "operators/int8/engine/register_engine.h"
 #include "quantization/kernels/max_codes.h"
+#include "quantization/kernels/stream_blocks.h"
 
 namespace caffe2_quantization {
 namespace {
+
+// What is worth a thread: some microseconds.
+constexpr int64_t kLeastPart = int64_t{1} << 17;
 
 template <typename T>
 class ReluOp final : public Int8Operator<T> {
@@ -38,7 +43,15 @@ class ReluOp final : public Int8Operator<T> {
     }
     const auto& x = this->Input(0);
     this->WriteCodes(x.sizes, x.params, [&](T* y) {
-      kernels::MaxCodes(x.codes, x.count, static_cast<T>(x.zero_point()), y);
+      const T* const codes = x.codes;
+      const auto least = static_cast<T>(x.zero_point());
+      const auto write = [=](int64_t i, int64_t n, T* dst) {
+        kernels::MaxCodes(codes + i, n, least, dst);
+      };
+      const bool streams =
+          y != codes && kernels::StreamsOutput(x.count * sizeof(T));
+      WriteParts(
+          x.count, kLeastPart, streams, [&] { return write; }, y);
     });
   }
 };
