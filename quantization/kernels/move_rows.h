@@ -1,9 +1,11 @@
-// Moves rows of bytes: row i of dst is row rows[i] of src.
+// Moves rows of bytes, i < count:
 //
-//   dst[i * row_bytes + j] = src[rows[i] * row_bytes + j]     i < count
+//   MoveRows         dst[i * row_bytes + j] = src[rows[i] * row_bytes + j]
+//   MoveSpacedRows   dst[i * row_bytes + j] = src[i * step + j]
 //
 // A row may be moved to several places, or to none. Preconditions: rows[i] is
-// the number of a row of src, and src and dst do not overlap. If `streams`, dst
+// the number of a row of src, step is row_bytes or more, and src and dst do not
+// overlap. If `streams`, dst
 // is written past the cache where whole cache lines are (stream_blocks.h says
 // when that is better, StreamsOutput of all that is written). No alignment is
 // needed. Thread rule: pure functions; call from any thread.
@@ -19,12 +21,16 @@ namespace kernels {
 template <typename Index>
 void MoveRows(const void* src, int64_t row_bytes, const Index* rows,
               int64_t count, bool streams, void* dst);
+void MoveSpacedRows(const void* src, int64_t row_bytes, int64_t step,
+                    int64_t count, bool streams, void* dst);
 
 // The plain form that defines the result; also what the cap `scalar` runs.
 namespace reference {
 template <typename Index>
 void MoveRows(const void* src, int64_t row_bytes, const Index* rows,
               int64_t count, void* dst);
+void MoveSpacedRows(const void* src, int64_t row_bytes, int64_t step,
+                    int64_t count, void* dst);
 }  // namespace reference
 
 }  // namespace kernels

@@ -13,7 +13,8 @@
 // its second and third input; axes of Int8Transpose. Y_scale and Y_zero_point
 // are not read. They are checked before the host's operator runs: it writes to
 // the output before it refuses, and takes a shape of negative sizes, or one
-// whose product overflows, if that happens to be the number of codes.
+// whose product overflows, if that happens to be the number of codes. A slice
+// that is too large for the cache is moved here, past it.
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -27,7 +28,11 @@
 #include "operators/enforce.h"
 #include "operators/int8/engine/arguments.h"
 #include "operators/int8/engine/input.h"
+#include "operators/int8/engine/parts.h"
 #include "operators/int8/engine/register_engine.h"
+#include "operators/int8/moves/move_operator.h"
+#include "quantization/kernels/move_rows.h"
+#include "quantization/kernels/stream_blocks.h"
 #include "quantization/quantization_params.h"
 
 namespace caffe2_quantization {
@@ -96,7 +101,12 @@ Status CheckShape(std::vector<int64_t> shape, at::IntArrayRef sizes) {
   return fits ? Status::Ok() : refuse("as many codes");
 }
 
-// Positions from the end are -1, which is the end itself, and below.
+// Where a position lies in a dimension: those from the end are -1, which is the
+// end itself, and below.
+int64_t PlaceIn(int64_t size, int64_t at) {
+  return std::min(at < 0 ? size + 1 + at : at, size);
+}
+
 Status CheckSlice(const std::vector<int64_t>& starts,
                   const std::vector<int64_t>& ends, at::IntArrayRef sizes) {
   const auto refuse = [&](const auto&... expected) {
@@ -110,10 +120,8 @@ Status CheckSlice(const std::vector<int64_t>& starts,
   for (std::size_t i = 0; i < starts.size(); ++i) {
     const int64_t size = sizes[i];
     if (size == 0) continue;
-    const auto place = [size](int64_t at) {
-      return std::min(at < 0 ? size + 1 + at : at, size);
-    };
-    const int64_t start = place(starts[i]), end = place(ends[i]);
+    const int64_t start = PlaceIn(size, starts[i]);
+    const int64_t end = PlaceIn(size, ends[i]);
     if (start < 0 || end < start) {
       return refuse("starts from ", -size - 1, " on, and ends not before them");
     }
@@ -151,6 +159,7 @@ class HostMoveOp final : public caffe2::Operator<caffe2::CPUContext> {
                   "', expected a blob for each");
     EnforceOk(*this, Check(x.t.sizes()), "tensor '", name, "' has sizes ",
               x.t.sizes(), ": ");
+    if (type() == "Int8Slice" && MoveLargeSlice(x)) return true;
     if (host_ == nullptr || x.scale != scale_ || x.zero_point != zero_point_) {
       MakeHost(x.scale, x.zero_point);
     }
@@ -180,6 +189,8 @@ class HostMoveOp final : public caffe2::Operator<caffe2::CPUContext> {
     if (InputSize() == 2) return Refuse("2 inputs, expected 1 or 3");
     RETURN_IF_ERROR(ReadList("starts", 1, &values));
     RETURN_IF_ERROR(ReadList("ends", 2, &ends));
+    starts_ = values;
+    ends_ = ends;
     if (InputSize() > 2 &&
         OperatorBase::Input<caffe2::Tensor>(1, caffe2::CPU).dtype() !=
             OperatorBase::Input<caffe2::Tensor>(2, caffe2::CPU).dtype()) {
@@ -215,6 +226,44 @@ class HostMoveOp final : public caffe2::Operator<caffe2::CPUContext> {
     return Status::Ok();
   }
 
+  // Writes a slice, which has been checked, of starts_ to ends_. Returns false
+  // if it is not large.
+  bool MoveLargeSlice(const Int8TensorCPU& x) {
+    std::vector<int64_t> sizes = x.t.sizes().vec();
+    std::size_t axis = 0;
+    int64_t first = 0;
+    for (std::size_t i = 0; i < starts_.size(); ++i) {
+      const int64_t size = sizes[i];
+      const int64_t start = PlaceIn(size, starts_[i]);
+      const int64_t end = PlaceIn(size, ends_[i]);
+      if (start == 0 && end == size) continue;
+      axis = i;
+      first = start;
+      sizes[i] = end - start;
+    }
+    const auto item = static_cast<int64_t>(x.t.itemsize());
+    auto* const y = OperatorBase::Output<Int8TensorCPU>(0);
+    if (y == &x || sizes.empty() ||
+        !kernels::StreamsOutput(c10::multiply_integers(sizes) * item)) {
+      return false;
+    }
+    const at::IntArrayRef shape = sizes;
+    const int64_t lines = c10::multiply_integers(shape.slice(0, axis));
+    const int64_t inner = c10::multiply_integers(shape.slice(axis + 1)) * item;
+    const int64_t row = sizes[axis] * inner, step = x.t.size(axis) * inner;
+    y->scale = x.scale;
+    y->zero_point = x.zero_point;
+    y->t.Resize(sizes);
+    auto* const to = static_cast<uint8_t*>(y->t.raw_mutable_data(x.t.dtype()));
+    const auto* const from =
+        static_cast<const uint8_t*>(x.t.raw_data()) + first * inner;
+    ForEachItem(lines, row, kLeastMovedBytes, [&](int64_t begin, int64_t end) {
+      kernels::MoveSpacedRows(from + begin * step, row, step, end - begin,
+                              /*streams=*/true, to + begin * row);
+    });
+    return true;
+  }
+
   // Makes the host's operator for these parameters, which it reads when it is
   // made. It is taken by its name: engine preferences would lead back here.
   void MakeHost(float scale, int32_t zero_point) {
@@ -239,6 +288,7 @@ class HostMoveOp final : public caffe2::Operator<caffe2::CPUContext> {
   std::unique_ptr<caffe2::OperatorBase> host_;
   float scale_ = 0;
   int32_t zero_point_ = 0;
+  std::vector<int64_t> starts_, ends_;  // of this run's slice
 };
 
 }  // namespace

@@ -70,21 +70,41 @@ class SplitOp final : public MoveOperatorOf<T> {
     const int64_t axis = axis_ < 0 ? axis_ + rank : axis_;
     const std::vector<int64_t> parts = PartsOf(sizes, axis);
     const int64_t inner = c10::multiply_integers(sizes.slice(axis + 1));
-    Lines lines{c10::multiply_integers(sizes.slice(0, axis)),
-                sizes[axis] * inner, 0, 0};
-    std::vector<int64_t> shape = sizes.vec();
-    for (int i = 0; i < this->OutputSize(); ++i) {
-      shape[axis] = parts[i];
-      lines.begin = lines.end;
-      lines.end += parts[i] * inner;
-      WritePart(i, shape, lines);
+    Lines lines{
+        c10::multiply_integers(sizes.slice(0, axis)), sizes[axis] * inner, {0}};
+    for (const int64_t part : parts) {
+      lines.ends.push_back(lines.ends.back() + part * inner);
+    }
+    std::vector<std::vector<int64_t>> shapes(parts.size(), sizes.vec());
+    for (std::size_t i = 0; i < parts.size(); ++i) shapes[i][axis] = parts[i];
+    if (!this->IsCodes(0)) {
+      const auto* const x = FloatInput(this, 0).template data<float>();
+      return MoveTo(x, lines, FloatOutputs(shapes));
+    }
+    const InputCodes<T>& x = this->Input(0);
+    if (!this->arguments().dequantize_output) {
+      return MoveTo(x.codes, lines, CodeOutputs(x, shapes));
+    }
+    codes_.resize(x.count);
+    std::vector<T*> parts_of_codes;
+    for (const int64_t begin : lines.ends) {
+      parts_of_codes.push_back(codes_.data() + lines.count * begin);
+    }
+    MoveTo(x.codes, lines, parts_of_codes);
+    const std::vector<float*> y = FloatOutputs(shapes);
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      DequantizeOneSet(parts_of_codes[i],
+                       parts_of_codes[i + 1] - parts_of_codes[i], x.params,
+                       y[i]);
     }
   }
 
  private:
-  // Values `begin` to `end` of each of `count` lines of `size` values.
+  // Each of `count` lines of `size` values is parts, the i-th from ends[i] to
+  // ends[i + 1].
   struct Lines {
-    int64_t count, size, begin, end;
+    int64_t count, size;
+    std::vector<int64_t> ends;
   };
 
   // Returns the outputs' sizes along the axis. Enforces that they add up.
@@ -114,62 +134,70 @@ class SplitOp final : public MoveOperatorOf<T> {
 
   // Outputs are not written as by OutputCodes: there may be many, and no float
   // operator runs.
-  void WritePart(int i, const std::vector<int64_t>& shape, const Lines& lines) {
-    const auto floats = [&] {
-      return this->Output(i, shape, at::dtype<float>())
-          ->template mutable_data<float>();
-    };
-    if (!this->IsCodes(0)) {
-      const auto* const x = FloatInput(this, 0).template data<float>();
-      return Move(x, lines, floats());
+  std::vector<float*> FloatOutputs(
+      const std::vector<std::vector<int64_t>>& shapes) {
+    std::vector<float*> outputs;
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      outputs.push_back(
+          this->Output(static_cast<int>(i), shapes[i], at::dtype<float>())
+              ->template mutable_data<float>());
     }
-    const InputCodes<T>& x = this->Input(0);
-    if (this->arguments().dequantize_output) {
-      codes_.resize(c10::multiply_integers(shape));
-      Move(x.codes, lines, codes_.data());
-      return DequantizeOneSet(codes_.data(), codes_.size(), x.params, floats());
-    }
-    auto* const y = this->Int8Output(i);
-    y->scale = x.scale();
-    y->zero_point = x.zero_point();
-    y->t.Resize(shape);
-    Move(x.codes, lines, y->t.template mutable_data<T>());
+    return outputs;
   }
 
+  std::vector<T*> CodeOutputs(const InputCodes<T>& x,
+                              const std::vector<std::vector<int64_t>>& shapes) {
+    std::vector<T*> outputs;
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      auto* const y = this->Int8Output(static_cast<int>(i));
+      y->scale = x.scale();
+      y->zero_point = x.zero_point();
+      y->t.Resize(shapes[i]);
+      outputs.push_back(y->t.template mutable_data<T>());
+    }
+    return outputs;
+  }
+
+  // Moves the parts of x to y[0], y[1], …
   template <typename E>
-  void Move(const E* x, const Lines& lines, E* y) {
-    const int64_t width = lines.end - lines.begin;
-    const int64_t bytes = width * sizeof(E);
-    if (lines.count == 0 || width == 0) return;
-    x += lines.begin;
+  void MoveTo(const E* x, const Lines& lines, const std::vector<E*>& y) {
+    const std::size_t num_parts = lines.ends.size() - 1;
+    const int64_t line_bytes = lines.size * sizeof(E);
+    if (lines.count == 0 || line_bytes == 0) return;
     if (lines.count == 1) {
-      return ForEachPart(bytes, kLeastMovedBytes, [&](int64_t b, int64_t e) {
-        std::memcpy(reinterpret_cast<uint8_t*>(y) + b,
-                    reinterpret_cast<const uint8_t*>(x) + b, e - b);
-      });
+      for (std::size_t k = 0; k < num_parts; ++k) {
+        const int64_t begin = lines.ends[k] * sizeof(E);
+        const int64_t bytes = lines.ends[k + 1] * sizeof(E) - begin;
+        ForEachPart(bytes, kLeastMovedBytes, [&](int64_t b, int64_t e) {
+          std::memcpy(reinterpret_cast<uint8_t*>(y[k]) + b,
+                      reinterpret_cast<const uint8_t*>(x) + begin + b, e - b);
+        });
+      }
+      return;
     }
-    // Equal parts are rows, from this part's first one on.
-    const bool are_rows = lines.size % width == 0;
-    rows_.resize(are_rows ? lines.count : 0);
-    for (std::size_t k = 0; k < rows_.size(); ++k) {
-      rows_[k] = static_cast<int64_t>(k) * (lines.size / width);
-    }
-    const bool streams = kernels::StreamsOutput(lines.count * bytes);
-    ForEachItem(lines.count, bytes, kLeastMovedBytes,
-                [&](int64_t b, int64_t e) {
-                  if (are_rows) {
-                    return kernels::MoveRows(x, bytes, rows_.data() + b, e - b,
-                                             streams, y + b * width);
-                  }
-                  for (int64_t k = b; k < e; ++k) {
-                    std::memcpy(y + k * width, x + k * lines.size, bytes);
+    // Some lines at a time, which are read from memory once; so many that
+    // whole cache lines are written.
+    constexpr int64_t kChunk = int64_t{1} << 18;
+    const int64_t chunk = (kChunk / line_bytes + 63) / 64 * 64 + 64;
+    const bool streams = kernels::StreamsOutput(lines.count * line_bytes);
+    const auto move = [&](int64_t begin, int64_t end) {
+      for (std::size_t k = 0; k < num_parts; ++k) {
+        const int64_t width = lines.ends[k + 1] - lines.ends[k];
+        kernels::MoveSpacedRows(x + begin * lines.size + lines.ends[k],
+                                width * sizeof(E), line_bytes, end - begin,
+                                streams, y[k] + begin * width);
+      }
+    };
+    ForEachItem(lines.count, line_bytes, kLeastMovedBytes,
+                [&](int64_t begin, int64_t end) {
+                  for (; begin < end; begin += chunk) {
+                    move(begin, std::min(begin + chunk, end));
                   }
                 });
   }
 
   int64_t axis_ = 1;
   std::vector<int64_t> split_;
-  std::vector<int64_t> rows_;
   std::vector<T> codes_;
 };
 

@@ -2,8 +2,10 @@
 // ONEDNN: what the host's do, with the parameters of their input.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
+#include "quantization/kernels/isa.h"
 #include "tests/support/int8_blobs.h"
 #include "tests/support/net_builder.h"
 #include "tests/support/random.h"
@@ -108,6 +110,45 @@ TEST(HostMoveOp, RefusesWhatItCannotRead) {
     FeedFloats(&workspace, "x", {1, 2}, {1, 2});
     expect("blob 'x' holds a ");
   }
+}
+
+// So many codes are written past the cache, and not by the host.
+TEST(HostMoveOp, SlicesPastTheCache) {
+  const int64_t width = 100, kept = 71;
+  const int64_t rows =
+      static_cast<int64_t>(kernels::LastLevelCacheBytes() / 4) / kept + 1;
+  std::vector<uint8_t> codes(2 * rows * width);
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    codes[i] = static_cast<uint8_t>(i * 2654435761u >> 13);
+  }
+  caffe2::Workspace workspace;
+  FeedCodes(&workspace, "x", codes, {2, rows, width}, 0.5f, 9);
+  const auto expect = [&](const std::vector<int64_t>& starts,
+                          const std::vector<int64_t>& ends,
+                          const std::vector<int64_t>& sizes, int64_t first) {
+    caffe2::OperatorDef definition;
+    OpBuilder(&definition, "Int8Slice", {"x"}, {"y"})
+        .Ints("starts", starts)
+        .Ints("ends", ends);
+    definition.set_engine("ONEDNN");
+    ASSERT_TRUE(workspace.RunOperatorOnce(definition));
+    const auto& y = workspace.GetBlob("y")->Get<caffe2::int8::Int8TensorCPU>();
+    EXPECT_EQ(y.t.sizes().vec(), sizes);
+    EXPECT_EQ(y.scale, 0.5f);
+    EXPECT_EQ(y.zero_point, 9);
+    const uint8_t* out = y.t.data<uint8_t>();
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < sizes[0]; ++i) {
+      for (int64_t k = 0; k < sizes[1]; ++k, out += sizes[2]) {
+        wrong += !std::equal(out, out + sizes[2],
+                             &codes[(i * rows + k) * width + first]);
+      }
+    }
+    EXPECT_EQ(wrong, 0);
+  };
+  expect({0, 0, 17}, {-1, -1, 17 + kept}, {2, rows, kept}, 17);
+  expect({0, 3}, {-1, -2}, {2, rows - 4, width}, 3 * width);
+  expect({1}, {-1}, {1, rows, width}, rows * width);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 // Int8Split under the engine ONEDNN, against a plain definition.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "quantization/kernels/isa.h"
 #include "quantization/onednn/parallel.h"
 #include "tests/operators/int8/engine/operator_tester.h"
 #include "tests/support/int8_blobs.h"
@@ -179,6 +181,44 @@ TEST(SplitOp, Refuses) {
          [](OpBuilder b) {
            b.Ints("split", {-1, 4});
          });
+}
+
+// So many codes are written past the cache.
+TEST(SplitOp, PastTheCache) {
+  const int64_t width = 180;
+  const int64_t rows =
+      static_cast<int64_t>(kernels::LastLevelCacheBytes() / 2) / width + 1;
+  std::vector<uint8_t> codes(rows * width);
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    codes[i] = static_cast<uint8_t>(i * 2654435761u >> 13);
+  }
+  caffe2::Workspace workspace;
+  FeedCodes(&workspace, "x", codes, {rows, width}, 0.5f, 9);
+  for (const int threads : {1, 3}) {
+    const onednn::ThreadsScope scope(threads);
+    for (const std::vector<int>& split :
+         {std::vector<int>{80, 0, 100}, {60, 60, 60}}) {
+      caffe2::OperatorDef definition;
+      OpBuilder(&definition, "Int8Split", {"x"}, {"a", "b", "c"})
+          .Int("axis", 1)
+          .Ints("split", {split[0], split[1], split[2]});
+      definition.set_engine("ONEDNN");
+      ASSERT_TRUE(workspace.RunOperatorOnce(definition));
+      int64_t wrong = 0, first = 0;
+      for (int i = 0; i < 3; ++i) {
+        const auto& y = workspace.GetBlob(std::string(1, "abc"[i]))
+                            ->Get<caffe2::int8::Int8TensorCPU>();
+        ASSERT_EQ(y.t.sizes().vec(), (std::vector<int64_t>{rows, split[i]}));
+        for (int64_t row = 0; row < rows && split[i] > 0; ++row) {
+          const uint8_t* const out = y.t.data<uint8_t>() + row * split[i];
+          wrong +=
+              !std::equal(out, out + split[i], &codes[row * width + first]);
+        }
+        first += split[i];
+      }
+      EXPECT_EQ(wrong, 0) << threads << " threads";
+    }
+  }
 }
 
 }  // namespace
