@@ -10,6 +10,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "quantization/kernels/average_pool.cc"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "quantization/kernels/code_vectors-inl.h"
@@ -169,6 +170,10 @@ HWY_NOINLINE void RoundSums(const Sum* sums, int64_t count, int64_t n,
   }
 }
 
+// Pixels this far ahead are fetched into the cache: outside of it that takes
+// half of the time off.
+constexpr int64_t kAhead = 2048;
+
 // The sums over `taps` pixels of each row, which lie `step` apart. d: uint16_t,
 // which holds sums of 257 codes of 8 bits, or int32_t or uint32_t.
 template <int kVectors, class D, typename T>
@@ -186,6 +191,8 @@ HWY_INLINE void SumOfTaps(D d, const Line<T>& line, const T* at, int64_t taps,
     for (int64_t w = 0; w < taps; ++w, from += step) {
       s0 = hn::Add(s0, load(from));
       if constexpr (kVectors == 4) {
+        hwy::Prefetch(from + kAhead);
+        hwy::Prefetch(from + kAhead + 64 / sizeof(T));
         s1 = hn::Add(s1, load(from + lanes));
         s2 = hn::Add(s2, load(from + 2 * lanes));
         s3 = hn::Add(s3, load(from + 3 * lanes));
@@ -368,13 +375,12 @@ void AverageLines(const PoolShape& shape, const T* src,
   }
   Steps steps(rounding, kMostCode);
   if (shape.channels_first) {
-    return AverageOfPlanes(shape, src, &steps, begin, end,
-                           dst + begin * shape.line_size());
+    return AverageOfPlanes(shape, src, &steps, begin, end, dst);
   }
   const auto pixels = [&](auto d) HWY_ATTR {
     for (int64_t i = begin; i < end; ++i) {
       AverageOfPixels(d, shape, Line<T>(shape, src, i), &steps,
-                      dst + i * shape.line_size());
+                      dst + (i - begin) * shape.line_size());
     }
   };
   bool done = false;

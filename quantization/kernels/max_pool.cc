@@ -167,13 +167,12 @@ void MaxLines(const PoolShape& shape, const T* src, T least, int64_t begin,
     if (shape.input[2] > kMostWidth) {
       return reference::MaxPool(shape, src, least, begin, end, dst);
     }
-    return MaxOfPlanes(shape, src, least, begin, end,
-                       dst + begin * shape.line_size());
+    return MaxOfPlanes(shape, src, least, begin, end, dst);
   }
   const bool done = WithVectors<T>(shape.channels, [&](auto d) HWY_ATTR {
     for (int64_t i = begin; i < end; ++i) {
       MaxOfPixels(d, shape, Line<T>(shape, src, i), least,
-                  dst + i * shape.line_size());
+                  dst + (i - begin) * shape.line_size());
     }
   });
   if (!done) reference::MaxPool(shape, src, least, begin, end, dst);

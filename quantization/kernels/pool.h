@@ -15,7 +15,7 @@
 //
 // The output is made of lines: of one position in all dimensions but the last,
 // and with channels_first of one channel. A call computes lines begin to end of
-// it; dst is the whole output. src and dst do not overlap.
+// it; dst is where line `begin` goes. src and dst do not overlap.
 //
 // Every target gives the same bits. Thread rule: pure functions; call from any
 // thread, and at the same time for lines of one output.

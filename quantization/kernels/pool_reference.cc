@@ -83,7 +83,6 @@ int64_t ForEachTap(const PoolShape& shape, const T* first,
 template <typename T>
 void MaxPool(const PoolShape& shape, const T* src, T least, int64_t begin,
              int64_t end, T* dst) {
-  dst += begin * shape.line_size();
   ForEachOutput(shape, begin, end,
                 [&](int64_t first, const PoolShape::Sizes& position) {
                   T most = least;
@@ -97,7 +96,6 @@ template <typename T>
 void AveragePool(const PoolShape& shape, const T* src,
                  const AverageRounding& rounding, int64_t begin, int64_t end,
                  T* dst) {
-  dst += begin * shape.line_size();
   ForEachOutput(shape, begin, end,
                 [&](int64_t first, const PoolShape::Sizes& position) {
                   int64_t sum = 0;

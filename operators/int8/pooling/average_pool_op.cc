@@ -70,9 +70,11 @@ class AveragePoolOp final : public Int8Operator<T> {
     const kernels::AverageRounding rounding{
         x.scale(), x.zero_point(), y.scales[0], this->CodeRangeOf(y), divisor_};
     this->WriteCodes(plan.output_sizes, y, [&](T* codes) {
-      ForEachPoolLine(plan.shape, [&](int64_t begin, int64_t end) {
-        kernels::AveragePool(plan.shape, x.codes, rounding, begin, end, codes);
-      });
+      WritePoolLines(plan.shape, codes,
+                     [&](int64_t begin, int64_t end, T* dst) {
+                       kernels::AveragePool(plan.shape, x.codes, rounding,
+                                            begin, end, dst);
+                     });
     });
   }
 

@@ -50,8 +50,8 @@ class MaxPoolOp final : public Int8Operator<T> {
     EnforceOk(*this, geometry_.PlanFor({this->Name(0), x.sizes.vec()}, &plan));
     const T least = rectifies_ ? static_cast<T>(x.zero_point()) : T{0};
     this->WriteCodes(plan.output_sizes, x.params, [&](T* y) {
-      ForEachPoolLine(plan.shape, [&](int64_t begin, int64_t end) {
-        kernels::MaxPool(plan.shape, x.codes, least, begin, end, y);
+      WritePoolLines(plan.shape, y, [&](int64_t begin, int64_t end, T* dst) {
+        kernels::MaxPool(plan.shape, x.codes, least, begin, end, dst);
       });
     });
   }

@@ -10,7 +10,9 @@
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_POOLING_POOL_GEOMETRY_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_POOLING_POOL_GEOMETRY_H_
 
+#include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "base/status.h"
@@ -18,6 +20,7 @@
 #include "operators/int8/engine/parts.h"
 #include "operators/int8/engine/window_geometry.h"
 #include "quantization/kernels/pool.h"
+#include "quantization/kernels/stream_blocks.h"
 
 namespace caffe2_quantization {
 
@@ -59,11 +62,54 @@ template <class Body>
 void ForEachPoolLine(const kernels::PoolShape& shape, const Body& body) {
   // Codes that one thread reads in the time that waking another one takes.
   constexpr int64_t kLeast = 1 << 18;
+  // Without images the products of other sizes may pass 64 bits.
+  if (shape.batch == 0) return;
   int64_t read = shape.line_size();
   for (int dim = 0; dim < 3; ++dim) {
     read *= std::min(shape.kernel[dim], shape.input[dim]);
   }
   ForEachItem(shape.lines(), read, kLeast, body);
+}
+
+// Writes all lines of the output to y, past the cache if it is too large for
+// it: pool(begin, end, dst) computes lines begin to end, the first one at dst.
+template <typename T, class Pool>
+void WritePoolLines(const kernels::PoolShape& shape, T* y, const Pool& pool) {
+  constexpr auto kCacheLine = static_cast<int64_t>(kernels::kCacheLine);
+  constexpr int64_t kMostBytes = 1 << 16;
+  constexpr int64_t kMost = kMostBytes / sizeof(T);
+  if (shape.batch == 0) return;
+  const int64_t size = shape.line_size();
+  const int64_t bytes = size * static_cast<int64_t>(sizeof(T));
+  // So many lines fill whole cache lines, and a buffer in the cache.
+  const int64_t least = kCacheLine / std::gcd(bytes, kCacheLine);
+  const bool streams = kernels::StreamsOutput(shape.lines() * bytes) &&
+                       least * bytes <= kMostBytes;
+  const int64_t some =
+      streams ? std::max(kMostBytes / 4 / (least * bytes), int64_t{1}) * least
+              : 0;
+  ForEachPoolLine(shape, [&](int64_t begin, int64_t end) {
+    const auto is_whole = [&](int64_t line) {
+      return reinterpret_cast<uintptr_t>(y + line * size) % kCacheLine == 0;
+    };
+    int64_t head = begin;
+    while (streams && head < end && head < begin + least && !is_whole(head)) {
+      ++head;
+    }
+    if (!streams || head == end || !is_whole(head)) {
+      return pool(begin, end, y + begin * size);
+    }
+    if (head > begin) pool(begin, head, y + begin * size);
+    T buffer[kMost];
+    while (head + least <= end) {
+      const int64_t lines = std::min(some, (end - head) / least * least);
+      pool(head, head + lines, buffer);
+      kernels::StreamLines(buffer, lines * bytes, y + head * size);
+      head += lines;
+    }
+    kernels::FlushStream();
+    if (head < end) pool(head, end, y + head * size);
+  });
 }
 
 }  // namespace caffe2_quantization

@@ -199,8 +199,8 @@ void ExpectTheReference(TestRandom* random, PoolShape shape) {
                            const auto& plain) {
     std::vector<T> dst(shape.lines() * shape.line_size(), 99);
     std::vector<T> expected = dst;
-    pool(dst.data());
-    plain(expected.data());
+    pool(dst.data() + begin * shape.line_size());
+    plain(expected.data() + begin * shape.line_size());
     for (std::size_t i = 0; i < dst.size(); ++i) {
       ASSERT_EQ(dst[i], expected[i]) << what << ", code " << i;
     }

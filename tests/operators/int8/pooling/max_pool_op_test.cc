@@ -6,6 +6,8 @@
 #include <functional>
 
 #include "quantization/choose.h"
+#include "quantization/kernels/isa.h"
+#include "quantization/onednn/parallel.h"
 #include "tests/operators/int8/engine/operator_tester.h"
 #include "tests/operators/int8/pooling/pool_case.h"
 #include "tests/support/int8_blobs.h"
@@ -268,6 +270,55 @@ TEST(PoolOps, PoolGloballyInEveryDimensionBesideTheFloatOperator) {
       EXPECT_NE(log.find("1 runs, L2 relative error 0"), std::string::npos)
           << log;
       EXPECT_FLOAT_EQ(Fetch<float>(workspace, "y")[0], type[0] == 'M' ? 6 : 3);
+    }
+  }
+}
+
+// What one image has passes 64 bits.
+TEST(PoolOps, PoolNoImagesOfAnySize) {
+  constexpr int64_t kHuge = int64_t{1} << 32;
+  for (const char* type : {"MaxPool", "AveragePool"}) {
+    caffe2::Workspace workspace;
+    FeedCodes<uint8_t>(&workspace, "x", {}, {0, kHuge, kHuge, kHuge}, 1, 0);
+    auto definition = Definition(type);
+    OpBuilder(&definition)
+        .Int("global_pooling", 1)
+        .Float("Y_scale", 1)
+        .Int("Y_zero_point", 0);
+    ASSERT_TRUE(workspace.RunOperatorOnce(definition));
+    EXPECT_EQ(FetchCodes(workspace, "y").sizes,
+              (std::vector<int64_t>{0, kHuge, 1, 1}));
+  }
+}
+
+// So many codes are written past the cache, in lines that begin and end inside
+// cache lines. Windows of one code and scales that are equal give the input.
+TEST(PoolOps, PoolPastTheCache) {
+  const int64_t channels = 72, width = 28, height = 28;
+  const auto half = static_cast<int64_t>(kernels::LastLevelCacheBytes() / 2);
+  const int64_t images = half / (channels * width * height) + 1;
+  caffe2::Workspace workspace;
+  std::vector<uint8_t> codes(images * height * width * channels);
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    codes[i] = static_cast<uint8_t>(i * 2654435761u >> 13);
+  }
+  FeedCodes(&workspace, "x", codes, {images, height, width, channels}, 0.5f, 9);
+  for (const char* type : {"MaxPool", "AveragePool"}) {
+    for (const int threads : {1, 3}) {
+      const onednn::ThreadsScope scope(threads);
+      auto definition = Definition(type);
+      OpBuilder(&definition)
+          .Int("kernel", 1)
+          .String("order", "NHWC")
+          .Float("Y_scale", 0.5f)
+          .Int("Y_zero_point", 9);
+      ASSERT_TRUE(workspace.RunOperatorOnce(definition));
+      const auto* const y = workspace.GetBlob("y")
+                                ->Get<caffe2::int8::Int8TensorCPU>()
+                                .t.data<uint8_t>();
+      EXPECT_TRUE(std::equal(codes.begin(), codes.end(), y))
+          << type << ", " << threads << " threads";
+      workspace.RemoveBlob("y");
     }
   }
 }
