@@ -76,7 +76,14 @@ class Shuffler {
     const int64_t beyond = groups_ == kRows ? 0 : kBlock;
     const uint8_t* src = src_ + pixel * groups_ * per_group_ + begin;
     int64_t left = end - begin;
+    // As far ahead in src as in dst: a pixel is as long in both.
+    const uint8_t* ahead = src + (groups_ - 1) * begin + kAhead;
     while (left >= kWide && kWide * groups_ + beyond <= room) {
+      for (int64_t i = 0; i < kWide * kRows; i += kLine) {
+        hwy::Prefetch(ahead + i);
+        hwy::Prefetch(dst + kAhead + i);
+      }
+      ahead += kWide * groups_;
       Tile(Wide(), src, kRows, dst);
       src += kWide;
       dst += kWide * groups_;
@@ -110,6 +117,7 @@ class Shuffler {
 
  private:
   static constexpr int64_t kTurns = kBlock / kRows;  // of a block
+  static constexpr int64_t kAhead = 2048, kLine = 64;
 
   // Writes the turns of a vector of channels from src on; of its first
   // `vectors` vectors.

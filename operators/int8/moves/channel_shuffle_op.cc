@@ -100,17 +100,17 @@ class ChannelShuffleOp final : public Int8Operator<T> {
     const int64_t per_group = channels / groups_;
     const bool streams = kernels::StreamsOutput(count * sizeof(E));
     if (plane > 1) return MovePlanes(x, count, channels, plane, streams, y);
-    ForEachPart(count, kLeastPart, [&](int64_t begin, int64_t end) {
-      const auto shuffle = [&](int64_t i, int64_t n, E* dst) {
-        kernels::ShuffleGroups(x, count, groups_, per_group, begin + i,
-                               begin + i + n, dst);
-      };
-      if constexpr (sizeof(E) <= sizeof(uint16_t)) {
-        kernels::WriteBlocks(end - begin, streams, shuffle, y + begin);
-      } else {
-        shuffle(0, end - begin, y + begin);
-      }
-    });
+    const auto shuffle = [=, groups = groups_](int64_t i, int64_t n, E* dst) {
+      kernels::ShuffleGroups(x, count, groups, per_group, i, i + n, dst);
+    };
+    if constexpr (sizeof(E) <= sizeof(uint16_t)) {
+      WriteParts(
+          count, kLeastPart, streams, [&] { return shuffle; }, y);
+    } else {
+      ForEachPart(count, kLeastPart, [&](int64_t begin, int64_t end) {
+        shuffle(begin, end - begin, y + begin);
+      });
+    }
   }
 
   // A channel of an image is a row of values.

@@ -310,15 +310,12 @@ class GroupNormOp final : public Int8Operator<uint8_t> {
   }
 
   void Scale(const uint8_t* codes, int64_t count, uint8_t* y) const {
-    const bool streams = kernels::StreamsOutput(count);
-    ForEachPart(count, kLeastScaled, [&](int64_t begin, int64_t end) {
-      kernels::WriteBlocks(
-          end - begin, streams,
-          [&](int64_t i, int64_t n, uint8_t* out) {
-            ScalePart(codes, begin + i, n, out);
-          },
-          y + begin);
-    });
+    const auto scale = [this, codes](int64_t i, int64_t n, uint8_t* out) {
+      ScalePart(codes, i, n, out);
+    };
+    WriteParts(
+        count, kLeastScaled, kernels::StreamsOutput(count),
+        [&] { return scale; }, y);
   }
 
   // Writes mu and rsig: statistics_, or if it is empty, the float operator's.
