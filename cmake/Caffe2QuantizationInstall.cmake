@@ -33,6 +33,7 @@ foreach(header IN ITEMS
     operators/byte_weight_parameters.h
     plugin/plugin.h
     profiles/min_max_file.h
+    profiles/operator_path.h
     profiles/output_info.h
     profiles/profile.h
     quantization/channel_layout.h

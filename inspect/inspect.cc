@@ -12,6 +12,7 @@
 #include "inspect/net_inspector.h"
 #include "netdef/model_reader_text.h"
 #include "netdef/predictor_file.h"
+#include "profiles/profile.h"
 #include "serialization/minidb_reader.h"
 #include "serialization/qtensor_validation.h"
 #include "serialization/wire_reader.h"
@@ -362,13 +363,42 @@ void InspectMessage(const void* bytes, std::size_t size,
   if (report->form == ModelForm::kUnknown) {
     inspector.Fault(0, "",
                     "does not begin as a NetDef, BlobProto, TensorProtos, "
-                    "MetaNetDef or minidb does");
+                    "MetaNetDef, minidb or profile does");
     return;
   }
   if (!inspector.Whole(scan)) inspector.Mute();
   inspector.Message(report->form,
                     {static_cast<const uint8_t*>(bytes), size, 0});
   inspector.Finish();
+}
+
+// Reads a profile, if it is one: no message of Caffe2 begins with the tag of
+// format_version, and none of their texts with a brace. JSON of something else
+// is left to the others.
+bool InspectProfile(const void* bytes, std::size_t size,
+                    InspectReport* report) {
+  const std::string_view text(static_cast<const char*>(bytes), size);
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  const bool json = first != std::string_view::npos && text[first] == '{';
+  if (!json && text[0] != '\b') return false;
+  NetInfo info;
+  const Status status = json ? ProfileFromJson(std::string(text), &info)
+                             : ProfileFromBytes(std::string(text), &info);
+  if (!status.ok() && json &&
+      text.find("\"net_hash\"") == std::string_view::npos) {
+    return false;
+  }
+  report->form = ModelForm::kProfile;
+  report->is_text = json;
+  if (status.ok()) {
+    report->profile = std::move(info);
+    report->operator_count = report->profile->operators.size();
+  } else {
+    ModelFault fault;
+    fault.what = status.message();
+    AddFault(std::move(fault), report);
+  }
+  return true;
 }
 
 // False when the text is none of the messages, but may be binary by accident.
@@ -411,6 +441,10 @@ void InspectBytes(const void* bytes, std::size_t size, InspectReport* report) {
     Inspector inspector(report);
     inspector.Minidb(bytes, size);
     inspector.Finish();
+    return;
+  }
+  if (size <= static_cast<std::size_t>(kMaxProfileBytes) &&
+      InspectProfile(bytes, size, report)) {
     return;
   }
   if (size <= kMaxTextBytes && LooksLikeText(bytes, size) &&

@@ -1,4 +1,5 @@
-// Reports what a model file holds: nets, operators, blobs, tensors, QTensors.
+// Reports what a file holds: the nets, operators, blobs, tensors and QTensors
+// of a model, or a profile.
 //
 // Nothing in the file is trusted: no size in it decides how much memory is
 // taken, and nothing in it is run. The report tells what is wrong, by offset
@@ -17,6 +18,7 @@
 
 #include "base/status.h"
 #include "netdef/model_reader.h"
+#include "profiles/output_info.h"
 
 namespace caffe2_quantization {
 
@@ -188,6 +190,9 @@ struct InspectReport {
   // What is wrong with the file; only the first faults if there are many.
   std::vector<ModelFault> faults;
   uint64_t fault_count = 0;
+
+  // What a profile holds.
+  std::optional<NetInfo> profile;
 
   // Set by CompareWithFloat().
   std::optional<FloatComparison> against_float;

@@ -134,6 +134,32 @@ Json CostJson(const ModelCost& cost) {
   return json;
 }
 
+// As of an observed net, without what a file does not have.
+Json ProfileJson(const NetInfo& profile) {
+  Json json = Json::parse(ToJson(profile));
+  json["format_version"] = profile.format_version;
+  json["is_checkpoint"] = !profile.checkpoint.settings.empty();
+  for (const char* name : {"stopped", "net_alive", "attached_at"}) {
+    json.erase(name);
+  }
+  const auto strip = [](Json* tensors) {
+    for (Json& tensor : *tensors) {
+      for (const char* name :
+           {"type", "shape", "min", "max", "raw_min", "raw_max"}) {
+        tensor.erase(name);
+      }
+    }
+  };
+  strip(&json["inputs"]);
+  for (Json& op : json["operators"]) {
+    for (const char* name : {"op_name", "first_record", "last_record"}) {
+      op.erase(name);
+    }
+    strip(&op["outputs"]);
+  }
+  return json;
+}
+
 template <typename T, typename ToJson>
 Json ListJson(const std::vector<T>& list, const ToJson& to_json) {
   Json json = Json::array();
@@ -171,6 +197,8 @@ Json ReportJson(const InspectReport& report) {
     json["meta"].push_back(
         {{"field", meta.field}, {"key", meta.key}, {"values", meta.values}});
   }
+  json["profile"] = Json();
+  if (report.profile) json["profile"] = ProfileJson(*report.profile);
   json["notes"] = report.notes;
   json["fault_count"] = report.fault_count;
   json["faults"] = ListJson(report.faults, FaultJson);

@@ -197,6 +197,7 @@ class Scanner {
 
 const char* ModelFormName(ModelForm form) {
   if (form == ModelForm::kMinidb) return "minidb";
+  if (form == ModelForm::kProfile) return "profile";
   const MessageSchema* message = SchemaOf(form);
   return message == nullptr ? "unknown" : message->name;
 }

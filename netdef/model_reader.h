@@ -21,13 +21,14 @@ enum class ModelForm {
   kTensorProtos,
   kMetaNetDef,
   kMinidb,
+  kProfile,  // one of ours, in which no message of Caffe2 is
 };
 
 // Returns "NetDef", "minidb" …, or "unknown".
 const char* ModelFormName(ModelForm form);
 
-// Returns the message that a file of this form holds; null for kMinidb and
-// kUnknown.
+// Returns the message that a file of this form holds; null for kMinidb,
+// kProfile and kUnknown.
 const MessageSchema* SchemaOf(ModelForm form);
 
 // Something wrong at one place of a file.

@@ -105,8 +105,14 @@ Status OutputMatch::FindFirstInput(std::size_t op_index,
   if (before != nullptr) {
     return Find(name, before->op_index, output);
   }
-  // An input of the net, which the net that was measured made itself.
+  // An external input of the net that was measured too.
   *output = nullptr;
+  const auto input = measured_.inputs.find(name);
+  if (input != measured_.inputs.end()) {
+    *output = &input->second;
+    return Status::Ok();
+  }
+  // Or one that the net that was measured made itself.
   const auto lines = measured_.by_name.find(name);
   if (lines != measured_.by_name.end() && lines->second.size() == 1) {
     *output = &lines->second.front();

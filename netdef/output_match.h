@@ -56,7 +56,8 @@ class OutputMatch {
               const MeasuredOutput** output) const;
 
   // Sets *output to the entry of the first input of operator op_index, which
-  // must have inputs.
+  // must have inputs: of the operator that made it, else of the external input
+  // of that name, else the only one of its name.
   Status FindFirstInput(std::size_t op_index,
                         const MeasuredOutput** output) const;
 

@@ -10,8 +10,11 @@
 #include "base/process.h"
 #include "base/return_if_error.h"
 #include "observers/dump.h"
+#include "observers/inner_nets.h"
 #include "observers/later_nets.h"
+#include "observers/net_record.h"
 #include "observers/selection.h"
+#include "observers/step_observer.h"
 #include "observers/unshared.h"
 #include "profiles/profile.h"
 
@@ -207,9 +210,12 @@ class ObserversOfLaterNets final : public LaterNets {
   };
 
   std::unique_ptr<caffe2::NetObserver> OnNet(caffe2::NetBase* net) override {
+    // Its operators are those of the net that makes it.
+    if (IsMadeInAnObservedRun(*net)) return NoObserver(net);
     std::vector<OutputMinMaxOptions> all;
     {
       std::lock_guard<std::mutex> lock(mutex());
+      LeaveInnerNets(*net);
       for (auto& [label, plan] : plans_) {
         all.push_back(plan.options);
         Unshare(&all.back());
@@ -224,23 +230,76 @@ class ObserversOfLaterNets final : public LaterNets {
     return last;
   }
 
+  // The host makes the nets of an If or a While before the net that they are
+  // in, and shows them first. Takes the observers off again that they got as
+  // nets of their own, the last one first, and their paths back.
+  void LeaveInnerNets(const caffe2::NetBase& net) {
+    std::vector<caffe2::NetBase*> inner = AllInnerNetsOf(net);
+    for (auto each = inner.rbegin(); each != inner.rend(); ++each) {
+      for (auto& [label, plan] : plans_) {
+        const MeasurementPtr measurement = Table::Get().FindNet(*each, label);
+        if (measurement == nullptr) continue;
+        TakeBack(static_cast<NetRecord*>(measurement.get())->path(),
+                 (*each)->Name(), &plan);
+        OutputMinMaxNetObserver* observer = measurement->observer();
+        observer->detach_from_operators();
+        Table::Get().Remove(measurement);
+        (*each)->DetachObserver(observer);
+      }
+    }
+  }
+
+  // Undoes NextPath(), if nobody asked for another path meanwhile.
+  void TakeBack(const std::string& path, const std::string& net_name,
+                Plan* plan) {
+    const OutputMinMaxOptions& options = plan->options;
+    if (plan->paths.folder.empty()) {
+      if (plan->nets > 0 &&
+          (!plan->paths.unique ||
+           path == options.path + '.' + std::to_string(plan->nets))) {
+        --plan->nets;
+      }
+      return;
+    }
+    const std::string stem = StemOf(net_name, *plan);
+    const std::string extension = ExtensionOf(*plan);
+    const auto used = used_paths_.find(stem + '.' + extension);
+    if (used == used_paths_.end() ||
+        path != CountedPath(stem, extension, used->second)) {
+      return;
+    }
+    --plan->nets;
+    if (--used->second == 0) used_paths_.erase(used);
+  }
+
+  // "folder/<net name>"
+  static std::string StemOf(std::string net_name, const Plan& plan) {
+    if (!plan.options.label.empty()) net_name += '.' + plan.options.label;
+    std::replace(net_name.begin(), net_name.end(), '/', '_');
+    return plan.paths.folder + '/' + net_name;
+  }
+  static std::string ExtensionOf(const Plan& plan) {
+    return caffe2_quantization::ExtensionOf(
+        FormatOf(plan.options.format, plan.options.recording));
+  }
+  // That of the count-th net of its name.
+  static std::string CountedPath(const std::string& stem,
+                                 const std::string& extension, int count) {
+    return stem + (count > 1 ? "_" + std::to_string(count) : "") + '.' +
+           extension;
+  }
+
   // A file of its own for each net in a folder, also when names repeat.
-  std::string NextPath(std::string net_name, Plan* plan) {
+  std::string NextPath(const std::string& net_name, Plan* plan) {
     const OutputMinMaxOptions& options = plan->options;
     ++plan->nets;
     if (plan->paths.folder.empty()) {
       if (options.path.empty() || !plan->paths.unique) return options.path;
       return options.path + '.' + std::to_string(plan->nets);
     }
-    std::string name = std::move(net_name);
-    if (!options.label.empty()) name += '.' + options.label;
-    std::replace(name.begin(), name.end(), '/', '_');
-    const std::string path = plan->paths.folder + '/' + name;
-    const std::string extension =
-        ExtensionOf(FormatOf(options.format, options.recording));
-    const int count = ++used_paths_[path + '.' + extension];
-    return path + (count > 1 ? "_" + std::to_string(count) : "") + '.' +
-           extension;
+    const std::string stem = StemOf(net_name, *plan);
+    const std::string extension = ExtensionOf(*plan);
+    return CountedPath(stem, extension, ++used_paths_[stem + '.' + extension]);
   }
 
   std::map<std::string, Plan> plans_;  // by label

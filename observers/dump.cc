@@ -79,6 +79,7 @@ Status CompareOptions(const RecordingOptions& found,
   compare("op_types", found.op_types, expected.op_types);
   compare("op_names", found.op_names, expected.op_names);
   compare("outputs", found.outputs, expected.outputs);
+  compare("inputs", found.inputs, expected.inputs);
   compare("every", found.every, expected.every);
   compare("run_limit", found.run_limit, expected.run_limit);
   if (message.empty()) return Status::Ok();

@@ -11,8 +11,11 @@
 
 #include "base/at_end.h"
 #include "base/return_if_error.h"
+#include "caffe2/core/workspace.h"
+#include "netdef/data_inputs.h"
 #include "netdef/net_hash.h"
 #include "observers/dump.h"
+#include "observers/inner_nets.h"
 #include "observers/observer_options.h"
 #include "observers/operator_record.h"
 #include "observers/unshared.h"
@@ -47,6 +50,22 @@ class RunWatcher final : public caffe2::ObserverBase<caffe2::OperatorBase> {
   bool started_ = false;
 };
 
+// The external inputs that the options choose.
+std::vector<ExternalInput> InputsToRecord(const caffe2::NetBase& net,
+                                          const RecordingOptions& options) {
+  std::vector<ExternalInput> inputs;
+  const auto operators = net.GetOperators();
+  if (operators.empty() || !net.has_debug_def()) return inputs;
+  caffe2::Workspace* workspace = WorkspaceOf(*operators[0]);
+  if (workspace == nullptr) return inputs;
+  for (const int index : RecordedInputs(net.debug_def(), options)) {
+    const std::string& name = net.debug_def().external_input(index);
+    if (!workspace->HasBlob(name)) continue;
+    inputs.push_back({index, Unshared(name), workspace->GetBlob(name)});
+  }
+  return inputs;
+}
+
 std::string HostName() {
   char name[256] = "";
   if (gethostname(name, sizeof(name) - 1) != 0) return "";
@@ -67,24 +86,17 @@ class Record final : public NetRecord {
         attached_at_(context_->Now()) {
     const auto operators = net->GetOperators();
     for (std::size_t i = 0; i < operators.size(); ++i) {
-      caffe2::OperatorBase* op = operators[i];
-      const bool own = Admits(options_.recording, *op);
-      if (!own && !IsRecurrent(op->type())) {
-        attached_.emplace_back(
-            op, op->AttachObserver(std::make_unique<RunWatcher>(op, context_)));
-        continue;
-      }
-      auto record = std::make_shared<OperatorRecord>(
-          context_, *op, static_cast<int>(i), /*step_index=*/-1, own);
-      attached_.emplace_back(
-          op, op->AttachObserver(
-                  std::make_unique<OutputMinMaxObserver>(op, record)));
-      records_.push_back(std::move(record));
+      Observe(operators[i], static_cast<int>(i), {});
+    }
+    inputs_ = InputsToRecord(*net, options_.recording);
+    if (!inputs_.empty()) {
+      input_record_ = std::make_shared<OperatorRecord>(context_, inputs_);
     }
   }
 
   const std::string& net_name() const override { return context_->net_name; }
   const std::string& label() const override { return options_.label; }
+  const std::string& path() const override { return options_.path; }
   caffe2::NetBase* net() const override { return net_; }
   OutputMinMaxNetObserver* observer() const override { return observer_; }
   uint64_t gone_order() const override { return gone_order_; }
@@ -101,7 +113,7 @@ class Record final : public NetRecord {
     if (!context_->is_ours()) return 0;
     if (gone_order_ != 0) return bytes_at_end_;
     std::size_t bytes = sizeof(*this) + sizeof(*context_);
-    for (const auto& record : records_) bytes += record->bytes();
+    for (const auto& record : All()) bytes += record->bytes();
     return bytes;
   }
 
@@ -109,6 +121,9 @@ class Record final : public NetRecord {
     NetInfo info = Header();
     if (!context_->is_ours()) return info;
     for (const auto& record : records_) record->AppendInfos(&info.operators);
+    if (input_record_ != nullptr) {
+      info.inputs = input_record_->get_info().outputs;
+    }
     SetTimes(&info);
     return info;
   }
@@ -116,7 +131,7 @@ class Record final : public NetRecord {
   void reset() override {
     if (!context_->is_ours()) return;
     std::lock_guard<std::mutex> lock(dump_mutex_);
-    for (const auto& record : records_) record->reset();
+    for (const auto& record : All()) record->reset();
     at_commit_ = Runs();
   }
 
@@ -135,13 +150,14 @@ class Record final : public NetRecord {
     RETURN_IF_ERROR(CheckGoOnFrom(profile));
     std::lock_guard<std::mutex> lock(dump_mutex_);
     for (const OperatorInfo& op : profile.operators) {
-      OperatorRecord* record = Find(op.op_index);
-      if (op.step_index < 0) {
+      OperatorRecord* record = Find(op);
+      if (record->inner() == op.inner) {
         record->GoOnFrom(op);
       } else {
-        record->AddStep(op);
+        record->AddWithin(op);
       }
     }
+    if (input_record_ != nullptr) input_record_->GoOnFrom(InputsOf(profile));
     context_->gate.Restart(profile.runs, profile.recorded_runs);
     samples_ = profile.samples;
     set_checkpoint(profile.checkpoint);
@@ -173,6 +189,11 @@ class Record final : public NetRecord {
   void RunStarts() override {
     context_->state.NetStarts();
     context_->gate.Begin();
+    // Before an operator writes in their place.
+    if (input_record_ != nullptr && context_->gate.open() &&
+        context_->is_ours()) {
+      input_record_->Record(inputs_);
+    }
   }
 
   void RunFinished(const caffe2::NetBase& net) override {
@@ -268,11 +289,83 @@ class Record final : public NetRecord {
     }
   }
 
-  OperatorRecord* Find(int op_index) const {
-    for (const auto& record : records_) {
-      if (record->op_index() == op_index) return record.get();
+  // Observes an operator, and those of the nets that it holds. Its place is
+  // that of OperatorInfo.
+  void Observe(caffe2::OperatorBase* op, int op_index,
+               const std::vector<InnerStep>& inner) {
+    const bool own = Admits(options_.recording, *op);
+    if (own || NetMadeInRuns(op->type()) != nullptr) {
+      auto record =
+          std::make_shared<OperatorRecord>(context_, *op, op_index, inner, own);
+      attached_.emplace_back(
+          op, op->AttachObserver(
+                  std::make_unique<OutputMinMaxObserver>(op, record)));
+      records_.push_back(std::move(record));
+    } else if (inner.empty()) {
+      attached_.emplace_back(
+          op, op->AttachObserver(std::make_unique<RunWatcher>(op, context_)));
     }
-    return nullptr;
+    for (const InnerNet& net : InnerNetsOf(op)) {
+      const auto operators = net.net->GetOperators();
+      for (std::size_t i = 0; i < operators.size(); ++i) {
+        std::vector<InnerStep> place = inner;
+        place.push_back({net.argument, static_cast<int>(i)});
+        Observe(operators[i], op_index, place);
+      }
+    }
+  }
+
+  // Of all operators, and of the inputs.
+  std::vector<std::shared_ptr<OperatorRecord>> All() const {
+    std::vector<std::shared_ptr<OperatorRecord>> all = records_;
+    if (input_record_ != nullptr) all.push_back(input_record_);
+    return all;
+  }
+
+  // The record of an operator, or of the nearest one that it is within.
+  OperatorRecord* Find(const OperatorInfo& op) const {
+    OperatorRecord* nearest = nullptr;
+    for (const auto& record : records_) {
+      const std::vector<InnerStep>& inner = record->inner();
+      if (record->op_index() != op.op_index || inner.size() > op.inner.size() ||
+          !std::equal(inner.begin(), inner.end(), op.inner.begin())) {
+        continue;
+      }
+      if (nearest == nullptr || inner.size() > nearest->inner().size()) {
+        nearest = record.get();
+      }
+    }
+    return nearest;
+  }
+
+  // A profile's inputs as their record has them.
+  static OperatorInfo InputsOf(const NetInfo& profile) {
+    OperatorInfo info;
+    info.outputs = profile.inputs;
+    info.first_record = profile.first_record;
+    info.last_record = profile.last_record;
+    return info;
+  }
+
+  Status CheckInputs(const NetInfo& profile) const {
+    const auto names = [](const auto& inputs, const auto& name_of) {
+      std::string text;
+      for (const auto& input : inputs) {
+        text += (text.empty() ? "'" : ", '") + name_of(input) + "'";
+      }
+      return text.empty() ? std::string("none") : text;
+    };
+    const std::string found =
+        names(profile.inputs, [](const OutputInfo& input) {
+          return std::to_string(input.output_index) + " " + input.tensor_name;
+        });
+    const std::string expected = names(inputs_, [](const ExternalInput& input) {
+      return std::to_string(input.index) + " " + input.name;
+    });
+    if (found == expected) return Status::Ok();
+    return Status::InvalidArgument("the profile has the external inputs " +
+                                   found + ", expected " + expected +
+                                   " of net '" + net_name() + "'");
   }
 
   Status CheckGoOnFrom(const NetInfo& profile) const {
@@ -281,21 +374,29 @@ class Record final : public NetRecord {
                                      "' has recorded runs already, expected "
                                      "none before it goes on from a profile");
     }
+    if (profile.format_version != kProfileFormatVersion) {
+      return Status::InvalidArgument("the profile is of format version " +
+                                     std::to_string(profile.format_version) +
+                                     ", expected " +
+                                     std::to_string(kProfileFormatVersion) +
+                                     ": it lacks what is recorded now");
+    }
     if (profile.net_hash != net_hash_) {
       return Status::InvalidArgument(
           "the profile is of a net with hash '" + profile.net_hash +
           "', expected '" + net_hash_ + "' of net '" + net_name() + "'");
     }
     RETURN_IF_ERROR(CompareOptions(profile.options, options_.recording));
+    RETURN_IF_ERROR(CheckInputs(profile));
     for (const OperatorInfo& op : profile.operators) {
-      const OperatorRecord* record = Find(op.op_index);
+      const OperatorRecord* record = Find(op);
       if (record == nullptr) {
         return Status::InvalidArgument(
-            "the profile has an operator " + std::to_string(op.op_index) +
+            "the profile has an operator " + PathText(op) +
             ", which is not observed in net '" + net_name() + "'");
       }
-      RETURN_IF_ERROR(op.step_index < 0 ? record->CheckGoOnFrom(op)
-                                        : record->CheckAddStep(op));
+      RETURN_IF_ERROR(record->inner() == op.inner ? record->CheckGoOnFrom(op)
+                                                  : record->CheckAddWithin(op));
     }
     return Status::Ok();
   }
@@ -303,7 +404,7 @@ class Record final : public NetRecord {
   uint64_t Records() const {
     if (gone_order_ != 0) return records_at_end_;
     uint64_t sum = 0;
-    for (const auto& record : records_) sum += record->records();
+    for (const auto& record : All()) sum += record->records();
     return sum;
   }
 
@@ -320,11 +421,16 @@ class Record final : public NetRecord {
     const RunCounts runs = Runs();
     info.runs = runs.runs - at_commit_.runs;
     info.recorded_runs = runs.recorded_runs - at_commit_.recorded_runs;
-    for (const auto& record : records_) record->Take();
+    for (const auto& record : All()) record->Take();
     for (const auto& record : records_) record->AppendTaken(&info.operators);
+    if (input_record_ != nullptr) {
+      std::vector<OperatorInfo> inputs;
+      input_record_->AppendTaken(&inputs);
+      info.inputs = std::move(inputs[0].outputs);
+    }
     SetTimes(&info);
     const Status status = WriteDump(path, info, form);
-    for (const auto& record : records_) {
+    for (const auto& record : All()) {
       status.ok() ? record->Commit() : record->Rollback();
     }
     if (status.ok()) at_commit_ = runs;
@@ -345,7 +451,10 @@ class Record final : public NetRecord {
   std::atomic<caffe2::NetBase*> net_;
   std::atomic<OutputMinMaxNetObserver*> observer_;
   const TimePoint attached_at_;
+  // Of the net's operators, each followed by those of the nets that it holds.
   std::vector<std::shared_ptr<OperatorRecord>> records_;
+  std::vector<ExternalInput> inputs_;
+  std::shared_ptr<OperatorRecord> input_record_;  // null without inputs
   std::vector<std::pair<caffe2::OperatorBase*,
                         const caffe2::ObserverBase<caffe2::OperatorBase>*>>
       attached_;

@@ -4,6 +4,7 @@
 #define CAFFE2_QUANTIZATION_OBSERVERS_NET_RECORD_H_
 
 #include <memory>
+#include <string>
 
 #include "caffe2/core/net.h"
 #include "observers/output_min_max_observer.h"
@@ -19,6 +20,9 @@ class NetRecord : public NetMeasurement {
   static std::shared_ptr<NetRecord> Make(caffe2::NetBase* net,
                                          OutputMinMaxNetObserver* observer,
                                          OutputMinMaxOptions options);
+
+  // The file that dumps go to.
+  virtual const std::string& path() const = 0;
 
   // A run of the net begins.
   virtual void RunStarts() = 0;

@@ -30,8 +30,9 @@ Status CheckBins(const char* option, int bins) {
 
 OutputMinMaxOptions NormalOptions(OutputMinMaxOptions options) {
   RecordingOptions& recording = options.recording;
-  for (auto* names : {&recording.op_types, &recording.op_names,
-                      &recording.outputs, &recording.column_max_blobs}) {
+  for (auto* names :
+       {&recording.op_types, &recording.op_names, &recording.outputs,
+        &recording.inputs, &recording.column_max_blobs}) {
     SortUnique(names);
   }
   if (recording.column_max_blobs.empty()) {

@@ -1,6 +1,5 @@
 #include "observers/operator_record.h"
 
-#include <c10/util/SmallVector.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 
 #include "base/exact_floating_point.h"
 #include "caffe2/core/logging.h"
+#include "observers/inner_nets.h"
 #include "observers/unshared.h"
 
 namespace caffe2_quantization {
@@ -118,16 +118,12 @@ bool Admits(const RecordingOptions& options, const std::string& type,
          });
 }
 
-bool IsRecurrent(const std::string& op_type) {
-  return op_type == "RecurrentNetwork" || op_type == "RecurrentNetworkGradient";
-}
-
 OperatorRecord::OperatorRecord(std::shared_ptr<RecordContext> context,
                                const caffe2::OperatorBase& op, int op_index,
-                               int step_index, bool own)
+                               std::vector<InnerStep> inner, bool own)
     : context_(std::move(context)),
       op_index_(op_index),
-      step_index_(step_index),
+      inner_(std::move(inner)),
       own_(own),
       op_type_(Unshared(op.type())),
       op_name_(NameOf(op)),
@@ -149,7 +145,7 @@ OperatorRecord::OperatorRecord(std::shared_ptr<RecordContext> context,
                                const OperatorInfo& info)
     : context_(std::move(context)),
       op_index_(info.op_index),
-      step_index_(info.step_index),
+      inner_(info.inner),
       own_(true),
       op_type_(Unshared(info.op_type)),
       outputs_(info.outputs.size()) {
@@ -160,6 +156,20 @@ OperatorRecord::OperatorRecord(std::shared_ptr<RecordContext> context,
     output.info.tensor_name = Unshared(info.outputs[i].tensor_name);
     output.column_max =
         std::binary_search(blobs.begin(), blobs.end(), output.info.tensor_name);
+    output.info.values = output.before = NewValues();
+  }
+}
+
+OperatorRecord::OperatorRecord(std::shared_ptr<RecordContext> context,
+                               const std::vector<ExternalInput>& inputs)
+    : context_(std::move(context)),
+      op_index_(-1),
+      own_(true),
+      outputs_(inputs.size()) {
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    Output& output = outputs_[i];
+    output.info.output_index = inputs[i].index;
+    output.info.tensor_name = Unshared(inputs[i].name);
     output.info.values = output.before = NewValues();
   }
 }
@@ -176,18 +186,31 @@ void OperatorRecord::Record(caffe2::OperatorBase* op) {
   // An operator that goes on after its run has not filled its outputs yet, and
   // one of the new kind has no blobs.
   if (op->HasAsyncPart() || !op->isLegacyOperator()) return;
+  c10::SmallVector<const caffe2::Blob*, 4> blobs;
+  for (int i = 0; i < op->OutputSize(); ++i) {
+    blobs.push_back(op->OutputBlob(i));
+  }
+  Record(blobs, op);
+}
+
+void OperatorRecord::Record(const std::vector<ExternalInput>& inputs) {
+  c10::SmallVector<const caffe2::Blob*, 4> blobs;
+  for (const ExternalInput& input : inputs) blobs.push_back(input.blob);
+  Record(blobs, /*op=*/nullptr);
+}
+
+void OperatorRecord::Record(
+    const c10::SmallVector<const caffe2::Blob*, 4>& blobs,
+    const caffe2::OperatorBase* op) {
   const ExactFloatingPoint exact;
   const RecordingOptions& options = context_->options.recording;
-  const std::size_t size =
-      std::min(outputs_.size(), static_cast<std::size_t>(op->OutputSize()));
+  const std::size_t size = std::min(outputs_.size(), blobs.size());
   const bool histograms = options.histogram_bins > 0;
   // The passes over memory take the time. Without a histogram to fill they need
   // no lock.
-  c10::SmallVector<const caffe2::Blob*, 4> blobs;
   c10::SmallVector<TensorScan, 4> scans(size);
   std::vector<std::optional<ColumnMaxima>> maxima;
   for (std::size_t i = 0; i < size; ++i) {
-    blobs.push_back(op->OutputBlob(static_cast<int>(i)));
     if (!histograms) scans[i] = ScanBlob(blobs[i]);
     if (!outputs_[i].column_max) continue;
     maxima.resize(size);
@@ -195,12 +218,12 @@ void OperatorRecord::Record(caffe2::OperatorBase* op) {
     if (found.Scan(blobs[i])) maxima[i] = std::move(found);
   }
   std::vector<OutputRecord> heard;
-  const bool has_listeners = context_->has_listeners();
+  const bool has_listeners = op != nullptr && context_->has_listeners();
   const TimePoint now = context_->Now();
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    // Of a step that a profile brought, only now.
-    if (op_name_.empty()) op_name_ = NameOf(*op);
+    // Of one that a profile brought, only now.
+    if (op != nullptr && op_name_.empty()) op_name_ = NameOf(*op);
     const uint64_t run = ++records_;
     if (first_record_ == TimePoint{}) first_record_ = now;
     last_record_ = now;
@@ -271,7 +294,8 @@ OutputRecord OperatorRecord::Heard(const Output& output, const TensorScan& scan,
   record.net_name = Unshared(context_->net_name);
   record.observer = Unshared(context_->options.label);
   record.op_index = op_index_;
-  record.step_index = step_index_;
+  record.path = PathText(op_index_, inner_);
+  record.step_index = StepIndexOf(inner_);
   record.op_type = Unshared(op_type_);
   record.op_name = Unshared(op_name_);
   record.output_index = output.info.output_index;
@@ -309,7 +333,7 @@ OutputInfo OperatorRecord::InfoOf(const Output& output) const {
 OperatorInfo OperatorRecord::Header() const {
   OperatorInfo info;
   info.op_index = op_index_;
-  info.step_index = step_index_;
+  info.inner = inner_;
   info.op_type = Unshared(op_type_);
   if (!context_->is_ours()) return info;
   info.op_name = Unshared(op_name_);
@@ -330,7 +354,7 @@ OperatorInfo OperatorRecord::get_info() const {
 
 void OperatorRecord::AppendInfos(std::vector<OperatorInfo>* infos) const {
   if (own_) infos->push_back(get_info());
-  for (const auto& step : Steps()) step->AppendInfos(infos);
+  for (const auto& each : AllWithin()) each->AppendInfos(infos);
 }
 
 void OperatorRecord::AppendTaken(std::vector<OperatorInfo>* infos) const {
@@ -348,7 +372,7 @@ void OperatorRecord::AppendTaken(std::vector<OperatorInfo>* infos) const {
     }
     infos->push_back(std::move(info));
   }
-  for (const auto& step : Steps()) step->AppendTaken(infos);
+  for (const auto& each : AllWithin()) each->AppendTaken(infos);
 }
 
 void OperatorRecord::Take() {
@@ -360,13 +384,13 @@ void OperatorRecord::Take() {
     }
     is_taken_ = true;
   }
-  for (const auto& step : Steps()) step->Take();
+  for (const auto& each : AllWithin()) each->Take();
 }
 
 void OperatorRecord::Commit() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    // A step that came after Take() has nothing set aside.
+    // One within that came after Take() has nothing set aside.
     for (Output& output : outputs_) {
       if (!is_taken_) break;
       Merge(output.taken, &output.before);
@@ -375,7 +399,7 @@ void OperatorRecord::Commit() {
     }
     is_taken_ = false;
   }
-  for (const auto& step : Steps()) step->Commit();
+  for (const auto& each : AllWithin()) each->Commit();
 }
 
 void OperatorRecord::Rollback() {
@@ -388,7 +412,7 @@ void OperatorRecord::Rollback() {
     }
     is_taken_ = false;
   }
-  for (const auto& step : Steps()) step->Rollback();
+  for (const auto& each : AllWithin()) each->Rollback();
 }
 
 void OperatorRecord::reset() {
@@ -399,7 +423,7 @@ void OperatorRecord::reset() {
 
 uint64_t OperatorRecord::records() const {
   uint64_t sum = records_;
-  for (const auto& step : Steps()) sum += step->records();
+  for (const auto& each : AllWithin()) sum += each->records();
   return sum;
 }
 
@@ -423,38 +447,48 @@ std::size_t OperatorRecord::bytes() const {
       }
     }
   }
-  for (const auto& step : Steps()) bytes += step->bytes();
+  for (const auto& each : AllWithin()) bytes += each->bytes();
   return bytes;
 }
 
-// ---- Steps ------------------------------------------------------------------
+// ---- Operators within -------------------------------------------------------
 
-std::vector<std::shared_ptr<OperatorRecord>> OperatorRecord::Steps() const {
-  std::lock_guard<std::mutex> lock(steps_mutex_);
-  std::vector<std::shared_ptr<OperatorRecord>> steps;
-  for (const auto& [index, step] : steps_) {
-    if (step != nullptr) steps.push_back(step);
+std::vector<std::shared_ptr<OperatorRecord>> OperatorRecord::AllWithin() const {
+  std::lock_guard<std::mutex> lock(within_mutex_);
+  std::vector<std::shared_ptr<OperatorRecord>> all;
+  for (const auto& [inner, record] : within_) {
+    if (record != nullptr) all.push_back(record);
   }
-  return steps;
+  return all;
 }
 
-std::shared_ptr<OperatorRecord> OperatorRecord::Step(
-    const caffe2::OperatorBase& op, int step_index) {
-  std::lock_guard<std::mutex> lock(steps_mutex_);
-  const auto [step, added] = steps_.try_emplace(step_index);
+std::shared_ptr<OperatorRecord> OperatorRecord::Within(
+    const caffe2::OperatorBase& op, const std::vector<InnerStep>& inner) {
+  std::lock_guard<std::mutex> lock(within_mutex_);
+  const auto [found, added] = within_.try_emplace(inner);
   if (added && Admits(context_->options.recording, op)) {
-    step->second = std::make_shared<OperatorRecord>(context_, op, op_index_,
-                                                    step_index, /*own=*/true);
+    std::vector<InnerStep> whole = inner_;
+    whole.insert(whole.end(), inner.begin(), inner.end());
+    found->second = std::make_shared<OperatorRecord>(
+        context_, op, op_index_, std::move(whole), /*own=*/true);
   }
-  return step->second;
+  return found->second;
+}
+
+void OperatorRecord::LogNoSteps() const {
+  context_->LogOnce(
+      &context_->no_steps_logged,
+      "operator " + PathText(op_index_, inner_) + " (" + op_type_ +
+          ") ran a net whose operators are not recorded for it: it was made "
+          "before the observer was attached, or by another operator; attach "
+          "the "
+          "observer before the first run");
 }
 
 // ---- Going on from a profile ------------------------------------------------
 
 Status OperatorRecord::CheckGoOnFrom(const OperatorInfo& info) const {
-  const std::string where =
-      "operator " + std::to_string(info.op_index) +
-      (info.step_index < 0 ? "" : ", step " + std::to_string(info.step_index));
+  const std::string where = "operator " + PathText(info);
   if (!own_ || info.op_type != op_type_ ||
       info.outputs.size() != outputs_.size()) {
     return Status::InvalidArgument(
@@ -493,19 +527,24 @@ void OperatorRecord::GoOnFrom(const OperatorInfo& info) {
   }
 }
 
-Status OperatorRecord::CheckAddStep(const OperatorInfo& info) const {
-  if (IsRecurrent(op_type_)) return Status::Ok();
+Status OperatorRecord::CheckAddWithin(const OperatorInfo& info) const {
+  const char* argument = NetMadeInRuns(op_type_);
+  if (argument != nullptr && info.inner[inner_.size()].argument == argument) {
+    return Status::Ok();
+  }
   return Status::InvalidArgument(
-      "the profile has step " + std::to_string(info.step_index) +
-      " of operator " + std::to_string(info.op_index) + ", which is a '" +
-      op_type_ + "', expected a RecurrentNetwork");
+      "the profile has an operator " + PathText(info) + ", but operator " +
+      PathText(op_index_, inner_) + " is a '" + op_type_ +
+      "', expected one that has such a net");
 }
 
-void OperatorRecord::AddStep(const OperatorInfo& info) {
-  auto step = std::make_shared<OperatorRecord>(context_, info);
-  step->GoOnFrom(info);
-  std::lock_guard<std::mutex> lock(steps_mutex_);
-  steps_[info.step_index] = std::move(step);
+void OperatorRecord::AddWithin(const OperatorInfo& info) {
+  auto record = std::make_shared<OperatorRecord>(context_, info);
+  record->GoOnFrom(info);
+  const auto begin =
+      info.inner.begin() + static_cast<std::ptrdiff_t>(inner_.size());
+  std::lock_guard<std::mutex> lock(within_mutex_);
+  within_[{begin, info.inner.end()}] = std::move(record);
 }
 
 }  // namespace caffe2_quantization

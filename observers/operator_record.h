@@ -5,6 +5,8 @@
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_OPERATOR_RECORD_H_
 #define CAFFE2_QUANTIZATION_OBSERVERS_OPERATOR_RECORD_H_
 
+#include <c10/util/SmallVector.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -130,6 +132,7 @@ struct RecordContext {
   std::atomic<bool> callback_logged{false};
   std::atomic<bool> column_max_logged{false};
   std::atomic<bool> overflow_logged{false};
+  std::atomic<bool> no_steps_logged{false};
 };
 
 // True if the options admit an operator: its type, its name and one of its
@@ -139,9 +142,12 @@ bool Admits(const RecordingOptions& options, const caffe2::OperatorBase& op);
 bool Admits(const RecordingOptions& options, const std::string& type,
             const caffe2::OperatorDef* definition);
 
-// True for an operator that has a net of its own, which it runs once per time
-// step.
-bool IsRecurrent(const std::string& op_type);
+// A blob that a net reads and does not make.
+struct ExternalInput {
+  int index;  // in the net's external_input
+  std::string name;
+  const caffe2::Blob* blob;
+};
 
 // The numbers of an OutputInfo that only grow.
 inline constexpr std::array<uint64_t OutputInfo::*, 10> kOutputCounts = {
@@ -160,17 +166,21 @@ using OutputCounts = std::array<uint64_t, kOutputCounts.size()>;
 
 class OperatorRecord final : public OperatorMeasurement {
  public:
-  // `own`: whether the operator itself is recorded, or only its steps.
+  // `own`: whether the operator itself is recorded, or only those within it.
   OperatorRecord(std::shared_ptr<RecordContext> context,
-                 const caffe2::OperatorBase& op, int op_index, int step_index,
-                 bool own);
-  // Makes a record from a profile, for a step whose operator does not exist
-  // yet.
+                 const caffe2::OperatorBase& op, int op_index,
+                 std::vector<InnerStep> inner, bool own);
+  // Makes a record from a profile, for an operator within another one that does
+  // not exist yet.
   OperatorRecord(std::shared_ptr<RecordContext> context,
                  const OperatorInfo& info);
+  // Makes a record of a net's external inputs. They are its outputs.
+  OperatorRecord(std::shared_ptr<RecordContext> context,
+                 const std::vector<ExternalInput>& inputs);
 
   RecordContext* context() const { return context_.get(); }
   int op_index() const { return op_index_; }
+  const std::vector<InnerStep>& inner() const { return inner_; }
   bool own() const { return own_; }
   bool open() const {
     return active_.load(std::memory_order_relaxed) && context_->gate.open() &&
@@ -179,11 +189,14 @@ class OperatorRecord final : public OperatorMeasurement {
 
   // Adds a run that has succeeded. Nobody may write its outputs meanwhile.
   void Record(caffe2::OperatorBase* op);
+  // The same of external inputs, when a run begins.
+  void Record(const std::vector<ExternalInput>& inputs);
 
-  // Returns the record of a step, and makes it if there is none yet. Returns
-  // null if the options do not admit the step.
-  std::shared_ptr<OperatorRecord> Step(const caffe2::OperatorBase& op,
-                                       int step_index);
+  // Returns the record of an operator of a net that this operator makes while
+  // it runs, and makes it if there is none yet. `inner` leads there from here.
+  // Returns null if the options do not admit the operator.
+  std::shared_ptr<OperatorRecord> Within(const caffe2::OperatorBase& op,
+                                         const std::vector<InnerStep>& inner);
 
   OperatorInfo get_info() const override;
   void reset() override;
@@ -191,12 +204,13 @@ class OperatorRecord final : public OperatorMeasurement {
   void resume() override { active_ = true; }
 
   // Appends this operator's information, if it is recorded itself, and that of
-  // its steps.
+  // those within it.
   void AppendInfos(std::vector<OperatorInfo>* infos) const;
 
   // A reset in two parts. Take() sets aside what was seen since the last reset;
   // then Commit() drops it, or Rollback() puts it back. In between, all of it
-  // is still reported. One caller at a time. All three include the steps.
+  // is still reported. One caller at a time. All three include those
+  // within.
   void Take();
   void Commit();
   void Rollback();
@@ -204,19 +218,23 @@ class OperatorRecord final : public OperatorMeasurement {
   // had been recorded before.
   void AppendTaken(std::vector<OperatorInfo>* infos) const;
 
-  // The number of recorded runs, including those of the steps.
+  // The number of recorded runs, including those of operators within.
   uint64_t records() const;
-  // About how much memory it takes, including its steps.
+  // About how much memory it takes, including those within.
   std::size_t bytes() const;
+
+  // Tells, once, that no operator of the net that this one runs was seen.
+  void LogNoSteps() const;
 
   // Takes over totals and counts of a profile. Call it before anything is
   // recorded. The check compares the operator and the names; GoOnFrom() relies
   // on it.
   Status CheckGoOnFrom(const OperatorInfo& info) const;
   void GoOnFrom(const OperatorInfo& info);
-  // Adds a step from a profile, which is all that is known of its operator yet.
-  Status CheckAddStep(const OperatorInfo& info) const;
-  void AddStep(const OperatorInfo& info);
+  // Adds an operator within from a profile, which is all that is known of it
+  // yet.
+  Status CheckAddWithin(const OperatorInfo& info) const;
+  void AddWithin(const OperatorInfo& info);
 
  private:
   struct Output {
@@ -233,18 +251,21 @@ class OperatorRecord final : public OperatorMeasurement {
   void AddColumnMaxima(const ColumnMaxima* maxima, Output* output);
   OutputRecord Heard(const Output& output, const TensorScan& scan,
                      uint64_t run) const;
+  // `op` is null for external inputs, of which listeners do not hear.
+  void Record(const c10::SmallVector<const caffe2::Blob*, 4>& blobs,
+              const caffe2::OperatorBase* op);
   OutputValues NewValues() const;
   void Merge(const OutputValues& from, OutputValues* into) const;
   OutputInfo InfoOf(const Output& output) const;
   OperatorInfo Header() const;
-  std::vector<std::shared_ptr<OperatorRecord>> Steps() const;
+  std::vector<std::shared_ptr<OperatorRecord>> AllWithin() const;
 
   const std::shared_ptr<RecordContext> context_;
   const int op_index_;
-  const int step_index_;
+  const std::vector<InnerStep> inner_;
   const bool own_;
   std::string op_type_;
-  std::string op_name_;  // set once more, under mutex_, for a profile's step
+  std::string op_name_;  // set once more, under mutex_, for a profile's
   std::atomic<bool> active_{true};
   std::atomic<uint64_t> records_{0};
 
@@ -254,9 +275,10 @@ class OperatorRecord final : public OperatorMeasurement {
   TimePoint first_record_{};
   TimePoint last_record_{};
 
-  mutable std::mutex steps_mutex_;
-  // Null for a step that the options do not admit.
-  std::map<int, std::shared_ptr<OperatorRecord>> steps_;
+  mutable std::mutex within_mutex_;
+  // Of operators that come and go while this one runs, by the way from here to
+  // them. Null for one that the options do not admit.
+  std::map<std::vector<InnerStep>, std::shared_ptr<OperatorRecord>> within_;
 };
 
 }  // namespace caffe2_quantization

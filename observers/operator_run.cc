@@ -19,7 +19,7 @@ struct Reveal {
 template struct Reveal<WorkspaceMember, &caffe2::OperatorBase::operator_ws_>;
 
 std::atomic<int>* LastFailedPosition(caffe2::OperatorBase* op) {
-  caffe2::Workspace* workspace = op->*Member(WorkspaceMember());
+  caffe2::Workspace* workspace = WorkspaceOf(*op);
   const bool noted =
       workspace != nullptr &&
       op->net_position() != caffe2::OperatorBase::kNoNetPositionSet;
@@ -27,6 +27,10 @@ std::atomic<int>* LastFailedPosition(caffe2::OperatorBase* op) {
 }
 
 }  // namespace
+
+caffe2::Workspace* WorkspaceOf(const caffe2::OperatorBase& op) {
+  return op.*Member(WorkspaceMember());
+}
 
 OperatorRun::~OperatorRun() { order_.load(std::memory_order_acquire); }
 

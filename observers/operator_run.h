@@ -10,6 +10,9 @@
 
 namespace caffe2_quantization {
 
+// Returns the workspace that an operator was made in; null if there is none.
+caffe2::Workspace* WorkspaceOf(const caffe2::OperatorBase& op);
+
 // The host does not tell an operator's observers how a run ended: it also calls
 // them from the handler of a run that threw, and after one that returned false.
 // What the outputs hold then is not a result.

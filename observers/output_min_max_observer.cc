@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/at_end.h"
+#include "observers/inner_nets.h"
 #include "observers/net_record.h"
 #include "observers/observer_options.h"
 #include "observers/operator_record.h"
@@ -18,13 +19,16 @@ OutputMinMaxObserver::OutputMinMaxObserver(caffe2::OperatorBase* op,
           op, std::make_shared<OperatorRecord>(
                   std::make_shared<RecordContext>(NormalOptions(options), "",
                                                   /*of_net=*/false),
-                  *op, std::max(op->net_position(), 0), /*step_index=*/-1,
-                  /*own=*/true)) {}
+                  *op, std::max(op->net_position(), 0),
+                  /*inner=*/std::vector<InnerStep>(), /*own=*/true)) {}
 
 OutputMinMaxObserver::OutputMinMaxObserver(
     caffe2::OperatorBase* op, std::shared_ptr<OperatorMeasurement> measurement)
-    : ObserverBase(op), measurement_(std::move(measurement)), run_(op) {
-  if (IsRecurrent(op->type())) {
+    : ObserverBase(op),
+      measurement_(std::move(measurement)),
+      run_(op),
+      makes_nets_(NetMadeInRuns(op->type()) != nullptr) {
+  if (makes_nets_) {
     JoinSteps(op, std::static_pointer_cast<OperatorRecord>(measurement_));
   }
 }
@@ -39,6 +43,10 @@ void OutputMinMaxObserver::Start() {
   if (!context->is_of_net) context->gate.Begin();
   // Skipped runs of one operator are counted too.
   run_.Start(record->open() || !context->is_of_net);
+  if (makes_nets_) {
+    StepsBegin(this, subject_,
+               std::static_pointer_cast<OperatorRecord>(measurement_));
+  }
 }
 
 void OutputMinMaxObserver::Stop() {
@@ -46,6 +54,7 @@ void OutputMinMaxObserver::Stop() {
   if (!std::exchange(started_, false)) return;
   auto* record = static_cast<OperatorRecord*>(measurement_.get());
   RecordContext* context = record->context();
+  const bool has_steps = !makes_nets_ || StepsEnd(this);
   context->AwaitScans();  // of the steps that this run was made of
   const bool failed = run_.Failed();
   const AtEnd stopped([&] {
@@ -53,6 +62,7 @@ void OutputMinMaxObserver::Stop() {
     context->state.OperatorStopped(failed);
   });
   if (failed || !run_.armed()) return;
+  if (!has_steps) record->LogNoSteps();
   if (record->open()) record->Record(subject_);
   if (!context->is_of_net) context->gate.End();
 }

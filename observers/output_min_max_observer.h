@@ -121,10 +121,10 @@ class OutputMinMaxObserver final
   void Stop() override;
 
   // Called by the host's executor of recurrent nets for each operator of each
-  // time step: observes that operator too, as step `rnn_order` of this one. All
-  // time steps share one record. All observers of this operator share one
-  // observer of the step; the first one called returns it, the others return
-  // null.
+  // time step: observes that operator too. `rnn_order` is its place in the step
+  // net as the host runs it. All time steps share one record. All observers of
+  // this operator share one observer of the step; the first one called returns
+  // it, the others return null.
   std::unique_ptr<caffe2::ObserverBase<caffe2::OperatorBase>> rnnCopy(
       caffe2::OperatorBase* subject, int rnn_order) const override;
 
@@ -136,6 +136,7 @@ class OutputMinMaxObserver final
  private:
   std::shared_ptr<OperatorMeasurement> measurement_;
   OperatorRun run_;
+  const bool makes_nets_;  // or their operators, while it runs
   bool started_ = false;
 };
 

@@ -137,6 +137,7 @@ std::string ToJson(const OutputRecord& record) {
   nlohmann::json json{
       {"net", record.net_name},
       {"observer", record.observer},
+      {"path", record.path},
       {"op_index", record.op_index},
       {"step_index", record.step_index},
       {"op_type", record.op_type},

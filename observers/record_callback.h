@@ -16,8 +16,10 @@ namespace caffe2_quantization {
 struct OutputRecord : ValueCounts {
   std::string net_name;  // empty if the observer belongs to no net
   std::string observer;  // the observer's label
-  int op_index = 0;
-  int step_index = -1;  // as in OperatorInfo
+  std::string path;      // of the operator: "3", "3/then_net/2"
+  int op_index = 0;      // of the net's operator, where the path begins
+  // Its index in the step net of a RecurrentNetwork of the net itself, else -1.
+  int step_index = -1;
   std::string op_type;
   std::string op_name;
   int output_index = 0;

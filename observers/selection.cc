@@ -11,16 +11,17 @@
 #include "base/return_if_error.h"
 #include "caffe2/core/operator.h"
 #include "caffe2/proto/caffe2_pb.h"
+#include "observers/inner_nets.h"
 #include "observers/operator_record.h"
 
 namespace caffe2_quantization {
 namespace {
 
-// What can be chosen in a net.
+// What can be chosen in a net, and in nets within it.
 struct Choices {
   std::set<std::string> types, names, outputs;
   bool any_fits_all = false;
-  // Steps that are told as text, as old nets have them, are not looked into.
+  // Of a step net that is told as text, as old nets have them.
   bool has_unknown_steps = false;
 };
 
@@ -31,9 +32,9 @@ void AddChoices(const caffe2::NetDef& net, const RecordingOptions& options,
     if (!op.name().empty()) choices->names.insert(op.name());
     choices->outputs.insert(op.output().begin(), op.output().end());
     choices->any_fits_all |= Admits(options, op.type(), &op);
-    if (!IsRecurrent(op.type())) continue;
     for (const caffe2::Argument& argument : op.arg()) {
       if (argument.has_n()) AddChoices(argument.n(), options, choices);
+      if (NetMadeInRuns(op.type()) == nullptr) continue;
       choices->has_unknown_steps |=
           argument.has_s() &&
           argument.name().find("step_net") != std::string::npos;
@@ -73,13 +74,17 @@ Status CheckPatterns(const char* option,
 Status CheckSelection(const RecordingOptions& options, caffe2::NetBase* net) {
   const bool chooses = !options.op_types.empty() || !options.op_names.empty() ||
                        !options.outputs.empty();
-  if ((!chooses && options.column_max_blobs.empty()) || !net->has_debug_def()) {
-    return Status::Ok();
-  }
+  if (!net->has_debug_def()) return Status::Ok();
+  const std::string name = OfNet(net->Name());
+  const auto& inputs = net->debug_def().external_input();
+  RETURN_IF_ERROR(
+      CheckPatterns("inputs", options.inputs, "external input",
+                    std::set<std::string>(inputs.begin(), inputs.end()),
+                    /*literally=*/false, name));
+  if (!chooses && options.column_max_blobs.empty()) return Status::Ok();
   Choices choices;
   AddChoices(net->debug_def(), options, &choices);
   if (choices.has_unknown_steps) return Status::Ok();
-  const std::string name = OfNet(net->Name());
   RETURN_IF_ERROR(CheckPatterns("op_types", options.op_types,
                                 "operator of type", choices.types,
                                 /*literally=*/false, name));

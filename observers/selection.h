@@ -9,9 +9,9 @@
 
 namespace caffe2_quantization {
 
-// Returns an error if one of the op_types, op_names, outputs or
-// column_max_blobs matches nothing in the net, including the steps of its
-// RecurrentNetworks, or if no operator matches all of them. The error names the
+// Returns an error if one of the op_types, op_names, outputs, inputs or
+// column_max_blobs matches nothing in the net, including the nets within its
+// operators, or if no operator matches all of them. The error names the
 // nearest name that exists.
 //
 // Thread rule: any thread, while the net is neither run nor changed.

@@ -30,6 +30,7 @@ inline void Unshare(RecordingOptions* options) {
   Unshare(&options->op_types);
   Unshare(&options->op_names);
   Unshare(&options->outputs);
+  Unshare(&options->inputs);
 }
 
 inline void Unshare(OutputMinMaxOptions* options) {

@@ -198,6 +198,9 @@ caffe2::OpSchema& RecordingArguments(caffe2::OpSchema& schema) {
            "Default: all.")
       .Arg("op_names", "Only operators with such names. Default: all.")
       .Arg("output_names", "Only operators with such an output. Default: all.")
+      .Arg("input_names",
+           "Records these external inputs. Default: the net's data, none if "
+           "operators are chosen.")
       .Arg("outputs", "An older name of output_names; one of them is given.")
       .Arg("every", "Records runs 1, N + 1, 2 N + 1 ... Default 1.")
       .Arg("run_limit", "Stops after so many recorded runs. Default 0: never.");
@@ -286,6 +289,7 @@ OutputMinMaxOptions ObserverControlOp::Options() const {
   recording.op_types = StringArguments(*this, "op_types");
   recording.op_names = StringArguments(*this, "op_names");
   recording.outputs = StringArguments(*this, "output_names", "outputs");
+  recording.inputs = StringArguments(*this, "input_names");
   recording.every = GetSingleArgument<int64_t>("every", 1);
   recording.run_limit = GetSingleArgument<int64_t>("run_limit", 0);
   return options;

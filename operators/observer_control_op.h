@@ -19,8 +19,8 @@
 //   OutputMinMaxObserverDetach             net, observer
 //
 // How to record: histogram_bins, column_max_bins, column_max_blobs, op_types,
-// op_names, outputs, every, run_limit. How to dump: dump_freq, format,
-// delimiter.
+// op_names, outputs, input_names, every, run_limit. How to dump: dump_freq,
+// format, delimiter.
 //
 // `net` is the name of a net in the workspace that runs the operator. All
 // operators but Attach also know nets that are gone. `observer` is a label;

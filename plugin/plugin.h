@@ -32,12 +32,13 @@ CAFFE2_QUANTIZATION_C_API const char* caffe2_quantization_isa(void);
  * the thread that ran the operator and under no lock; by several threads at
  * once when several run operators. record_json is one JSON object in one line
  * and lives as long as the call:
- *   net, observer (its label), op_index, step_index (-1: no step of a recurrent
- *   net), op_type, output_index, tensor_name, type, shape; of this run alone:
- *   min, max (null without a finite value), raw_min, raw_max (of quantized
- *   tensors, else null), count, zero, nan, positive_infinity,
- *   negative_infinity; and run, the operator's recorded runs up to this one.
- * It must not attach or detach observers. */
+ *   net, observer (its label), path (of the operator: "3", or "3/then_net/2" of
+ *   one within operator 3), op_index (with which the path begins), step_index
+ *   (-1: no step of a recurrent net of the net itself), op_type, output_index,
+ *   tensor_name, type, shape; of this run alone: min, max (null without a
+ * finite value), raw_min, raw_max (of quantized tensors, else null), count,
+ * zero, nan, positive_infinity, negative_infinity; and run, the operator's
+ * recorded runs up to this one. It must not attach or detach observers. */
 typedef void (*caffe2_quantization_record_callback)(const char* record_json,
                                                     void* user_data);
 

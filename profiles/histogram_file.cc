@@ -106,6 +106,7 @@ std::string FormatHistograms(const NetInfo& info, RangeSince since,
                              const std::string& delimiter) {
   std::string text;
   for (const OperatorInfo& op : info.operators) {
+    if (!IsOfNetItself(op)) continue;
     for (const OutputInfo& output : op.outputs) {
       const Histogram& histogram = ValuesOf(output, since).histogram;
       if (histogram.empty()) continue;
@@ -123,6 +124,7 @@ std::string FormatColumnMax(const NetInfo& info, RangeSince since,
                             const std::string& delimiter) {
   std::string text;
   for (const OperatorInfo& op : info.operators) {
+    if (!IsOfNetItself(op)) continue;
     for (const OutputInfo& output : op.outputs) {
       const auto& columns = ValuesOf(output, since).column_max;
       for (std::size_t i = 0; i < columns.size(); ++i) {

@@ -19,30 +19,50 @@ Status Corruption(const MeasuredOutputs& measured, const std::string& message) {
   return Status::Corruption("'" + measured.path + "': " + message);
 }
 
-Status OutputsOfProfile(const NetInfo& info, bool histogram,
-                        std::vector<MeasuredOutput>* lines) {
+// What was read, by the path of the net that it is of; "" is the whole net.
+using Lines = std::map<std::string, std::vector<MeasuredOutput>>;
+
+Status LineOfProfile(const OutputInfo& output, bool histogram,
+                     MeasuredOutput* line) {
+  line->output_index = output.output_index;
+  line->tensor_name = output.tensor_name;
+  line->min = output.total.range.min();
+  line->max = output.total.range.max();
+  if (!histogram) return Status::Ok();
+  line->histogram = output.total.histogram;
+  if (line->min <= line->max && line->histogram.empty()) {
+    return Status::InvalidArgument(
+        "tensor '" + line->tensor_name +
+        "' has no histogram, expected a profile that was recorded with "
+        "histogram_bins");
+  }
+  return Status::Ok();
+}
+
+Status OutputsOfProfile(const NetInfo& info, bool histogram, Lines* lines,
+                        MeasuredOutputs* measured) {
   for (const OperatorInfo& op : info.operators) {
-    // Operators of a step net are made anew, out of reach.
     if (op.step_index >= 0) continue;
+    std::string net_path;
+    int index = op.op_index;
+    if (!op.inner.empty()) {
+      const InnerStep& last = op.inner.back();
+      net_path = PathText(op.op_index, {op.inner.begin(), op.inner.end() - 1}) +
+                 '/' + last.argument;
+      index = last.op_index;
+    }
     for (const OutputInfo& output : op.outputs) {
       MeasuredOutput line;
-      line.op_index = op.op_index;
+      line.op_index = index;
       line.op_type = op.op_type;
-      line.output_index = output.output_index;
-      line.tensor_name = output.tensor_name;
-      line.min = output.total.range.min();
-      line.max = output.total.range.max();
-      if (histogram) {
-        line.histogram = output.total.histogram;
-        if (line.min <= line.max && line.histogram.empty()) {
-          return Status::InvalidArgument(
-              "tensor '" + line.tensor_name +
-              "' has no histogram, expected a profile that was recorded with "
-              "histogram_bins");
-        }
-      }
-      lines->push_back(std::move(line));
+      RETURN_IF_ERROR(LineOfProfile(output, histogram, &line));
+      (*lines)[net_path].push_back(std::move(line));
     }
+  }
+  for (const OutputInfo& input : info.inputs) {
+    MeasuredOutput line;
+    RETURN_IF_ERROR(LineOfProfile(input, histogram, &line));
+    measured->inputs.emplace(input.tensor_name, std::move(line));
   }
   return Status::Ok();
 }
@@ -100,14 +120,53 @@ Status OutputsOfText(const std::string& text, bool histogram,
 }
 
 Status OutputsOfProfile(const std::string& contents, bool json, bool histogram,
-                        std::vector<MeasuredOutput>* lines) {
+                        Lines* lines, MeasuredOutputs* measured) {
   NetInfo info;
   RETURN_IF_ERROR(json ? ProfileFromJson(contents, &info)
                        : ProfileFromBytes(contents, &info));
-  return OutputsOfProfile(info, histogram, lines);
+  return OutputsOfProfile(info, histogram, lines, measured);
+}
+
+Status ByName(std::vector<MeasuredOutput> lines,
+              const MeasuredOutputs& measured,
+              MeasuredOutputs::ByName* by_name) {
+  std::set<std::tuple<std::string, int, int>> seen;
+  for (MeasuredOutput& line : lines) {
+    if (!seen.emplace(line.tensor_name, line.op_index, line.output_index)
+             .second) {
+      return Corruption(
+          measured, "tensor '" + line.tensor_name +
+                        "' has two lines for output " +
+                        std::to_string(line.output_index) + " of operator " +
+                        std::to_string(line.op_index) + ", expected one");
+    }
+    (*by_name)[line.tensor_name].push_back(std::move(line));
+  }
+  for (auto& [name, of_name] : *by_name) {
+    std::stable_sort(of_name.begin(), of_name.end(),
+                     [](const MeasuredOutput& a, const MeasuredOutput& b) {
+                       return a.op_index < b.op_index;
+                     });
+  }
+  return Status::Ok();
 }
 
 }  // namespace
+
+MeasuredOutputs MeasuredOutputs::Within(const std::string& net_path) const {
+  MeasuredOutputs measured;
+  measured.path = path;
+  measured.histogram = histogram;
+  const auto found = within.find(net_path);
+  if (found != within.end()) measured.by_name = found->second;
+  return measured;
+}
+
+bool MeasuredOutputs::HasWithin(const std::string& tensor_name) const {
+  return std::any_of(within.begin(), within.end(), [&](const auto& net) {
+    return net.second.count(tensor_name) > 0;
+  });
+}
 
 Status ReadMeasuredOutputs(const std::string& path, bool histogram,
                            MeasuredOutputs* measured) {
@@ -119,33 +178,22 @@ Status ReadMeasuredOutputs(const std::string& path, bool histogram,
   RETURN_IF_ERROR(ReadFile(path, kMaxTextFileBytes, &contents));
   measured->path = path;
   measured->histogram = histogram;
-  std::vector<MeasuredOutput> lines;
+  Lines lines;
   // A line begins with a digit; a binary profile with the tag of its version.
   const std::size_t first = contents.find_first_not_of(" \t\r\n");
   const bool json = first != std::string::npos && contents[first] == '{';
   if (json || (first != std::string::npos && contents[first] == '\b')) {
-    const Status status = OutputsOfProfile(contents, json, histogram, &lines);
+    const Status status =
+        OutputsOfProfile(contents, json, histogram, &lines, measured);
     if (!status.ok()) return Corruption(*measured, status.message());
   } else {
-    RETURN_IF_ERROR(InFile(path, OutputsOfText(contents, histogram, &lines)));
+    RETURN_IF_ERROR(
+        InFile(path, OutputsOfText(contents, histogram, &lines[""])));
   }
-  std::set<std::tuple<std::string, int, int>> seen;
-  for (MeasuredOutput& line : lines) {
-    if (!seen.emplace(line.tensor_name, line.op_index, line.output_index)
-             .second) {
-      return Corruption(
-          *measured, "tensor '" + line.tensor_name +
-                         "' has two lines for output " +
-                         std::to_string(line.output_index) + " of operator " +
-                         std::to_string(line.op_index) + ", expected one");
-    }
-    measured->by_name[line.tensor_name].push_back(std::move(line));
-  }
-  for (auto& [name, of_name] : measured->by_name) {
-    std::stable_sort(of_name.begin(), of_name.end(),
-                     [](const MeasuredOutput& a, const MeasuredOutput& b) {
-                       return a.op_index < b.op_index;
-                     });
+  for (auto& [net_path, of_net] : lines) {
+    RETURN_IF_ERROR(ByName(
+        std::move(of_net), *measured,
+        net_path.empty() ? &measured->by_name : &measured->within[net_path]));
   }
   return Status::Ok();
 }

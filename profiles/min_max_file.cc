@@ -44,6 +44,7 @@ std::string FormatMinMax(const NetInfo& info, RangeSince since,
                          const std::string& delimiter) {
   std::string text;
   for (const OperatorInfo& op : info.operators) {
+    if (!IsOfNetItself(op)) continue;
     for (const OutputInfo& output : op.outputs) {
       const ValueRange& range = since == RangeSince::kAttach
                                     ? output.total.range

@@ -42,6 +42,7 @@ nlohmann::json ToJsonValue(const RecordingOptions& options) {
       {"op_types", options.op_types},
       {"op_names", options.op_names},
       {"outputs", options.outputs},
+      {"inputs", options.inputs},
       {"every", options.every},
       {"run_limit", options.run_limit},
   };
@@ -84,7 +85,21 @@ nlohmann::json ToJsonValue(const OutputInfo& output,
   return json;
 }
 
+// Of an external input.
+nlohmann::json ToInputValue(const OutputInfo& input,
+                            const RecordingOptions& options, bool histograms) {
+  nlohmann::json json = ToJsonValue(input, options, histograms);
+  json.erase("output_index");
+  json.erase("column_max_unsupported_runs");
+  json["input_index"] = input.output_index;
+  return json;
+}
+
 nlohmann::json ToJsonValue(const NetInfo& info, bool histograms) {
+  nlohmann::json inputs = nlohmann::json::array();
+  for (const OutputInfo& input : info.inputs) {
+    inputs.push_back(ToInputValue(input, info.options, histograms));
+  }
   nlohmann::json operators = nlohmann::json::array();
   for (const OperatorInfo& op : info.operators) {
     nlohmann::json outputs = nlohmann::json::array();
@@ -92,8 +107,10 @@ nlohmann::json ToJsonValue(const NetInfo& info, bool histograms) {
       outputs.push_back(ToJsonValue(output, info.options, histograms));
     }
     operators.push_back({
+        {"path", PathText(op)},
         {"op_index", op.op_index},
-        {"step_index", op.step_index},
+        {"step_index",
+         op.step_index >= 0 ? op.step_index : StepIndexOf(op.inner)},
         {"op_type", op.op_type},
         {"op_name", op.op_name},
         {"first_record", ToIso8601(op.first_record)},
@@ -114,6 +131,7 @@ nlohmann::json ToJsonValue(const NetInfo& info, bool histograms) {
       {"attached_at", ToIso8601(info.attached_at)},
       {"hosts", info.hosts},
       {"forced", info.forced},
+      {"inputs", std::move(inputs)},
       {"operators", std::move(operators)},
   };
 }
@@ -218,7 +236,16 @@ bool operator==(const RecordingOptions& a, const RecordingOptions& b) {
          a.column_max_bins == b.column_max_bins &&
          a.column_max_blobs == b.column_max_blobs && a.op_types == b.op_types &&
          a.op_names == b.op_names && a.outputs == b.outputs &&
-         a.every == b.every && a.run_limit == b.run_limit;
+         a.inputs == b.inputs && a.every == b.every &&
+         a.run_limit == b.run_limit;
+}
+
+std::string PathText(const OperatorInfo& op) {
+  std::string text = PathText(op.op_index, op.inner);
+  if (op.step_index >= 0) {
+    text += "/step_net[" + std::to_string(op.step_index) + "]";
+  }
+  return text;
 }
 
 std::string ToIso8601(TimePoint time) {

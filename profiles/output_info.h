@@ -13,6 +13,7 @@
 #include "base/export.h"
 #include "base/status.h"
 #include "base/value_counts.h"
+#include "profiles/operator_path.h"
 #include "quantization/histogram.h"
 
 namespace caffe2_quantization {
@@ -104,9 +105,10 @@ struct OutputValues {
   Status Merge(const OutputValues& other);
 };
 
-// One output tensor of one operator. The counts of its base class are of the
-// elements in all `runs`.
+// One output tensor of one operator, or one external input of a net. The counts
+// of its base class are of the elements in all `runs`.
 struct OutputInfo : ValueCounts {
+  // Of an input: its index in the net's external_input.
   int output_index = 0;
   std::string tensor_name;
   std::string type_name;           // of the last run: "float", "c10::Half" ...
@@ -125,11 +127,15 @@ struct OutputInfo : ValueCounts {
   uint64_t column_max_unsupported_runs = 0;
 };
 
-// One operator of a net.
+// One operator of a net, or of a net that an operator of that net runs.
 struct OperatorInfo {
+  // Its index in the net, and, of an operator within, the way from there to it
+  // (operator_path.h).
   int op_index = 0;
-  // Its place in the step net of a RecurrentNetwork, whose own place is
-  // op_index; -1 for an operator of the net itself.
+  std::vector<InnerStep> inner;
+  // In place of `inner` in a profile of format version 1: its index in the step
+  // net of RecurrentNetwork op_index as the host runs it, with the links that
+  // the host puts first. Else -1.
   int step_index = -1;
   std::string op_type;
   std::string op_name;  // of its definition; empty if read from a profile
@@ -146,6 +152,9 @@ struct RecordingOptions {
   std::vector<std::string> op_types;          // sorted; empty: all
   std::vector<std::string> op_names;
   std::vector<std::string> outputs;
+  // Patterns of external inputs; empty: the net's data (data_inputs.h), if all
+  // operators are recorded, else none.
+  std::vector<std::string> inputs;
   int64_t every = 1;      // records every `every`-th run
   int64_t run_limit = 0;  // stops after this many recorded runs; 0: never
 
@@ -159,8 +168,15 @@ struct Checkpoint {
   std::map<std::string, std::string> settings;  // empty: no checkpoint at all
 };
 
+// The format of profiles. Version 1 has no external inputs, and of operators
+// within others only those of step nets, by step_index.
+inline constexpr uint32_t kProfileFormatVersion = 2;
+inline constexpr uint32_t kOldestProfileFormatVersion = 1;
+
 // One net.
 struct NetInfo {
+  // Of the profile that it was read from; of what is recorded: the newest.
+  uint32_t format_version = kProfileFormatVersion;
   std::string net_name;
   std::string observer;  // its label among the observers of the net
   std::string
@@ -172,6 +188,7 @@ struct NetInfo {
   bool stopped = false;
   bool net_alive = true;
   TimePoint attached_at{};
+  std::vector<OutputInfo> inputs;  // those of external_input that are recorded
   std::vector<OperatorInfo> operators;
   // For a profile that was merged or resumed: the machines it was made on
   // (sorted, each once), and what differed but was merged by force (likewise).
@@ -189,6 +206,15 @@ CAFFE2_QUANTIZATION_API std::string ToJson(const NetInfo& info,
                                            bool histograms = false);
 CAFFE2_QUANTIZATION_API std::string ToJson(const std::vector<NetInfo>& infos,
                                            bool histograms = false);
+
+// False for an operator within another one.
+inline bool IsOfNetItself(const OperatorInfo& op) {
+  return op.inner.empty() && op.step_index < 0;
+}
+
+// Returns the path of an operator. One of a step net of format version 1 has no
+// path of its own: "3/step_net[2]".
+std::string PathText(const OperatorInfo& op);
 
 // Returns a time in the form 2026-01-31T12:00:00.000Z; "" for the epoch itself.
 std::string ToIso8601(TimePoint time);

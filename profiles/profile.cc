@@ -95,13 +95,14 @@ void Fill(const RecordingOptions& options, RecordingOptionsProto* proto) {
   Fill(options.op_types, proto->mutable_op_types());
   Fill(options.op_names, proto->mutable_op_names());
   Fill(options.outputs, proto->mutable_outputs());
+  Fill(options.inputs, proto->mutable_inputs());
   proto->set_every(options.every);
   proto->set_run_limit(options.run_limit);
 }
 
 // Of a canonical profile.
 void Fill(const NetInfo& info, ProfileProto* proto) {
-  proto->set_format_version(kProfileFormatVersion);
+  proto->set_format_version(info.format_version);
   proto->set_net_name(info.net_name);
   proto->set_observer(info.observer);
   proto->set_net_hash(info.net_hash);
@@ -112,13 +113,18 @@ void Fill(const NetInfo& info, ProfileProto* proto) {
   Fill(info.forced, proto->mutable_forced());
   for (const OperatorInfo& op : info.operators) {
     OperatorProfileProto* op_proto = proto->add_operators();
-    op_proto->set_op_index(op.op_index);
-    op_proto->set_step_index(op.step_index);
+    if (info.format_version == 1) {
+      op_proto->set_op_index(op.op_index);
+      op_proto->set_step_index(op.step_index);
+    } else {
+      op_proto->set_path(PathText(op));
+    }
     op_proto->set_op_type(op.op_type);
     for (const OutputInfo& output : op.outputs) {
       Fill(output, op_proto->add_outputs());
     }
   }
+  for (const OutputInfo& input : info.inputs) Fill(input, proto->add_inputs());
   ProvenanceProto* provenance = proto->mutable_provenance();
   provenance->set_first_record_ns(Nanoseconds(info.first_record));
   provenance->set_last_record_ns(Nanoseconds(info.last_record));
@@ -294,9 +300,31 @@ Status Read(const OutputProfileProto& proto, OutputInfo* output) {
   return Status::Ok();
 }
 
-Status Read(const OperatorProfileProto& proto, OperatorInfo* op) {
-  op->op_index = proto.op_index();
-  op->step_index = proto.step_index();
+// Each version has its own way to say where an operator is, and no other.
+Status ReadPlace(const OperatorProfileProto& proto, uint32_t version,
+                 OperatorInfo* op) {
+  const auto unexpected = [&](const char* field) {
+    return Status::Corruption("an operator (" + proto.op_type().substr(0, 200) +
+                              ") has " + field +
+                              ", expected none in format "
+                              "version " +
+                              std::to_string(version));
+  };
+  if (version == 1) {
+    if (proto.has_path()) return unexpected("a path");
+    op->op_index = proto.op_index();
+    op->step_index = proto.step_index();
+    return Status::Ok();
+  }
+  if (proto.has_op_index()) return unexpected("an op_index");
+  if (proto.has_step_index()) return unexpected("a step_index");
+  return Within("path of an operator (" + proto.op_type().substr(0, 200) + ")",
+                ParsePath(proto.path(), &op->op_index, &op->inner));
+}
+
+Status Read(const OperatorProfileProto& proto, uint32_t version,
+            OperatorInfo* op) {
+  RETURN_IF_ERROR(ReadPlace(proto, version, op));
   op->op_type = proto.op_type();
   op->outputs.resize(static_cast<std::size_t>(proto.outputs_size()));
   for (int i = 0; i < proto.outputs_size(); ++i) {
@@ -323,6 +351,7 @@ Status Read(const RecordingOptionsProto& proto, RecordingOptions* options) {
   options->op_types = ToVector(proto.op_types());
   options->op_names = ToVector(proto.op_names());
   options->outputs = ToVector(proto.outputs());
+  options->inputs = ToVector(proto.inputs());
   options->every = proto.every();
   options->run_limit = proto.run_limit();
   return Status::Ok();
@@ -348,6 +377,7 @@ Status Read(const CheckpointProto& proto, Checkpoint* checkpoint) {
 }
 
 Status Read(const ProfileProto& proto, NetInfo* info) {
+  info->format_version = proto.format_version();
   info->net_name = proto.net_name();
   info->observer = proto.observer();
   info->net_hash = proto.net_hash();
@@ -358,8 +388,14 @@ Status Read(const ProfileProto& proto, NetInfo* info) {
   info->forced = ToVector(proto.forced());
   info->operators.resize(static_cast<std::size_t>(proto.operators_size()));
   for (int i = 0; i < proto.operators_size(); ++i) {
-    RETURN_IF_ERROR(Read(proto.operators(i),
+    RETURN_IF_ERROR(Read(proto.operators(i), info->format_version,
                          &info->operators[static_cast<std::size_t>(i)]));
+  }
+  info->inputs.resize(static_cast<std::size_t>(proto.inputs_size()));
+  for (int i = 0; i < proto.inputs_size(); ++i) {
+    OutputInfo* input = &info->inputs[static_cast<std::size_t>(i)];
+    const Status status = Read(proto.inputs(i), input);
+    if (!status.ok()) return Within(InputText(*input), status);
   }
   const ProvenanceProto& provenance = proto.provenance();
   info->first_record = ToTime(provenance.first_record_ns());

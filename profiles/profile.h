@@ -7,6 +7,11 @@
 // proto/profile.proto, as protobuf's bytes or as protobuf's JSON;
 // docs/formats.md has the fields and the rules.
 //
+// The key of a recorded value is its operator's path and its output index; of
+// an external input its index in external_input and its name. operator_path.h
+// says what a path is. A NetInfo is written in its own format_version, so one
+// of version 1 stays one.
+//
 // Profiles of the same recording are the same bytes, and only those, whatever
 // the order of the runs and their division between processes. Times and hosts,
 // which differ, are in a message of their own (provenance).
@@ -25,7 +30,6 @@
 
 namespace caffe2_quantization {
 
-constexpr uint32_t kProfileFormatVersion = 1;
 // A larger file, or one of more parts (operators, outputs, ranges, histograms
 // and shapes together), is neither written nor read.
 constexpr int64_t kMaxProfileBytes = int64_t{1} << 28;
@@ -65,6 +69,9 @@ struct MergeOptions {
 // commutative: profiles merged in any order and grouping give the same bytes.
 //
 // It is refused, and *into is unchanged, if
+//   - the format versions differ, even if forced (kInvalidArgument): what one
+//   of
+//     version 1 does not tell was not absent;
 //   - the net's hash, the options or an operator's type differ, unless forced
 //     (kInvalidArgument; the message names each difference with both values);
 //   - a tensor has histograms of different max_bins, even if forced;
@@ -72,8 +79,9 @@ struct MergeOptions {
 //     forced (kInvalidArgument);
 //   - a count would pass 2^64 - 1 (kOutOfRange);
 //   - one of the two is no valid profile (kCorruption).
-// Operators are matched by op_index and step_index, their outputs by
-// output_index and tensor_name; what only one profile has is taken as it is. If
+// Operators are matched by path (op_index and step_index in version 1), their
+// outputs and the inputs by output_index and tensor_name; what only one profile
+// has is taken as it is. If
 // the names of the net differ, the smaller one is kept, and likewise for
 // labels.
 Status MergeProfile(const NetInfo& from, const MergeOptions& options,
@@ -82,6 +90,7 @@ Status MergeProfile(const NetInfo& from, const MergeOptions& options,
 // A summary of a profile that a merge read or wrote.
 struct ProfileSummary {
   std::string path;
+  uint32_t format_version = 0;
   std::string net_name;
   std::string net_hash;
   uint64_t runs = 0;
@@ -89,6 +98,7 @@ struct ProfileSummary {
   uint64_t samples = 0;
   uint64_t operators = 0;
   uint64_t outputs = 0;
+  uint64_t inputs = 0;
   std::vector<std::string> hosts;
   std::vector<std::string> forced;
   std::string first_record;  // UTC, 2026-01-31T12:00:00.000Z; "": none

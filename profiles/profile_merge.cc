@@ -66,11 +66,11 @@ class Differences {
   std::vector<Difference> all_;
 };
 
-using OperatorKey = std::pair<int, int>;
+using OperatorKey = std::tuple<int, std::vector<InnerStep>, int>;
 using OutputKey = std::pair<int, std::string>;
 
 OperatorKey KeyOf(const OperatorInfo& op) {
-  return {op.op_index, op.step_index};
+  return {op.op_index, op.inner, op.step_index};
 }
 OutputKey KeyOf(const OutputInfo& output) {
   return {output.output_index, output.tensor_name};
@@ -84,12 +84,6 @@ std::map<Key, T*> ByKey(std::vector<T>* items) {
   return found;
 }
 
-std::string PlaceText(const OperatorInfo& op) {
-  std::string text = "operator " + std::to_string(op.op_index);
-  if (op.step_index >= 0) text += ", step " + std::to_string(op.step_index);
-  return text;
-}
-
 void CompareOptions(const RecordingOptions& from, const RecordingOptions& into,
                     Differences* differences) {
   differences->Compare("options.histogram_bins", from.histogram_bins,
@@ -101,6 +95,7 @@ void CompareOptions(const RecordingOptions& from, const RecordingOptions& into,
   differences->Compare("options.op_types", from.op_types, into.op_types);
   differences->Compare("options.op_names", from.op_names, into.op_names);
   differences->Compare("options.outputs", from.outputs, into.outputs);
+  differences->Compare("options.inputs", from.inputs, into.inputs);
   differences->Compare("options.every", from.every, into.every);
   differences->Compare("options.run_limit", from.run_limit, into.run_limit);
 }
@@ -117,6 +112,7 @@ void MergeOptionsOf(const RecordingOptions& from, RecordingOptions* into) {
   TakeSmaller(from.op_types, &into->op_types);
   TakeSmaller(from.op_names, &into->op_names);
   TakeSmaller(from.outputs, &into->outputs);
+  TakeSmaller(from.inputs, &into->inputs);
   TakeSmaller(from.every, &into->every);
   TakeSmaller(from.run_limit, &into->run_limit);
 }
@@ -199,21 +195,30 @@ Status MergeOutput(const std::string& where, const OutputInfo& from,
   return Status::Ok();
 }
 
-Status MergeOperator(const OperatorInfo& from, OperatorInfo* into) {
-  TakeSmaller(from.op_type, &into->op_type);
-  const auto outputs = ByKey<OutputKey>(&into->outputs);
+// Of outputs or of inputs.
+template <typename Text>
+Status MergeOutputs(const std::vector<OutputInfo>& from, const Text& text_of,
+                    std::vector<OutputInfo>* into) {
+  const auto outputs = ByKey<OutputKey>(into);
   std::vector<OutputInfo> added;
-  for (const OutputInfo& output : from.outputs) {
+  for (const OutputInfo& output : from) {
     const auto match = outputs.find(KeyOf(output));
     if (match == outputs.end()) {
       added.push_back(output);
       continue;
     }
-    RETURN_IF_ERROR(
-        MergeOutput(OutputText(*into, output), output, match->second));
+    RETURN_IF_ERROR(MergeOutput(text_of(output), output, match->second));
   }
-  into->outputs.insert(into->outputs.end(), added.begin(), added.end());
+  into->insert(into->end(), added.begin(), added.end());
   return Status::Ok();
+}
+
+Status MergeOperator(const OperatorInfo& from, OperatorInfo* into) {
+  TakeSmaller(from.op_type, &into->op_type);
+  return MergeOutputs(
+      from.outputs,
+      [&](const OutputInfo& output) { return OutputText(*into, output); },
+      &into->outputs);
 }
 
 // `from` is canonical, `into` valid; the operators of both agree or are forced.
@@ -285,6 +290,7 @@ bool EndsIn(const std::string& text, const std::string& end) {
 ProfileSummary Summarise(const std::string& path, const NetInfo& info) {
   ProfileSummary summary;
   summary.path = path;
+  summary.format_version = info.format_version;
   summary.net_name = info.net_name;
   summary.net_hash = info.net_hash;
   summary.runs = info.runs;
@@ -294,6 +300,7 @@ ProfileSummary Summarise(const std::string& path, const NetInfo& info) {
   for (const OperatorInfo& op : info.operators) {
     summary.outputs += op.outputs.size();
   }
+  summary.inputs = info.inputs.size();
   summary.hosts = info.hosts;
   summary.forced = info.forced;
   summary.first_record = ToIso8601(info.first_record);
@@ -310,6 +317,13 @@ Status MergeProfile(const NetInfo& from, const MergeOptions& options,
         "one of them is the checkpoint of an unfinished calibration; finish "
         "that first");
   }
+  if (from.format_version != into->format_version) {
+    return Status::InvalidArgument(
+        "format_version is " + std::to_string(from.format_version) +
+        ", expected " + std::to_string(into->format_version) +
+        "; version 1 does not tell of external inputs and of all operators "
+        "within others, so profiles of both are not merged, even by force");
+  }
   const NetInfo source = CanonicalProfile(from);
   RETURN_IF_ERROR(CheckProfile(source));
   NetInfo target = CanonicalProfile(*into);
@@ -322,6 +336,7 @@ Status MergeProfile(const NetInfo& from, const MergeOptions& options,
   differences.AddNotes(&merged.forced);
   merged.options = target.options;
   RETURN_IF_ERROR(MergeHeader(source, &merged));
+  RETURN_IF_ERROR(MergeOutputs(source.inputs, InputText, &merged.inputs));
   RETURN_IF_ERROR(MergeOperators(source, &merged));
   *into = std::move(merged);
   return Status::Ok();

@@ -14,8 +14,9 @@ namespace {
 
 constexpr uint64_t kMaxCount = std::numeric_limits<uint64_t>::max();
 
-std::tuple<int, int> Key(const OperatorInfo& op) {
-  return {op.op_index, op.step_index};
+std::tuple<int, const std::vector<InnerStep>&, int> Key(
+    const OperatorInfo& op) {
+  return {op.op_index, op.inner, op.step_index};
 }
 
 std::tuple<int, const std::string&> Key(const OutputInfo& output) {
@@ -49,6 +50,17 @@ OutputInfo CanonicalOutput(const OutputInfo& output) {
   kept.missing_runs = output.missing_runs;
   kept.unsupported_runs = output.unsupported_runs;
   kept.column_max_unsupported_runs = output.column_max_unsupported_runs;
+  return kept;
+}
+
+std::vector<OutputInfo> CanonicalOutputs(
+    const std::vector<OutputInfo>& outputs) {
+  std::vector<OutputInfo> kept;
+  kept.reserve(outputs.size());
+  for (const OutputInfo& output : outputs) {
+    kept.push_back(CanonicalOutput(output));
+  }
+  SortByKey(&kept);
   return kept;
 }
 
@@ -161,21 +173,66 @@ Status CheckOutput(const std::string& where, const OutputInfo& output) {
   return Status::Ok();
 }
 
-Status CheckOperator(const OperatorInfo& op) {
-  const std::string where = OperatorText(op);
-  RETURN_IF_ERROR(CheckAtLeast(where, "op_index", op.op_index, 0));
-  RETURN_IF_ERROR(CheckAtLeast(where, "step_index", op.step_index, -1));
-  for (std::size_t i = 0; i < op.outputs.size(); ++i) {
-    const std::string what = OutputText(op, op.outputs[i]);
-    if (i > 0 && !(Key(op.outputs[i - 1]) < Key(op.outputs[i]))) {
-      return Wrong(what, "stands after output " +
-                             std::to_string(op.outputs[i - 1].output_index) +
-                             " '" + Shortened(op.outputs[i - 1].tensor_name) +
+// Of outputs or of inputs: sorted, each once, and each as it may be.
+template <typename Text>
+Status CheckOutputs(const std::vector<OutputInfo>& outputs, const char* kind,
+                    const Text& text_of) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const std::string what = text_of(outputs[i]);
+    if (i > 0 && !(Key(outputs[i - 1]) < Key(outputs[i]))) {
+      return Wrong(what, std::string("stands after ") + kind + " " +
+                             std::to_string(outputs[i - 1].output_index) +
+                             " '" + Shortened(outputs[i - 1].tensor_name) +
                              "', expected sorted, each once");
     }
-    RETURN_IF_ERROR(CheckOutput(what, op.outputs[i]));
+    RETURN_IF_ERROR(CheckOutput(what, outputs[i]));
   }
   return Status::Ok();
+}
+
+// Where an operator is, in the way of the format version.
+Status CheckPlace(const OperatorInfo& op, uint32_t version) {
+  const std::string where = OperatorText(op);
+  RETURN_IF_ERROR(CheckAtLeast(where, "op_index", op.op_index, 0));
+  if (version == 1) {
+    RETURN_IF_ERROR(CheckAtLeast(where, "step_index", op.step_index, -1));
+    if (op.inner.empty()) return Status::Ok();
+    return Wrong(where, "is within a net, expected none in format version 1");
+  }
+  if (op.step_index != -1) {
+    return Wrong(where, "step_index is " + std::to_string(op.step_index) +
+                            ", expected -1 in format version " +
+                            std::to_string(version));
+  }
+  if (op.inner.size() > kMaxInnerSteps) {
+    return Wrong(where, "is within " + std::to_string(op.inner.size()) +
+                            " nets, expected " +
+                            std::to_string(kMaxInnerSteps) + " at most");
+  }
+  for (const InnerStep& step : op.inner) {
+    RETURN_IF_ERROR(CheckAtLeast(where, "op_index", step.op_index, 0));
+    if (IsPathArgument(step.argument)) continue;
+    return Wrong(where, "argument '" + Shortened(step.argument) +
+                            "', expected letters, digits and '_'");
+  }
+  return Status::Ok();
+}
+
+Status CheckOperator(const OperatorInfo& op, uint32_t version) {
+  RETURN_IF_ERROR(CheckPlace(op, version));
+  return CheckOutputs(op.outputs, "output", [&](const OutputInfo& output) {
+    return OutputText(op, output);
+  });
+}
+
+// Version 1 knows no external inputs.
+Status CheckInputs(const NetInfo& info) {
+  if (info.format_version == 1 &&
+      !(info.inputs.empty() && info.options.inputs.empty())) {
+    return Wrong("header",
+                 "has external inputs, expected none in format version 1");
+  }
+  return CheckOutputs(info.inputs, "input", InputText);
 }
 
 Status CheckOptions(const RecordingOptions& options) {
@@ -194,6 +251,7 @@ Status CheckOptions(const RecordingOptions& options) {
       CheckSorted(where, "column_max_blobs", options.column_max_blobs));
   RETURN_IF_ERROR(CheckSorted(where, "op_types", options.op_types));
   RETURN_IF_ERROR(CheckSorted(where, "op_names", options.op_names));
+  RETURN_IF_ERROR(CheckSorted(where, "inputs", options.inputs));
   return CheckSorted(where, "outputs", options.outputs);
 }
 
@@ -255,6 +313,7 @@ void ReplaceInvalidUtf8(NetInfo* info) {
   ReplaceInvalidUtf8(&info->options.op_types);
   ReplaceInvalidUtf8(&info->options.op_names);
   ReplaceInvalidUtf8(&info->options.outputs);
+  ReplaceInvalidUtf8(&info->options.inputs);
   ReplaceInvalidUtf8(&info->hosts);
   ReplaceInvalidUtf8(&info->forced);
   std::map<std::string, std::string> settings;
@@ -265,12 +324,16 @@ void ReplaceInvalidUtf8(NetInfo* info) {
     settings[name] = value;
   }
   info->checkpoint.settings = std::move(settings);
-  for (OperatorInfo& op : info->operators) {
-    ReplaceInvalidUtf8(&op.op_type);
-    for (OutputInfo& output : op.outputs) {
+  const auto replace = [](std::vector<OutputInfo>* outputs) {
+    for (OutputInfo& output : *outputs) {
       ReplaceInvalidUtf8(&output.tensor_name);
       ReplaceInvalidUtf8(&output.types);
     }
+  };
+  replace(&info->inputs);
+  for (OperatorInfo& op : info->operators) {
+    ReplaceInvalidUtf8(&op.op_type);
+    replace(&op.outputs);
   }
 }
 
@@ -281,6 +344,7 @@ void SortUnique(std::vector<std::string>* names) {
 
 NetInfo CanonicalProfile(const NetInfo& info) {
   NetInfo kept;
+  kept.format_version = info.format_version;
   kept.net_name = info.net_name;
   kept.observer = info.observer;
   kept.net_hash = info.net_hash;
@@ -289,6 +353,7 @@ NetInfo CanonicalProfile(const NetInfo& info) {
   SortUnique(&kept.options.op_types);
   SortUnique(&kept.options.op_names);
   SortUnique(&kept.options.outputs);
+  SortUnique(&kept.options.inputs);
   kept.runs = info.runs;
   kept.recorded_runs = info.recorded_runs;
   kept.samples = info.samples;
@@ -299,27 +364,34 @@ NetInfo CanonicalProfile(const NetInfo& info) {
   kept.first_record = info.first_record;
   kept.last_record = info.last_record;
   kept.checkpoint = info.checkpoint;
+  kept.inputs = CanonicalOutputs(info.inputs);
   kept.operators.reserve(info.operators.size());
   for (const OperatorInfo& op : info.operators) {
     OperatorInfo kept_op;
     kept_op.op_index = op.op_index;
+    kept_op.inner = op.inner;
     kept_op.step_index = op.step_index;
     kept_op.op_type = op.op_type;
-    kept_op.outputs.reserve(op.outputs.size());
-    for (const OutputInfo& output : op.outputs) {
-      kept_op.outputs.push_back(CanonicalOutput(output));
-    }
-    SortByKey(&kept_op.outputs);
+    kept_op.outputs = CanonicalOutputs(op.outputs);
     kept.operators.push_back(std::move(kept_op));
   }
   SortByKey(&kept.operators);
   return kept;
 }
 
-std::string OperatorText(const OperatorInfo& op) {
-  std::string text = "operator " + std::to_string(op.op_index);
+std::string PlaceText(const OperatorInfo& op) {
+  std::string text = "operator " + PathText(op.op_index, op.inner);
   if (op.step_index >= 0) text += ", step " + std::to_string(op.step_index);
-  return text + " (" + Shortened(op.op_type) + ")";
+  return text;
+}
+
+std::string OperatorText(const OperatorInfo& op) {
+  return PlaceText(op) + " (" + Shortened(op.op_type) + ")";
+}
+
+std::string InputText(const OutputInfo& input) {
+  return "input " + std::to_string(input.output_index) + " '" +
+         Shortened(input.tensor_name) + "'";
 }
 
 std::string OutputText(const OperatorInfo& op, const OutputInfo& output) {
@@ -328,12 +400,21 @@ std::string OutputText(const OperatorInfo& op, const OutputInfo& output) {
 }
 
 Status CheckProfile(const NetInfo& info) {
+  if (info.format_version < kOldestProfileFormatVersion ||
+      info.format_version > kProfileFormatVersion) {
+    return Wrong("header", "format_version is " +
+                               std::to_string(info.format_version) +
+                               ", expected " +
+                               std::to_string(kOldestProfileFormatVersion) +
+                               " to " + std::to_string(kProfileFormatVersion));
+  }
   RETURN_IF_ERROR(CheckHash(info.net_hash));
   RETURN_IF_ERROR(CheckOptions(info.options));
   RETURN_IF_ERROR(CheckAtMost("header", "recorded_runs", info.recorded_runs,
                               "runs", info.runs));
   RETURN_IF_ERROR(CheckSorted("header", "forced", info.forced));
   RETURN_IF_ERROR(CheckSorted("provenance", "hosts", info.hosts));
+  RETURN_IF_ERROR(CheckInputs(info));
   for (std::size_t i = 0; i < info.operators.size(); ++i) {
     const OperatorInfo& op = info.operators[i];
     if (i > 0 && !(Key(info.operators[i - 1]) < Key(op))) {
@@ -341,7 +422,7 @@ Status CheckProfile(const NetInfo& info) {
                                          OperatorText(info.operators[i - 1]) +
                                          ", expected sorted, each once");
     }
-    RETURN_IF_ERROR(CheckOperator(op));
+    RETURN_IF_ERROR(CheckOperator(op, info.format_version));
   }
   return Status::Ok();
 }

@@ -21,10 +21,15 @@ NetInfo CanonicalProfile(const NetInfo& info);
 // Replaces what is not UTF-8 by U+FFFD in every name.
 void ReplaceInvalidUtf8(NetInfo* info);
 
-// Returns "operator 3 (Conv)" or "operator 3, step 1 (MatMul)".
+// Returns "operator 3 (Conv)", "operator 3/then_net/1 (MatMul)", or in format
+// version 1 "operator 3, step 1 (MatMul)".
 std::string OperatorText(const OperatorInfo& op);
 // Returns "operator 3 (Conv), output 0 'conv1'".
 std::string OutputText(const OperatorInfo& op, const OutputInfo& output);
+// Returns "input 0 'data'".
+std::string InputText(const OutputInfo& input);
+// Returns "operator 3/then_net/1", or "operator 3, step 1".
+std::string PlaceText(const OperatorInfo& op);
 
 // Returns OK, or kCorruption with what contradicts what. Lists must be sorted
 // and hold nothing twice, so pass an unsorted NetInfo through

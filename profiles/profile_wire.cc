@@ -89,10 +89,14 @@ class Walker {
 }  // namespace
 
 Status CheckProfileVersion(uint64_t version) {
-  if (version == kProfileFormatVersion) return Status::Ok();
+  if (version >= kOldestProfileFormatVersion &&
+      version <= kProfileFormatVersion) {
+    return Status::Ok();
+  }
   return Status::Corruption("format version " + std::to_string(version) +
                             ", this program reads " +
-                            std::to_string(kProfileFormatVersion));
+                            std::to_string(kOldestProfileFormatVersion) +
+                            " to " + std::to_string(kProfileFormatVersion));
 }
 
 Status CheckProfileVersion(const std::string& bytes) {

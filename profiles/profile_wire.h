@@ -10,9 +10,9 @@
 
 namespace caffe2_quantization {
 
-// Returns OK if this is the version that the plugin writes.
+// Returns OK if this is a version that the plugin reads.
 Status CheckProfileVersion(uint64_t version);
-// Returns OK if the bytes have a format_version, and it is that one.
+// Returns OK if the bytes have a format_version, and it is such a one.
 Status CheckProfileVersion(const std::string& bytes);
 
 // Checks the version, then walks through all fields without taking memory for

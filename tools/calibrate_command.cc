@@ -156,6 +156,10 @@ Command DeclareCalibrateCommand(CLI::App* app) {
   app->add_option("--output", recording.outputs,
                   "Operators with one of these outputs alone")
       ->type_name("PATTERN");
+  app->add_option("--record-input", recording.inputs,
+                  "These external inputs of the net; by default its data, not "
+                  "its parameters")
+      ->type_name("PATTERN");
   app->add_option("--checkpoint-every", options.checkpoint_every,
                   "Batches between checkpoints, from which a run that was "
                   "killed goes on; 0: only when it is stopped")

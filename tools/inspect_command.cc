@@ -13,6 +13,7 @@
 #include "inspect/inspect_json.h"
 #include "tools/command.h"
 #include "tools/output.h"
+#include "tools/range_table.h"
 #include "tools/text_table.h"
 
 namespace caffe2_quantization {
@@ -235,12 +236,40 @@ void PrintComparison(const FloatComparison& comparison) {
   Print("\n" + CostTable(comparison));
 }
 
+void PrintProfile(const NetInfo& info) {
+  std::string head =
+      "\nNet '" + Printable(info.net_name) + "'" +
+      (info.observer.empty() ? "" : ", observer " + Printable(info.observer)) +
+      ": format version " + std::to_string(info.format_version) + ", " +
+      std::to_string(info.recorded_runs) + " of " + std::to_string(info.runs) +
+      " runs recorded, " +
+      (info.samples == 0 ? "samples unknown"
+                         : std::to_string(info.samples) + " samples");
+  if (!info.checkpoint.settings.empty()) {
+    head += "; the checkpoint of a calibration after " +
+            std::to_string(info.checkpoint.batches) + " batches";
+  }
+  head += "\nhash " + OrUnknown(info.net_hash) + ", histograms " +
+          (info.options.histogram_bins == 0
+               ? std::string("none")
+               : "of " + std::to_string(info.options.histogram_bins) +
+                     " bins at most") +
+          ", " + Count(info.inputs.size()) + " external inputs, " +
+          Count(info.operators.size()) + " operators\n";
+  if (!info.hosts.empty()) head += "recorded on " + Joined(info.hosts) + "\n";
+  if (!info.forced.empty()) {
+    head += "merged by force: " + Printable(Join(info.forced, "; ")) + "\n";
+  }
+  Print(head + "\n" + ProfileTable(info));
+}
+
 void PrintReport(const InspectReport& report) {
   Print(report.path + ": " + ModelFormName(report.form) +
         (report.is_predictor ? " of a predictor" : "") +
         (report.is_text ? ", text, " : ", binary, ") +
         Count(report.file_bytes) + " bytes" + (report.ok() ? "" : ", BROKEN") +
         "\n");
+  if (report.profile) PrintProfile(*report.profile);
   if (!report.meta.empty()) Print("\nPredictor\n" + MetaTable(report));
   for (const InspectedNet& net : report.nets) PrintNet(net);
   if (!report.blobs.empty()) Print("\nBlobs\n" + BlobTable(report));

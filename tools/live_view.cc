@@ -51,11 +51,14 @@ std::string Table(const NetInfo& info, int bar_width) {
   for (const OperatorInfo& op : info.operators) {
     for (const OutputInfo& output : op.outputs) {
       const ValueRange& range = output.total.range;
-      std::vector<std::string> row = {
-          std::to_string(op.op_index),   op.op_type,
-          Printable(output.tensor_name), Count(output.runs),
-          LimitText(range, range.min()), LimitText(range, range.max()),
-          Count(output.nan_count),       Count(output.infinity_count())};
+      std::vector<std::string> row = {PathText(op),
+                                      op.op_type,
+                                      Printable(output.tensor_name),
+                                      Count(output.runs),
+                                      LimitText(range, range.min()),
+                                      LimitText(range, range.max()),
+                                      Count(output.nan_count),
+                                      Count(output.infinity_count())};
       if (bar_width > 0) {
         row.push_back("[" + HistogramBar(output.total.histogram, bar_width) +
                       "]");

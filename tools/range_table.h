@@ -10,6 +10,10 @@ namespace caffe2_quantization {
 
 std::string RangeTable(const NetInfo& info);
 
+// Returns a table of what a profile holds: one line for each external input and
+// each output, with its operator's path.
+std::string ProfileTable(const NetInfo& info);
+
 }  // namespace caffe2_quantization
 
 #endif  // CAFFE2_QUANTIZATION_TOOLS_RANGE_TABLE_H_

@@ -15,6 +15,7 @@ Json OptionalText(const std::string& text) {
 Json SummaryJson(const ProfileSummary& summary) {
   Json json;
   json["path"] = summary.path;
+  json["format_version"] = summary.format_version;
   json["net"] = summary.net_name;
   json["net_hash"] = OptionalText(summary.net_hash);
   json["runs"] = summary.runs;
@@ -22,6 +23,7 @@ Json SummaryJson(const ProfileSummary& summary) {
   json["samples"] = summary.samples;
   json["operators"] = summary.operators;
   json["outputs"] = summary.outputs;
+  json["inputs"] = summary.inputs;
   json["hosts"] = summary.hosts;
   json["first_record"] = OptionalText(summary.first_record);
   json["last_record"] = OptionalText(summary.last_record);

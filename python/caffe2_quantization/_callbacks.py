@@ -22,7 +22,7 @@ _thread_state = threading.local()  # depth: how many callbacks this thread is in
 def add_callback(function):
     """Has a function called after each recorded output of every observed net.
 
-    It gets one dict: ``net``, ``observer``, ``op_index``, ``step_index``,
+    It gets one dict: ``net``, ``observer``, ``path``, ``op_index``, ``step_index``,
     ``op_type``, ``op_name``, ``output_index``, ``tensor_name``, ``type``,
     ``shape``, ``min`` and ``max`` of this run (None without a finite value), ``raw_min`` and
     ``raw_max`` (the stored integers of quantized tensors), ``count``, ``zero``,

@@ -111,7 +111,8 @@ def _header(profile, rows):
     ]
     for name, label in (("op_types", "only operators of the types"),
                         ("op_names", "only operators named"),
-                        ("outputs", "only operators with an output")):
+                        ("outputs", "only operators with an output"),
+                        ("inputs", "only external inputs named")):
         if options[name]:
             facts.append((label, ", ".join(options[name])))
     if options["every"] != 1:

@@ -39,8 +39,9 @@ __all__ = [
 ]
 
 # What ``attach`` calls further options of the measurement.
-OPTIONS = ("observer", "format", "delimiter", "op_names", "histogram_bins",
-           "column_max_blobs", "column_max_bins", "every", "run_limit")
+OPTIONS = ("observer", "format", "delimiter", "op_names", "input_names",
+           "histogram_bins", "column_max_blobs", "column_max_bins", "every",
+           "run_limit")
 
 
 def attach(net, path=None, dump_freq=None, op_types=None, outputs=None,
@@ -64,6 +65,9 @@ def attach(net, path=None, dump_freq=None, op_types=None, outputs=None,
                 else histograms if they are, else min and max.
             delimiter: what stands between two fields of the text forms: " ".
             op_names: observe only operators of these names.
+            input_names: record these external inputs of the net, as each run
+                begins. By default those that are data: not the weights of Conv, FC
+                and the like; none if operators are chosen.
             histogram_bins: count every output's values in so many bins at most.
             column_max_blobs: of these outputs, which have two dimensions, count
                 each column's maximum a run,
@@ -71,8 +75,9 @@ def attach(net, path=None, dump_freq=None, op_types=None, outputs=None,
             every: record every so many runs.
             run_limit: record no more than so many runs.
 
-            ``op_types``, ``op_names`` and ``outputs`` take the patterns of a shell:
-            "*", "?" and "[a-z]". One that fits nothing in the net is an error.
+            ``op_types``, ``op_names``, ``outputs`` and ``input_names`` take the
+            patterns of a shell: "*", "?" and "[a-z]". One that fits nothing in the
+            net, or in a net within an operator, is an error.
 
     Raises:
         TypeError: an option that there is not.
@@ -125,13 +130,16 @@ def info(net=None, observer=None, histograms=False):
 
     Returns:
         A dict with ``net``, ``observer``, ``runs``, ``stopped``, ``net_alive``,
-        ``attached_at`` and ``operators``, a list of dicts with ``op_index``,
+        ``attached_at``, ``inputs`` and ``operators``, a list of dicts with ``path``
+        ("3", or "3/then_net/2" of an operator within operator 3), ``op_index``,
         ``op_type``, ``op_name``, ``first_record``, ``last_record`` and ``outputs``,
         a list of dicts with ``output_index``, ``tensor_name``, ``type``, ``shape``,
         ``min`` and ``max`` (since the last reset), ``total_min`` and ``total_max`` (since
         attach), ``runs``, ``count``, ``nan``, ``positive_infinity``,
         ``negative_infinity`` and ``unsupported_runs``. A limit is None when
-        there was no finite value. Without ``net`` a list of such dicts.
+        there was no finite value. ``inputs`` are the external inputs as such dicts of
+        outputs, with ``input_index`` in place of ``output_index``. Without ``net`` a
+        list of all that.
     """
     _, workspace = host()
     blob = _unused_blob(workspace)
@@ -300,7 +308,8 @@ def _net_name(net):
 def _options(op_types, outputs, **options):
     """Returns what ``attach`` calls options as arguments of the operators."""
     arguments = dict(options, op_types=op_types, output_names=outputs)
-    for name in ("op_types", "op_names", "output_names", "column_max_blobs"):
+    for name in ("op_types", "op_names", "output_names", "input_names",
+                 "column_max_blobs"):
         arguments[name] = _list(arguments.get(name))
     return arguments
 

@@ -27,8 +27,8 @@ class Row(object):
     """One tensor of a profile.
 
     Attributes:
-        place: the operator's place in the net, as text.
-        op_type: its type.
+        place: the operator's path; "input" of an external input.
+        op_type: its type; "" of an external input.
         output: the output's dict.
         name: the tensor's name.
         low: the smallest finite value; None when there was none.
@@ -38,11 +38,9 @@ class Row(object):
         quantiles: values at FRACTIONS; None without a histogram.
     """
 
-    def __init__(self, op, output):
-        self.place = str(op["op_index"])
-        if op["step_index"] >= 0:
-            self.place += ".%d" % op["step_index"]
-        self.op_type = op["op_type"]
+    def __init__(self, place, op_type, output):
+        self.place = place
+        self.op_type = op_type
         self.output = output
         self.name = output["tensor_name"]
         limits = output["range"]
@@ -77,7 +75,9 @@ def plot_profile(profile, folder):
                           % error) from error
     if not isinstance(profile, dict):
         profile = read_profile(profile)
-    rows = [Row(op, output) for op in profile["operators"] for output in op["outputs"]]
+    rows = [Row("input", "", each) for each in profile["inputs"]]
+    rows += [Row(op["path"], op["op_type"], output)
+             for op in profile["operators"] for output in op["outputs"]]
     folder = os.fspath(folder)
     os.makedirs(folder, exist_ok=True)
     title = _title(profile)

@@ -1,6 +1,8 @@
 """Profiles: what was observed of a net, as a file; reading and merging them.
 
     profile = profiles.read_profile("net.profile")
+    for each in profile["inputs"]:
+        print(each["tensor_name"], each["range"])
     for op in profile["operators"]:
         for output in op["outputs"]:
             counts, edges = profiles.histogram(output["histogram"])
@@ -28,17 +30,19 @@ _OUTPUT = {
     "positive_infinity_count": 0, "negative_infinity_count": 0, "empty_runs": 0,
     "missing_runs": 0, "unsupported_runs": 0, "column_max_unsupported_runs": 0,
 }
-_OPERATOR = {"op_index": 0, "step_index": -1, "op_type": "", "outputs": [_OUTPUT]}
+_OPERATOR = {"path": "", "op_index": 0, "step_index": -1, "op_type": "",
+             "outputs": [_OUTPUT]}
 _OPTIONS = {
     "histogram_bins": 0, "column_max_bins": 0, "column_max_blobs": [""],
-    "op_types": [""], "op_names": [""], "outputs": [""], "every": 1, "run_limit": 0,
+    "op_types": [""], "op_names": [""], "outputs": [""], "inputs": [""], "every": 1,
+    "run_limit": 0,
 }
 _PROVENANCE = {"first_record_ns": 0, "last_record_ns": 0, "hosts": [""]}
 _CHECKPOINT = {"batches": 0, "settings": [{"name": "", "value": ""}]}
 _PROFILE = {
     "format_version": 0, "net_name": "", "observer": "", "net_hash": "",
     "options": _OPTIONS, "runs": 0, "recorded_runs": 0, "samples": 0, "forced": [""],
-    "operators": [_OPERATOR], "provenance": _PROVENANCE, "checkpoint": _CHECKPOINT,
+    "inputs": [_OUTPUT], "operators": [_OPERATOR], "provenance": _PROVENANCE, "checkpoint": _CHECKPOINT,
 }
 
 
@@ -54,6 +58,12 @@ def read_profile(path):
         no finite value, else a dict with ``kind``, ``min`` and ``max``, ints if
         its kind is "INTEGER". A histogram is None where there is none, and so is
         ``checkpoint`` but for an unfinished one of ``caffe2-quantize calibrate``.
+
+        An operator has its ``path`` ("3", "3/then_net/2") and the ``op_index`` with
+        which that begins. In format version 1 an operator of a step net has a
+        ``step_index`` of 0 or more, by the host's order of steps, and the path
+        "3/step_net[2]"; else ``step_index`` is -1. ``inputs`` are as outputs, where
+        ``output_index`` is the index in the net's external_input; version 1 has none.
 
     Raises:
         RuntimeError: it cannot be read, or is no profile.
@@ -144,10 +154,23 @@ def _filled(schema, found):
         if found is None:
             return None
         message = {name: _filled(part, found.get(name)) for name, part in schema.items()}
-        return _range(message) if schema is _RANGE else message
+        if schema is _RANGE:
+            return _range(message)
+        return _placed(message) if schema is _OPERATOR else message
     if found is None:
         return schema
     return int(found) if type(schema) is int else found
+
+
+def _placed(message):
+    """Fills in what the other format version calls the place of an operator."""
+    if message["path"]:
+        message["op_index"] = int(message["path"].split("/")[0])
+    else:
+        message["path"] = str(message["op_index"])
+        if message["step_index"] >= 0:
+            message["path"] += "/step_net[%d]" % message["step_index"]
+    return message
 
 
 def _range(message):

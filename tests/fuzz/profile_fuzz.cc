@@ -31,6 +31,7 @@ std::string CheckAccepted(const NetInfo& info) {
   }
   // With nothing else a merge changes nothing.
   NetInfo empty;
+  empty.format_version = info.format_version;
   empty.net_name = info.net_name;
   empty.observer = info.observer;
   empty.net_hash = info.net_hash;

@@ -19,11 +19,11 @@ namespace {
 
 constexpr int64_t kBatch = 2;
 constexpr int64_t kSize = 3;
+const char* const kStepOutputs[] = {"sum", "minus", "hidden"};
 
 // hidden[t + 1] = Relu(-(x[t] + hidden[t])), by the host's executor of
 // recurrent nets. Of its step net the host makes
 //   0..2 links, 3 sum = Add, 4 minus = Negative, 5 hidden = Relu
-// (the links are put first, and those of outputs last).
 caffe2::NetDef RecurrentNet(const std::string& name, bool executor = true) {
   NetBuilder step("step_of_" + name, "simple");
   step.Op("Add", {"x_t", "hidden_before"}, {"sum"});
@@ -98,14 +98,15 @@ class StepObserver : public testing::Test {
     int last_step = -1;
     for (const OperatorInfo& op : info.operators) {
       EXPECT_EQ(op.op_index, 0);
-      if (op.step_index < 0) {
+      if (op.inner.empty()) {
         EXPECT_EQ(op.op_type, "RecurrentNetwork");
         continue;
       }
-      EXPECT_GT(op.step_index, last_step);
-      last_step = op.step_index;
+      // By its index in the NetDef, without the host's links.
+      EXPECT_EQ(PathText(op), "0/step_net/" + std::to_string(++last_step));
       ASSERT_EQ(op.outputs.size(), 1u);
       const OutputInfo& output = op.outputs[0];
+      EXPECT_EQ(output.tensor_name, kStepOutputs[last_step]);
       ASSERT_EQ(values.count(output.tensor_name), 1u) << output.tensor_name;
       ++found;
       const auto& expected = values.at(output.tensor_name);
@@ -193,7 +194,7 @@ TEST_F(StepObserver, OptionsChooseSteps) {
   const NetInfo info = measurement->get_info();
   ASSERT_EQ(info.operators.size(), 1u);
   EXPECT_EQ(info.operators[0].op_type, "Negative");
-  EXPECT_GE(info.operators[0].step_index, 0);
+  EXPECT_EQ(PathText(info.operators[0]), "0/step_net/1");
   EXPECT_EQ(info.operators[0].outputs[0].runs, 4u);
 }
 
@@ -259,14 +260,25 @@ TEST_F(StepObserver, GoesOnFromAProfile) {
   std::filesystem::remove(path);
 }
 
-TEST_F(StepObserver, WithoutTheExecutorItsOwnOutputsAreMeasured) {
+TEST_F(StepObserver, WithoutTheExecutorToo) {
   auto* net = workspace_->CreateNet(RecurrentNet("rnn", /*executor=*/false));
-  std::shared_ptr<NetMeasurement> measurement;
-  ASSERT_TRUE(AttachOutputMinMaxObserver(net, {}, &measurement).ok());
-  Values values;
+  std::shared_ptr<NetMeasurement> measurement, second;
+  ASSERT_TRUE(
+      AttachOutputMinMaxObserver(net, WithHistograms(), &measurement).ok());
+  Values values, of_second;
   Run("rnn", 4, &values);
+  // Its step nets are there now, and each has its observers.
+  OutputMinMaxOptions options = WithHistograms();
+  options.label = "second";
+  ASSERT_TRUE(AttachOutputMinMaxObserver(net, options, &second).ok());
+  Run("rnn", 7, &of_second);
+  for (const auto& [name, more] : of_second) {
+    auto& into = values[name];
+    into.insert(into.end(), more.begin(), more.end());
+  }
   const NetInfo info = measurement->get_info();
-  ASSERT_EQ(info.operators.size(), 1u);
+  ExpectSteps(info, values, 11);
+  ExpectSteps(second->get_info(), of_second, 7);
   EXPECT_EQ(info.operators[0].outputs[0].count, values["hidden"].size());
   EXPECT_EQ(
       info.operators[0].outputs[0].total.range.max(),

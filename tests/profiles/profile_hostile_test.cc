@@ -54,7 +54,7 @@ TEST(ProfileHostile, ContradictionsAreNamed) {
     std::string message;
   } cases[] = {
       {[](ProfileProto* p) { p->set_format_version(7); },
-       "format version 7, this program reads 1"},
+       "format version 7, this program reads 1 to 2"},
       {[](ProfileProto* p) { p->clear_format_version(); }, "no format_version"},
       {[](ProfileProto* p) { p->set_net_hash("0123"); },
        "net_hash is '0123', expected 32 hexadecimal digits"},
@@ -101,6 +101,71 @@ TEST(ProfileHostile, ContradictionsAreNamed) {
        },
        "output_index is -5, expected 0 at least"},
   };
+  const struct {
+    std::function<void(ProfileProto*)> change;
+    std::string message;
+  } cases2[] = {
+      {[](ProfileProto* p) { p->mutable_operators(0)->clear_path(); },
+       "path of an operator (Conv): '' is no index, expected 0 to 2147483647"},
+      {[](ProfileProto* p) { p->mutable_operators(0)->set_path("01"); },
+       "'01' is no index"},
+      {[](ProfileProto* p) { p->mutable_operators(0)->set_path("2147483648"); },
+       "'2147483648' is no index"},
+      {[](ProfileProto* p) { p->mutable_operators(0)->set_path("-1"); },
+       "'-1' is no index"},
+      {[](ProfileProto* p) { p->mutable_operators(0)->set_path("0/then_net"); },
+       "'then_net' is no argument with an index"},
+      {[](ProfileProto* p) {
+         p->mutable_operators(0)->set_path("0/then net/1");
+       },
+       "'then net' is no argument with an index"},
+      {[](ProfileProto* p) { p->mutable_operators(0)->set_path("0//1"); },
+       "'' is no argument with an index"},
+      {[](ProfileProto* p) { p->mutable_operators(0)->set_path("0/a/1/"); },
+       "'' is no argument with an index"},
+      {[](ProfileProto* p) { p->mutable_operators(0)->set_path("0/a/x"); },
+       "'x' is no index"},
+      {[](ProfileProto* p) {
+         std::string path = "0";
+         for (int i = 0; i < 65; ++i) path += "/a/0";
+         p->mutable_operators(0)->set_path(path);
+       },
+       "more than 64 nets within each other"},
+      {[](ProfileProto* p) { p->mutable_operators(0)->set_op_index(0); },
+       "an operator (Conv) has an op_index, expected none in format version 2"},
+      {[](ProfileProto* p) { p->mutable_operators(0)->set_step_index(-1); },
+       "an operator (Conv) has a step_index, expected none in format version "
+       "2"},
+      {[](ProfileProto* p) { p->mutable_operators()->SwapElements(3, 4); },
+       "operator 1/step_net/2 (Tanh): stands after operator 1/step_net/10 "
+       "(Tanh), expected sorted, each once"},
+      {[](ProfileProto* p) { p->mutable_inputs()->SwapElements(0, 1); },
+       "input 0 'data': stands after input 3 'label', expected sorted"},
+      {[](ProfileProto* p) { p->mutable_inputs(0)->set_output_index(-1); },
+       "output_index is -1, expected 0 at least"},
+      {[](ProfileProto* p) {
+         p->mutable_inputs(1)->mutable_range()->set_min(1);
+       },
+       "input 3 'label': range of integers, expected integer_min"},
+      {[](ProfileProto* p) { p->mutable_inputs(0)->set_count(11); },
+       "input 0 'data': the sum of histogram.counts is 12, expected 11 at "
+       "most"},
+      {[](ProfileProto* p) { p->mutable_options()->add_inputs("a"); },
+       "options: inputs has 'a' after 'label'"},
+      {[](ProfileProto* p) { p->set_format_version(1); },
+       "an operator (Conv) has a path, expected none in format version 1"},
+      {[](ProfileProto* p) {
+         p->set_format_version(1);
+         p->clear_operators();
+       },
+       "header: has external inputs, expected none in format version 1"},
+  };
+  for (const auto& each : cases2) {
+    ProfileProto proto;
+    ASSERT_TRUE(proto.ParseFromString(BytesOf(FixedProfile2())));
+    each.change(&proto);
+    ExpectRefused(proto.SerializeAsString(), false, each.message);
+  }
   const struct {
     std::function<void(OutputProfileProto*)> change;
     std::string message;
@@ -227,9 +292,10 @@ TEST(ProfileHostile, BytesThatAreNoProfile) {
       {std::string("\x1f\x8b\x08\x00", 4), "no format_version"},
       {"\x08", "no format_version"},
       {std::string("\x08\x07\xFA\x7F\x00", 5),
-       "format version 7, this program reads 1"},
-      {std::string("\x08\x00", 2), "format version 0, this program reads 1"},
-      {version + "\x08\x02", "format version 2, this program reads 1"},
+       "format version 7, this program reads 1 to 2"},
+      {std::string("\x08\x00", 2),
+       "format version 0, this program reads 1 to 2"},
+      {version + "\x08\x03", "format version 3, this program reads 1 to 2"},
       {version + "\xFA\x7F", "at byte 2: no field of ProfileProto begins here"},
       {version + std::string("\x00", 1),
        "at byte 2: no field of ProfileProto begins here"},
@@ -258,7 +324,7 @@ TEST(ProfileHostile, JsonThatIsNoProfile) {
       {"[]", "JSON: "},
       {"{}", "no format_version"},
       {R"({"format_version": 7, "novelty": [1, {"a": 2}]})",
-       "format version 7, this program reads 1"},
+       "format version 7, this program reads 1 to 2"},
       {R"({"novelty": 1, "format_version": 1})", "novelty: Cannot find field"},
       {R"({"format_version": "one"})", "JSON: "},
       {R"({"format_version": 1, "runs": -1})", "runs"},

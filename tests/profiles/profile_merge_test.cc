@@ -53,7 +53,7 @@ NetInfo MergeAtRandom(std::vector<NetInfo> parts, bool force,
 TEST(ProfileMerge, ShardsInAnyOrderAndGroupingAreTheSingleRun) {
   TestRandom random;
   for (int i = 0; i < 60; ++i) {
-    const TestRecording recording(random.generator()());
+    const TestRecording recording(random.generator()(), i % 3 == 0 ? 1 : 2);
     const auto batches = static_cast<uint64_t>(random.Integer(0, 60));
     NetInfo single = recording.start();
     for (uint64_t n = 0; n < batches; ++n) recording.Record(n, &single);
@@ -167,6 +167,40 @@ TEST(ProfileMerge, RefusesWhatDiffersAndNamesBothValues) {
     MergeInto(from, &merged, true);
     EXPECT_GT(merged.forced.size(), into.forced.size()) << each.message;
   }
+}
+
+TEST(ProfileMerge, VersionsAreRefusedEvenByForce) {
+  const std::string message =
+      "format_version is 1, expected 2; version 1 does not tell of external "
+      "inputs";
+  for (const bool force : {false, true}) {
+    ExpectRefused(FixedProfile(), FixedProfile2(), force,
+                  Status::Kind::kInvalidArgument, {message});
+    ExpectRefused(FixedProfile2(), FixedProfile(), force,
+                  Status::Kind::kInvalidArgument,
+                  {"format_version is 2, expected 1"});
+  }
+}
+
+TEST(ProfileMerge, InputsAndOperatorsWithinAreAddedUp) {
+  NetInfo info = FixedProfile2();
+  info.operators[1].outputs.clear();  // whose count is the largest
+  NetInfo from = info;
+  from.inputs.erase(from.inputs.begin());
+  from.operators.erase(from.operators.begin() + 4);
+  MergeInto(from, &info);
+  EXPECT_EQ(info.inputs[0].count, 12u);
+  EXPECT_EQ(info.inputs[0].total.histogram.total(), 12u);
+  EXPECT_EQ(info.inputs[1].count, 8u);
+  EXPECT_EQ(info.inputs[1].total.range.integer_max(), 9007199254740993);
+  ASSERT_EQ(info.operators.size(), 6u);
+  EXPECT_EQ(info.operators[3].outputs[0].count, 200u);
+  EXPECT_EQ(info.operators[4].outputs[0].count, 100u);
+  EXPECT_EQ(info.operators[5].outputs[0].count, 200u);
+  from = FixedProfile2();
+  from.options.inputs = {};
+  ExpectRefused(from, FixedProfile2(), false, Status::Kind::kInvalidArgument,
+                {"options.inputs is [], expected [data*, label]"});
 }
 
 TEST(ProfileMerge, NamesAllDifferencesAndForceWritesThemDown) {

@@ -44,10 +44,11 @@ inline TimePoint AtNanoseconds(int64_t nanoseconds) {
   return TimePoint(std::chrono::nanoseconds(nanoseconds));
 }
 
-// Every field, every kind of range. tests/observers/data holds it as a file of
+// Every field, every kind of range. tests/profiles/data holds it as a file of
 // version 1: do not change it.
 inline NetInfo FixedProfile() {
   NetInfo info;
+  info.format_version = 1;
   info.net_name = "digits";
   info.observer = "calibration";
   info.net_hash = "0123456789abcdef0123456789abcdef";
@@ -134,12 +135,56 @@ inline NetInfo FixedProfile() {
   return info;
 }
 
+// The same as a file of version 2, with what version 1 lacks: do not change it.
+inline NetInfo FixedProfile2() {
+  NetInfo info = FixedProfile();
+  info.format_version = 2;
+  info.options.inputs = {"data*", "label"};
+  OperatorInfo& step = info.operators[2];
+  step.step_index = -1;
+  step.inner = {{"step_net", 0}};
+  for (const std::vector<InnerStep>& inner :
+       std::vector<std::vector<InnerStep>>{
+           {{"step_net", 2}},
+           {{"step_net", 10}},  // by number, not by text
+           {{"then_net", 3}, {"loop_net", 0}}}) {
+    OperatorInfo op = step;
+    op.inner = inner;
+    op.op_type = "Tanh";
+    op.outputs.resize(1);
+    info.operators.push_back(op);
+  }
+  info.inputs.resize(2);
+  OutputInfo& data = info.inputs[0];
+  data.tensor_name = "data";
+  data.types = {"float"};
+  data.shapes.Add({4, 3});
+  data.total.range = ValueRange::OfFloats(-1, 1);
+  data.total.histogram = Histogram(8);
+  data.total.histogram.AddRepeated(-1, 5);
+  data.total.histogram.AddRepeated(1, 7);
+  data.runs = 4;
+  data.count = 12;
+  OutputInfo& label = info.inputs[1];
+  label.output_index = 3;
+  label.tensor_name = "label";
+  label.types = {"int64"};
+  label.total.range = ValueRange::OfIntegers(0, 9007199254740993);
+  label.runs = 4;
+  label.count = 4;
+  label.zero_count = 1;
+  return info;
+}
+
 // A recording that can be made in any order: what batch `n` brings is a
 // function of `seed` and n alone.
 class TestRecording {
  public:
-  explicit TestRecording(uint64_t seed) : seed_(seed) {
+  explicit TestRecording(uint64_t seed,
+                         uint32_t version = kProfileFormatVersion)
+      : seed_(seed) {
     std::mt19937_64 random(seed);
+    start_.format_version = version;
     const auto upto = [&random](uint64_t n) { return random() % n; };
     start_.net_name = "net";
     start_.net_hash = "00112233445566778899aabbccddeeff";
@@ -149,16 +194,16 @@ class TestRecording {
     for (std::size_t i = 0; i < start_.operators.size(); ++i) {
       OperatorInfo& op = start_.operators[i];
       op.op_index = static_cast<int>(i / 2);
-      op.step_index = i % 2 == 0 ? -1 : static_cast<int>(upto(3));
-      op.op_type = upto(2) == 0 ? "Conv" : "FC";
-      op.outputs.resize(upto(4));
-      for (std::size_t k = 0; k < op.outputs.size(); ++k) {
-        op.outputs[k].output_index = static_cast<int>(k);
-        op.outputs[k].tensor_name = "blob " + std::to_string(upto(1000));
-        op.outputs[k].total.histogram =
-            Histogram(start_.options.histogram_bins);
+      const int step = static_cast<int>(upto(3));
+      if (i % 2 == 1 && version == 1) op.step_index = step;
+      if (i % 2 == 1 && version > 1) {
+        op.inner = {{upto(2) == 0 ? "then_net" : "step_net", step}};
+        if (upto(2) == 0) op.inner.push_back({"loop_net", step});
       }
+      op.op_type = upto(2) == 0 ? "Conv" : "FC";
+      Make(upto(4), &random, &op.outputs);
     }
+    if (version > 1) Make(upto(3), &random, &start_.inputs);
   }
 
   // Nothing recorded yet.
@@ -181,9 +226,21 @@ class TestRecording {
       for (OutputInfo& output : op.outputs)
         RecordOutput(&random, info, &output);
     }
+    for (OutputInfo& input : info->inputs) RecordOutput(&random, info, &input);
   }
 
  private:
+  void Make(std::size_t count, std::mt19937_64* random,
+            std::vector<OutputInfo>* outputs) const {
+    outputs->resize(count);
+    for (std::size_t k = 0; k < count; ++k) {
+      OutputInfo& output = (*outputs)[k];
+      output.output_index = static_cast<int>(k);
+      output.tensor_name = "blob " + std::to_string((*random)() % 1000);
+      output.total.histogram = Histogram(start_.options.histogram_bins);
+    }
+  }
+
   void RecordOutput(std::mt19937_64* random, NetInfo* info,
                     OutputInfo* output) const {
     const auto upto = [random](uint64_t n) { return (*random)() % n; };

@@ -139,14 +139,15 @@ def output(index, name, runs, histogram_bins=2048):
 def profile(outputs, name="net", samples=0, histogram_bins=2048):
     """A profile's dict with one operator for each (type, tensor name, array)."""
     return {
-        "format_version": 1, "net_name": name, "observer": "",
+        "format_version": 2, "net_name": name, "observer": "",
         "net_hash": "0123456789abcdef" * 2,
         "options": {"histogram_bins": histogram_bins, "column_max_bins": 0,
                     "column_max_blobs": [], "op_types": [], "op_names": [], "outputs": [],
-                    "every": 1, "run_limit": 0},
+                    "inputs": [], "every": 1, "run_limit": 0},
         "runs": 1, "recorded_runs": 1, "samples": samples, "forced": [],
+        "inputs": [],
         "operators": [
-            {"op_index": index, "step_index": -1, "op_type": op_type,
+            {"path": str(index), "op_index": index, "step_index": -1, "op_type": op_type,
              "outputs": [output(0, tensor, [Observed(values)], histogram_bins)]}
             for index, (op_type, tensor, values) in enumerate(outputs)],
         "provenance": {"first_record_ns": 1767225600 * 10 ** 9,

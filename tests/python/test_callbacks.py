@@ -49,7 +49,7 @@ def test_a_record(callback):
     workspace.RunNet(net)
     assert [record.pop("run") for record in records] == [1, 2]
     assert records[0] == records[1] == {
-        "net": "net", "observer": "mine", "op_index": 0, "step_index": -1,
+        "net": "net", "observer": "mine", "path": "0", "op_index": 0, "step_index": -1,
         "op_type": "Copy", "op_name": "", "output_index": 0, "tensor_name": "net/Y0",
         "type": "float", "shape": [2, 3], "min": -5.0, "max": 6.0, "raw_min": None, "raw_max": None,
         "count": 6, "zero": 1, "nan": 1, "positive_infinity": 1, "negative_infinity": 0}

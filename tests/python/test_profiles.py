@@ -49,7 +49,7 @@ def test_every_field_in_both_forms(tmp_path):
     workspace.FeedBlob("X", arrays[0])
     workspace.CreateNet(net)
     observers.attach(net, observer="mine", histogram_bins=16, column_max_blobs=["Y"],
-                     op_types=["C*"], every=3, run_limit=7)
+                     op_types=["C*"], input_names=["X*"], every=3, run_limit=7)
     workspace.RunNet(net)
     for form in ("profile", "profile_json"):
         observers.dump(net, tmp_path / form, format=form, samples=5)
@@ -57,17 +57,21 @@ def test_every_field_in_both_forms(tmp_path):
     assert profiles.read_profile(tmp_path / "profile_json") == profile
     assert profiles.profile_of_json(
         json.loads((tmp_path / "profile_json").read_text())) == profile
-    assert profile["format_version"] == 1
+    assert profile["format_version"] == 2
     assert (profile["net_name"], profile["observer"]) == ("net", "mine")
     assert len(profile["net_hash"]) == 32
     assert profile["options"] == {
         "histogram_bins": 16, "column_max_bins": 16, "column_max_blobs": ["Y"],
-        "op_types": ["C*"], "op_names": [], "outputs": [], "every": 3, "run_limit": 7}
+        "op_types": ["C*"], "op_names": [], "outputs": [], "inputs": ["X*"], "every": 3,
+        "run_limit": 7}
     assert (profile["runs"], profile["recorded_runs"], profile["samples"]) == (1, 1, 5)
     assert profile["forced"] == [] and profile["checkpoint"] is None
     assert profile["provenance"]["first_record_ns"] > 1.7e18
     op, = profile["operators"]
-    assert (op["op_index"], op["step_index"], op["op_type"]) == (0, -1, "Copy")
+    assert (op["path"], op["op_index"], op["step_index"], op["op_type"]) == (
+        "0", 0, -1, "Copy")
+    assert profile["inputs"] == [
+        reference.output(0, "X", [reference.Observed(arrays[0])], 16)]
     output, = op["outputs"]
     expected = reference.output(0, "Y", [reference.Observed(arrays[0])], 16)
     expected["column_max"] = [reference.histogram(np.float32([1]), 16),
