@@ -99,7 +99,9 @@ Reads ReadsOf(const caffe2::OperatorDef& op) {
     }
   }
   Reads reads = within;
-  for (int i = 0; i < op.input_size(); ++i) {
+  // The last input of a Do is its workspaces.
+  const int count = op.input_size() - (op.type() == "Do" ? 1 : 0);
+  for (int i = 0; i < count; ++i) {
     const std::string& name = op.input(i);
     if (IsParameter(op.type(), i) || named.count(i) > 0) {
       reads.parameters.insert(name);

@@ -123,11 +123,13 @@ Status MissingOutputs(const MeasuredOutputs& measured,
       net_name + "'");
 }
 
-Status AddScaleZeroOffsetArgumentsWithHistogram(const std::string& path,
-                                                caffe2::NetDef* net,
-                                                bool dnnlowp) {
-  MeasuredOutputs measured;
-  RETURN_IF_ERROR(ReadMeasuredOutputs(path, true, &measured));
+namespace {
+
+// `path` is that of the net, with a '/' at its end; "" of the outermost one.
+// Nets within need no line: a file of before has none of them.
+Status AddArguments(const MeasuredOutputs& measured,
+                    const MeasuredOutputs& of_all, const std::string& path,
+                    bool dnnlowp, caffe2::NetDef* net) {
   std::vector<NetOperator> operators;
   for (const auto& definition : net->op()) {
     operators.push_back({&definition, IsInt8Engine(definition.engine()) &&
@@ -138,12 +140,36 @@ Status AddScaleZeroOffsetArgumentsWithHistogram(const std::string& path,
   StaticParameters parameters;
   RETURN_IF_ERROR(
       ChooseStaticParameters(measured, operators, how, &parameters));
-  RETURN_IF_ERROR(MissingOutputs(measured, net->name(), parameters.missing));
+  if (path.empty() || parameters.fits) {
+    RETURN_IF_ERROR(MissingOutputs(measured, net->name(), parameters.missing));
+  }
   for (const ChosenParameters& each : parameters.chosen) {
     SetStaticParameters(each.output_index, each.choice.scale,
                         each.choice.zero_point,
                         net->mutable_op(static_cast<int>(each.op_index)));
   }
+  if (of_all.within.empty()) return Status::Ok();
+  for (int i = 0; i < net->op_size(); ++i) {
+    for (caffe2::Argument& argument : *net->mutable_op(i)->mutable_arg()) {
+      if (!argument.has_n()) continue;
+      const std::string at = path + std::to_string(i) + '/' + argument.name();
+      RETURN_IF_ERROR(AddArguments(of_all.Within(at), of_all, at + '/', dnnlowp,
+                                   argument.mutable_n()));
+    }
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status AddScaleZeroOffsetArgumentsWithHistogram(const std::string& path,
+                                                caffe2::NetDef* net,
+                                                bool dnnlowp) {
+  MeasuredOutputs measured;
+  RETURN_IF_ERROR(ReadMeasuredOutputs(path, true, &measured));
+  caffe2::NetDef changed = *net;
+  RETURN_IF_ERROR(AddArguments(measured, measured, "", dnnlowp, &changed));
+  *net = std::move(changed);
   return Status::Ok();
 }
 

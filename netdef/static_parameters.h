@@ -75,7 +75,8 @@ Status MissingOutputs(const MeasuredOutputs& measured,
                       const std::vector<std::string>& missing);
 
 // Reads a file of histograms, and sets the parameters of a NetDef's outputs as
-// arguments of their operators, in place of any that are there. Operators with
+// arguments of their operators, in place of any that are there. With a profile
+// of format version 2 also in the nets within, by their paths. Operators with
 // dequantize_output are left alone. On an error the net is not changed.
 Status AddScaleZeroOffsetArgumentsWithHistogram(const std::string& path,
                                                 caffe2::NetDef* net,

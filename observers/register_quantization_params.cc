@@ -12,6 +12,7 @@
 #include "netdef/dnnlowp_settings.h"
 #include "netdef/static_parameters.h"
 #include "observers/attachment.h"
+#include "observers/inner_nets.h"
 #include "observers/later_nets.h"
 #include "profiles/delimited_text.h"
 #include "profiles/measured_outputs.h"
@@ -46,10 +47,26 @@ std::string FormatParameters(const std::vector<ChosenParameters>& chosen) {
   return text;
 }
 
-// Gives a net its parameters. With `or_none`, a net that does not fit at all is
-// left alone.
-Status Register(const MeasuredOutputs& measured, const RegisterOptions& options,
-                bool or_none, caffe2::NetBase* net) {
+Status RegisterWithin(const MeasuredOutputs& measured,
+                      const RegisterOptions& options, const std::string& path,
+                      const caffe2::NetBase& net);
+
+// True if nets within have all of these tensors, of which the net itself has no
+// line: then this may be one of them, which the net that it is in will give its
+// parameters.
+bool MayBeWithin(const MeasuredOutputs& measured,
+                 const std::vector<std::string>& missing) {
+  return !missing.empty() && std::all_of(missing.begin(), missing.end(),
+                                         [&](const std::string& name) {
+                                           return measured.HasWithin(name);
+                                         });
+}
+
+// Gives a net its parameters, but not the nets within. With `or_none`, a net
+// that does not fit at all is left alone.
+Status RegisterAlone(const MeasuredOutputs& measured,
+                     const RegisterOptions& options, bool or_none,
+                     caffe2::NetBase* net) {
   const auto operators = OperatorsOf(*net);
   StaticParameterOptions how;
   how.is_weight = options.is_weight;
@@ -61,6 +78,9 @@ Status Register(const MeasuredOutputs& measured, const RegisterOptions& options,
   const std::vector<ChosenParameters>& chosen = parameters.chosen;
   const Status missing =
       MissingOutputs(measured, net->Name(), parameters.missing);
+  if (or_none && MayBeWithin(measured, parameters.missing)) {
+    return Status::Ok();
+  }
   if (or_none && !parameters.fits && !missing.ok()) {
     LOG(WARNING) << missing.message()
                  << "; it has none, so the net is left alone";
@@ -85,6 +105,33 @@ Status Register(const MeasuredOutputs& measured, const RegisterOptions& options,
     SetStaticParameters(each.output_index, each.choice.scale,
                         each.choice.zero_point, definition.get());
     op->set_debug_def(definition);
+  }
+  return Status::Ok();
+}
+
+// Gives a net and the nets that its operators hold their parameters. What a
+// file of before says of nets within, it does not tell from the net's own.
+Status Register(const MeasuredOutputs& measured, const RegisterOptions& options,
+                bool or_none, caffe2::NetBase* net) {
+  RETURN_IF_ERROR(RegisterAlone(measured, options, or_none, net));
+  if (measured.within.empty()) return Status::Ok();
+  return RegisterWithin(measured, options, "", *net);
+}
+
+// `path` is that of the net, with a '/' at its end; "" of the outermost one.
+Status RegisterWithin(const MeasuredOutputs& measured,
+                      const RegisterOptions& options, const std::string& path,
+                      const caffe2::NetBase& net) {
+  RegisterOptions of_inner = options;
+  of_inner.output_path.clear();  // its lines are of the net's own operators
+  const auto operators = net.GetOperators();
+  for (std::size_t i = 0; i < operators.size(); ++i) {
+    for (const InnerNet& inner : InnerNetsOf(operators[i])) {
+      const std::string at = path + std::to_string(i) + '/' + inner.argument;
+      RETURN_IF_ERROR(RegisterAlone(measured.Within(at), of_inner,
+                                    /*or_none=*/true, inner.net));
+      RETURN_IF_ERROR(RegisterWithin(measured, options, at + '/', *inner.net));
+    }
   }
   return Status::Ok();
 }

@@ -83,7 +83,7 @@ std::string RangeTable(const NetInfo& info) {
                   Grouped(static_cast<int64_t>(output.nan_count)),
                   Grouped(static_cast<int64_t>(output.infinity_count()))});
   };
-  for (const OutputInfo& input : info.inputs) add("input", "", input);
+  for (const OutputInfo& input : info.inputs) add("in", "", input);
   for (const OperatorInfo& op : info.operators) {
     for (const OutputInfo& output : op.outputs) {
       add(PathText(op), op.op_type, output);

@@ -8,6 +8,7 @@
 
 namespace caffe2_quantization {
 
+// External inputs come first, with "in" in place of an operator's path.
 std::string RangeTable(const NetInfo& info);
 
 // Returns a table of what a profile holds: one line for each external input and

@@ -11,6 +11,7 @@
 #include "inspect/inspect_float.h"
 #include "inspect/inspect_json.h"
 #include "inspect/inspect_tensor.h"
+#include "profiles/profile.h"
 #include "serialization/per_channel_qtensor.h"
 #include "serialization/qtensor_codec.h"
 #include "tests/support/model_files.h"
@@ -575,6 +576,38 @@ TEST_F(CompareWithFloatTest, WhatCannotBeCompared) {
   blob.mutable_tensor()->add_dims(int64_t{1} << 40);
   EXPECT_THAT(error(folder_.Write("w.pb", blob)),
               HasSubstr("has 0 values, expected 1099511627776"));
+}
+
+TEST(Inspect, AProfile) {
+  NetInfo info;
+  info.net_name = "n";
+  info.runs = info.recorded_runs = 3;
+  info.inputs.resize(1);
+  info.inputs[0].tensor_name = "data";
+  info.operators.resize(1);
+  info.operators[0].op_index = 2;
+  info.operators[0].inner = {{"then_net", 1}};
+  std::string bytes, json;
+  ASSERT_TRUE(ProfileToBytes(info, &bytes).ok());
+  ASSERT_TRUE(ProfileToJson(info, &json).ok());
+  for (const std::string& contents : {bytes, json, "\n " + json}) {
+    const InspectReport report = Inspect(contents);
+    EXPECT_TRUE(report.ok());
+    EXPECT_EQ(report.form, ModelForm::kProfile);
+    EXPECT_EQ(report.is_text, contents != bytes);
+    ASSERT_TRUE(report.profile.has_value());
+    EXPECT_EQ(report.profile->runs, 3u);
+    EXPECT_EQ(report.profile->inputs[0].tensor_name, "data");
+    EXPECT_EQ(PathText(report.profile->operators[0]), "2/then_net/1");
+    EXPECT_EQ(report.operator_count, 1u);
+  }
+  const InspectReport cut = Inspect(bytes.substr(0, bytes.size() - 1));
+  EXPECT_EQ(cut.form, ModelForm::kProfile);
+  EXPECT_FALSE(cut.ok());
+  EXPECT_FALSE(cut.profile.has_value());
+  EXPECT_NE(cut.faults[0].what.find("cut short"), std::string::npos);
+  // JSON of something else is none.
+  EXPECT_NE(Inspect("{\"format_version\": 1}x").form, ModelForm::kProfile);
 }
 
 }  // namespace

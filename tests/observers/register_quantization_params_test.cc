@@ -11,6 +11,7 @@
 #include "caffe2/core/workspace.h"
 #include "netdef/static_parameters.h"
 #include "observers/attachment.h"
+#include "observers/inner_nets.h"
 #include "profiles/profile.h"
 #include "tests/support/net_builder.h"
 
@@ -155,6 +156,84 @@ TEST_F(RegisterQuantizationParamsTest, ProfilesOfBothForms) {
     }
   }
   ASSERT_TRUE(DetachOutputMinMaxObserver(net).ok());
+}
+
+// y = Quantize(x); then, in an If, z = Relu(y) or z = Relu(Relu(y)): all
+// branches write "z", each with its own range.
+caffe2::NetDef NetWithIf(bool int8) {
+  const auto branch = [&](const std::string& name, int relus) {
+    NetBuilder net(name, "simple");
+    net.Op("Relu", {"y"}, {"z"});
+    if (relus == 2) net.Op("Relu", {"z"}, {"z"});
+    net.Input("y");
+    caffe2::NetDef definition = net.Build();
+    for (auto& op : *definition.mutable_op()) {
+      op.set_engine(int8 ? "DNNLOWP" : "");
+    }
+    return definition;
+  };
+  NetBuilder net(int8 ? "q" : "n", "simple");
+  net.Op(int8 ? "Quantize" : "Copy", {"x"}, {"y"});
+  net.Op("If", {"condition"}, {});
+  net.Input("x").Input("condition");
+  caffe2::NetDef definition = net.Build();
+  if (int8) definition.mutable_op(0)->set_engine("DNNLOWP");
+  for (const auto& [argument, relus] :
+       {std::make_pair("then_net", 1), std::make_pair("else_net", 2)}) {
+    auto* arg = definition.mutable_op(1)->add_arg();
+    arg->set_name(argument);
+    *arg->mutable_n() = branch(argument, relus);
+  }
+  return definition;
+}
+
+TEST_F(RegisterQuantizationParamsTest, NetsWithinAndInputsOfAProfile) {
+  const auto set_condition = [&](bool value) {
+    *caffe2::BlobGetMutableTensor(workspace_.CreateBlob("condition"), {1},
+                                  at::dtype<bool>())
+         ->mutable_data<bool>() = value;
+  };
+  set_condition(true);
+  caffe2::NetBase* net = Make(NetWithIf(false));
+  OutputMinMaxOptions options;
+  options.recording.histogram_bins = 2048;
+  std::shared_ptr<NetMeasurement> measurement;
+  ASSERT_TRUE(AttachOutputMinMaxObserver(net, options, &measurement).ok());
+  FeedFloats(&workspace_, "x", {0, 25.5});
+  ASSERT_TRUE(net->Run());
+  set_condition(false);
+  FeedFloats(&workspace_, "x", {0, 51});
+  ASSERT_TRUE(net->Run());
+  RegisterOptions registering;
+  registering.path = Path("profile");
+  ASSERT_TRUE(
+      WriteProfile(registering.path, measurement->get_info(), false).ok());
+  ASSERT_TRUE(DetachOutputMinMaxObserver(net).ok());
+
+  const auto check = [&](caffe2::NetBase* int8) {
+    EXPECT_EQ(ParametersOf(int8, 0), "0.2 0");  // y, as the Copy's
+    const auto inner = InnerNetsOf(int8->GetOperators()[1]);
+    ASSERT_EQ(inner.size(), 2u);
+    EXPECT_EQ(ParametersOf(inner[0].net, 0), "0.1 0");
+    EXPECT_EQ(ParametersOf(inner[1].net, 0), "0.2 0");
+    EXPECT_EQ(ParametersOf(inner[1].net, 1), "0.2 0");
+  };
+  caffe2::NetBase* int8 = Make(NetWithIf(true));
+  Status status = RegisterQuantizationParams(int8, registering);
+  ASSERT_TRUE(status.ok()) << status.message();
+  check(int8);
+  ASSERT_TRUE(RegisterQuantizationParamsOfLaterNets(registering).ok());
+  check(Make(NetWithIf(true)));
+  StopRegisteringQuantizationParams();
+  // In a NetDef too; and what is quantized is an input, by another name.
+  caffe2::NetDef definition = NetWithIf(true);
+  definition.mutable_op(0)->set_output(0, "x_q");
+  status =
+      AddScaleZeroOffsetArgumentsWithHistogram(registering.path, &definition);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(ParametersOf(definition.op(0)), "0.2 0");
+  EXPECT_EQ(ParametersOf(definition.op(1).arg(0).n().op(0)), "0.1 0");
+  EXPECT_EQ(ParametersOf(definition.op(1).arg(1).n().op(1)), "0.2 0");
 }
 
 TEST_F(RegisterQuantizationParamsTest, AProfileWithoutHistograms) {
