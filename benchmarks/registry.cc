@@ -83,7 +83,8 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddInt8FCBenchmarks();
     AddInt8LargeBenchmarks();
     AddInt8MovesBenchmarks();
-    AddInt8PoolBenchmarks();
+    AddInt8OrderBenchmarks();
+  AddInt8PoolBenchmarks();
     AddInt8QuantizeBenchmarks();
     AddQTensorCodecBenchmarks();
     AddQTensorFCBenchmarks();

@@ -58,6 +58,7 @@ void AddInt8EngineBenchmarks();
 void AddInt8FCBenchmarks();
 void AddInt8LargeBenchmarks();
 void AddInt8MovesBenchmarks();
+void AddInt8OrderBenchmarks();
 void AddInt8PoolBenchmarks();
 void AddInt8QuantizeBenchmarks();
 void AddMatMulBenchmarks();

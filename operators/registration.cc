@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/nearest_name.h"
@@ -34,6 +35,16 @@ std::set<std::string>& OwnSchemas() {
 caffe2::OpSchema& NewSchema(const char* name, const char* file, int line) {
   OwnSchemas().insert(name);
   return caffe2::OpSchemaRegistry::NewSchema(name, file, line);
+}
+
+void ReplaceInference(const char* name,
+                      caffe2::OpSchema::TensorInferenceFunctionType infer) {
+  const auto* const schema = caffe2::OpSchemaRegistry::Schema(name);
+  CAFFE_ENFORCE(schema != nullptr, "the host has no schema of ", name);
+  // The registry's own object, which is not constant: it gives no other way to
+  // it.
+  const_cast<caffe2::OpSchema*>(schema)->TensorInferenceFunction(
+      std::move(infer));
 }
 
 void EnforceKnownArguments(const caffe2::OperatorDef& definition) {

@@ -111,9 +111,9 @@ class Convolution {
     return ParallelFor(images * strips, share_.count(), [&](int64_t task) {
       const int64_t first = task % strips * strip;
       const int64_t image = task / strips * image_pixels_ * channels;
-      kernels::TransposeBytes(
-          x + image + first, channels, std::min(strip, image_pixels_ - first),
-          image_pixels_, dst + image + first * channels, channels);
+      kernels::Transpose(x + image + first, channels,
+                         std::min(strip, image_pixels_ - first), image_pixels_,
+                         dst + image + first * channels, channels);
       return Status::Ok();
     });
   }
@@ -190,13 +190,12 @@ class Convolution {
     }
     const int64_t place = dst_image + n * pixels_ + first;
     if (stage.addend != nullptr) {
-      kernels::TransposeBytes(stage.addend + place, outputs, rows, pixels_,
-                              codes, outputs);
+      kernels::Transpose(stage.addend + place, outputs, rows, pixels_, codes,
+                         outputs);
       stage.addend = codes;
     }
     RETURN_IF_ERROR(run(stage, codes, outputs));
-    kernels::TransposeBytes(codes, rows, outputs, outputs, dst + place,
-                            pixels_);
+    kernels::Transpose(codes, rows, outputs, outputs, dst + place, pixels_);
     return Status::Ok();
   }
 

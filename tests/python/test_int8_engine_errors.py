@@ -101,6 +101,33 @@ def test_sums_that_dnnlowp_lacks_are_there(op):
     assert op + "_ENGINE_ONEDNN" in REGISTERED
 
 
+@pytest.mark.parametrize("op, engine", keys(CONVERTERS))
+@pytest.mark.parametrize("value, words", [
+    ("NCWH", ["'NCWH'", "NCHW or NHWC", "did you mean 'NCHW'"]), ("", ["''"]), (1, []),
+    ("NCHW", ["[2, 3]", "3 to 5 dimensions"])])
+def test_orders_of_what_converts(op, engine, value, words):
+    x = np.ones((2, 3), np.float32)
+    argument = "input_order" if op.endswith("Quantize") else "output_order"
+    workspace.FeedBlob("x", x)
+    if argument == "output_order":
+        workspace.ResetBlob("x")
+        workspace.FeedBlob("floats", x)
+        workspace.RunOperatorOnce(core.CreateOperator(
+            "Quantize", ["floats"], ["x"],
+            engine="ONEDNN_16" if is_wide(engine) else "ONEDNN"))
+    workspace.FeedBlob("y", np.array([5, 6], np.float32))
+    with pytest.raises(RuntimeError) as caught:
+        workspace.RunOperatorOnce(core.CreateOperator(
+            op, ["x"], ["y"], engine=engine, **{argument: value}))
+    message = _operators.own_message(op, str(caught.value))
+    assert message is not None, str(caught.value)
+    for word in [argument, "expected" if isinstance(value, str) else "string"] + words:
+        assert word in message
+    assert workspace.FetchBlob("y").tolist() == [5, 6]
+    workspace.RunOperatorOnce(core.CreateOperator(op, ["x"], ["y"], engine=engine))
+    workspace.ResetWorkspace()
+
+
 def test_well_formed(layer):
     layer.run()
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/nearest_name.h"
 #include "base/return_if_error.h"
 #include "netdef/dnnlowp_settings.h"
 #include "netdef/read_argument.h"
@@ -90,13 +91,14 @@ Status ReadBoolArgument(const caffe2::OperatorDef& definition,
 }
 
 Status ReadOrderArgument(const caffe2::OperatorDef& definition,
-                         bool* channels_first) {
+                         bool* channels_first, const std::string& name) {
   std::string order = "NCHW";
-  RETURN_IF_ERROR(ReadArgument(caffe2::ArgumentHelper(definition), "order",
+  RETURN_IF_ERROR(ReadArgument(caffe2::ArgumentHelper(definition), name,
                                "a string", &order));
   *channels_first = order == "NCHW" || order == "nchw";
   if (!*channels_first && order != "NHWC" && order != "nhwc") {
-    return Refuse("argument order is '", order, "', expected NCHW or NHWC");
+    return Refuse("argument ", name, " is '", order, "', expected NCHW or NHWC",
+                  DidYouMean(order, {"NCHW", "NHWC"}));
   }
   return Status::Ok();
 }

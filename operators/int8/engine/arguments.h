@@ -95,10 +95,11 @@ Status ReadBoolArgument(const caffe2::OperatorDef& definition,
                         const std::string& name, bool* value);
 Status ReadIntArgument(const caffe2::OperatorDef& definition,
                        const std::string& name, int64_t* value);
-// Reads the argument order: NCHW, channels first, which is the default, or
-// NHWC.
+// Reads an order of dimensions: NCHW, channels first, or NHWC. Without the
+// argument it is NCHW.
 Status ReadOrderArgument(const caffe2::OperatorDef& definition,
-                         bool* channels_first);
+                         bool* channels_first,
+                         const std::string& name = "order");
 
 // Chooses parameters from the range of y's values, which must be finite, for an
 // output without given parameters; y is null if the output is empty. If

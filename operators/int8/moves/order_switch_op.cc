@@ -14,6 +14,7 @@
 
 #include "operators/int8/engine/parts.h"
 #include "operators/int8/engine/register_engine.h"
+#include "operators/int8/engine/switched_order.h"
 #include "operators/int8/moves/move_operator.h"
 #include "operators/registration.h"
 #include "quantization/kernels/transpose.h"
@@ -23,36 +24,6 @@ namespace {
 
 bool MovesChannelsLast(const std::string& type) {
   return type == "Int8NCHW2NHWC";
-}
-
-// The sizes of Y, of at least two dimensions.
-template <typename Sizes>
-Sizes Switched(Sizes sizes, bool channels_last) {
-  if (channels_last) {
-    std::rotate(sizes.begin() + 1, sizes.begin() + 2, sizes.end());
-  } else {
-    std::rotate(sizes.begin() + 1, sizes.end() - 1, sizes.end());
-  }
-  return sizes;
-}
-
-// dst[c * rows + r] = src[r * stride + c] for c < columns.
-void Transpose(const uint8_t* src, int64_t rows, int64_t columns,
-               int64_t stride, uint8_t* dst) {
-  kernels::TransposeBytes(src, rows, columns, stride, dst, rows);
-}
-template <typename E>
-void Transpose(const E* src, int64_t rows, int64_t columns, int64_t stride,
-               E* dst) {
-  constexpr int64_t kTile = 64 / sizeof(E);  // values of a cache line
-  for (int64_t r = 0; r < rows; r += kTile) {
-    const int64_t r_end = std::min(r + kTile, rows);
-    for (int64_t c = 0; c < columns; ++c) {
-      for (int64_t i = r; i < r_end; ++i) {
-        dst[c * rows + i] = src[i * stride + c];
-      }
-    }
-  }
 }
 
 template <typename T>
@@ -69,7 +40,7 @@ class OrderSwitchOp final : public MoveOperatorOf<T> {
     this->Enforce(x.size() >= 3, "tensor '", this->Name(0), "' has sizes ",
                   at::IntArrayRef(x), ", expected 3 dimensions or more: ",
                   channels_last_ ? "[N, C, ...]" : "[N, ..., C]");
-    const std::vector<int64_t> y = Switched(x, channels_last_);
+    const std::vector<int64_t> y = SwitchedSizes(x, channels_last_);
     const int64_t channels = channels_last_ ? x[1] : x.back();
     const int64_t count = c10::multiply_integers(x);
     this->WriteMoved(y, [&](const void* from, int64_t value_bytes, void* to) {
@@ -103,9 +74,9 @@ class OrderSwitchOp final : public MoveOperatorOf<T> {
                   for (int64_t i = begin; i < end; ++i) {
                     const int64_t image = i / strips * rows * columns;
                     const int64_t first = i % strips * kStrip;
-                    Transpose(x + image + first, rows,
-                              std::min(kStrip, columns - first), columns,
-                              y + image + first * rows);
+                    kernels::Transpose(x + image + first, rows,
+                                       std::min(kStrip, columns - first),
+                                       columns, y + image + first * rows, rows);
                   }
                 });
   }
@@ -118,10 +89,7 @@ std::vector<caffe2::TensorShape> InferShape(
     const caffe2::OperatorDef& definition,
     const std::vector<caffe2::TensorShape>& in) {
   std::vector<caffe2::TensorShape> out{in[0]};
-  if (in[0].unknown_shape() || in[0].dims_size() < 3) return out;
-  const std::vector<int64_t> sizes(in[0].dims().begin(), in[0].dims().end());
-  const auto switched = Switched(sizes, MovesChannelsLast(definition.type()));
-  for (int i = 0; i < out[0].dims_size(); ++i) out[0].set_dims(i, switched[i]);
+  SwitchShape(MovesChannelsLast(definition.type()), &out[0]);
   return out;
 }
 

@@ -225,6 +225,19 @@ class Case {
     return sizes;
   }
 
+  // Of images, with many places in one dimension; now and then of none.
+  Sizes Images() {
+    Sizes sizes(Integer(3, 5));
+    for (int64_t& size : sizes) size = Integer(1, 5);
+    if (OneIn(2)) sizes[Integer(1, sizes.size() - 1)] = Integer(1, 100);
+    if (OneIn(20)) sizes[Integer(0, sizes.size() - 1)] = 0;
+    if (OneIn(40)) sizes.resize(2);
+    return sizes;
+  }
+  void DrawOrder(const char* argument) {
+    Op().String(argument, OneIn(20) ? "NCWH" : OneIn(8) ? "NHWC" : "NCHW");
+  }
+
   void FeedRandomFloats(const std::string& name, const Sizes& sizes) {
     std::vector<float> values(Product(sizes));
     const float low = OneIn(3) ? 0 : -random_.Scale(-4, 3);
@@ -437,6 +450,8 @@ class QuantizeCase final : public Case {
     definition_.add_output("y");
     DrawPrecision();
     DrawOutput();
+    moves_channels_ = OneIn(3);
+    if (moves_channels_) DrawOrder("input_order");
     FeedX();
     if (OneIn(4)) {
       definition_.add_input("params");
@@ -457,8 +472,10 @@ class QuantizeCase final : public Case {
       return;
     }
     if (workspace_.HasBlob("x")) workspace_.GetBlob("x")->Reset();
-    FeedRandomFloats("x", Shape(4));
+    FeedRandomFloats("x", moves_channels_ ? Images() : Shape(4));
   }
+
+  bool moves_channels_ = false;
 };
 
 // Dequantize, Int8Dequantize, Int8DequantizeRowWise.
@@ -467,6 +484,8 @@ class DequantizeCase final : public Case {
   DequantizeCase(const std::string& key, uint64_t seed) : Case(key, seed) {
     definition_.add_input("x");
     definition_.add_output("y");
+    moves_channels_ = OneIn(3);
+    if (moves_channels_) DrawOrder("output_order");
     FeedX();
   }
 
@@ -481,8 +500,10 @@ class DequantizeCase final : public Case {
       return;
     }
     if (workspace_.HasBlob("x")) workspace_.GetBlob("x")->Reset();
-    FeedOperandCodes("x", Shape(4), precision_);
+    FeedOperandCodes("x", moves_channels_ ? Images() : Shape(4), precision_);
   }
+
+  bool moves_channels_ = false;
 };
 
 // FC, Int8FC, Int8FCRelu, also with what Int8FCPackWeight makes, and
