@@ -178,9 +178,41 @@ void AddLSTMUnit(int64_t rows, int64_t width) {
   }
 }
 
+// The host's int8 one is of the default engine.
+void AddSoftmax(const Shape& shape) {
+  struct {
+    const char *variant, *type, *engine;
+  } const kVariants[] = {{"host, default", "Int8Softmax", ""},
+                         {"host's floats", "Softmax", ""},
+                         {"ours", "Int8Softmax", "ONEDNN"}};
+  for (const auto& [variant, type, engine] : kVariants) {
+    AddThreadedBenchmark(
+        WithThreads("Softmax", 1) + "/" + std::to_string(shape[0]) + "x" +
+            std::to_string(shape[1]),
+        variant, 1, [shape, type = type, engine = engine] {
+          auto workspace = std::make_shared<caffe2::Workspace>();
+          if (type == std::string("Softmax")) {
+            FeedRandom(workspace.get(), "x", shape, 5);
+          } else {
+            FeedRandomCodes(workspace.get(), "x", shape, 0.04f, 120);
+          }
+          caffe2::OperatorDef definition;
+          OpBuilder(&definition, type, {"x"}, {"y"})
+              .Float("Y_scale", 1.0f / 256)
+              .Int("Y_zero_point", 0);
+          definition.set_engine(engine);
+          return MakeOperatorRun(definition, workspace);
+        });
+  }
+}
+
 }  // namespace
 
 void AddInt8ChannelsBenchmarks() {
+  for (const Shape& shape : {Shape{1, 10}, Shape{1, 1000}, Shape{64, 1000},
+                             Shape{1536, 128}, Shape{12 * 512, 512}}) {
+    AddSoftmax(shape);
+  }
   AddOfImages("SpatialBN", DefineSpatialBN);
   AddOfImages("GroupNorm", DefineGroupNorm);
   AddOfTables("ElementwiseLinear", DefineElementwiseLinear);

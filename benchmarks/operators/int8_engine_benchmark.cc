@@ -195,6 +195,10 @@ caffe2::OperatorDef DefineTanh(const char* name, caffe2::Workspace* w) {
   return DefineSigmoid(name, w);
 }
 
+caffe2::OperatorDef DefineSoftmax(const char* name, caffe2::Workspace* w) {
+  return DefineSigmoid(name, w);
+}
+
 caffe2::OperatorDef DefineClip(const char* name, caffe2::Workspace* w) {
   caffe2::OperatorDef definition = DefineSigmoid(name, w);
   OpBuilder(&definition).Float("min", 0).Float("max", 1);

@@ -160,6 +160,12 @@ FAMILIES = [
            lambda a, b, c: a + b + c, data=3, spoiled=UNLIKE + [
                ("c", Codes((1, 3)), ["'c'", "[1, 3]", "[2, 3]"]),
                ("a", Codes(()), ["[2, 3]"])]),
+    Family(["Int8Softmax"], {"x": Codes((2, 3))},
+           lambda x: np.exp(x) / np.exp(x).sum(axis=1, keepdims=True), spoiled=[
+               ("axis", 2, ["2", "[2, 3]"]), ("axis", -3, ["-3"]),
+               ("axis", 1 << 40, [str(1 << 40)]), ("axis", -1 << 63, ["axis"]),
+               ("axis", 0.5, ["axis"]), ("axis", "x", ["axis"]),
+               ("x", Codes(()), ["'x'"]), ("x", Codes((3,)), ["axis", "[3]"])]),
     Family(["Int8Clip"], {"x": IMAGE}, lambda x: np.clip(x, 0, 3),
            {"min": 0.0, "max": 3.0}, "keeps", spoiled=[
                ("min", NAN, ["min"]), ("max", NAN, ["max"]), ("min", "x", ["min"]),

@@ -185,7 +185,8 @@ void OperatorTester::DrawParameters(TestRandom* random, OperatorCase* c) const {
                          static_cast<int64_t>(zero_point));
     }
   };
-  if (rule_ != Rule::kGivenOrChosen && rule_ != Rule::kGivenOrKept) {
+  if (rule_ != Rule::kGivenOrChosen && rule_ != Rule::kGivenOrKept &&
+      rule_ != Rule::kGivenOrFixed) {
     // Without effect.
     if (rule_ != Rule::kAny && random->OneIn(4)) give(0, {-1, 1});
     return;
@@ -314,6 +315,9 @@ void OperatorTester::ExpectParameters(const OperatorCase& c, int output,
   const auto scale = c.Argument(prefix + "scale", 0.0f);
   const auto zero_point = c.Argument(prefix + "zero_point", 0);
   if (scale == 0) {
+    if (rule_ == Rule::kGivenOrFixed) {
+      return expect(fixed_scale_, fixed_zero_point_);
+    }
     const TestTensor& x = c.Input(0);
     if (rule_ == Rule::kGivenOrKept && !x.is_float()) {
       return expect(x.scale, x.zero_point);

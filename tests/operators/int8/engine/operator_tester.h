@@ -72,6 +72,10 @@ class OperatorTester {
         .Set(&fixed_scale_, scale)
         .Set(&fixed_zero_point_, zero_point);
   }
+  // Those that are given, else fixed ones.
+  OperatorTester& FixedUnlessGiven(float scale, int32_t zero_point) {
+    return FixedParameters(scale, zero_point).Set(&rule_, Rule::kGivenOrFixed);
+  }
   // What they are is not looked at.
   OperatorTester& AnyParameters() { return Set(&rule_, Rule::kAny); }
   OperatorTester& TakesDequantizeOutput() { return Set(&dequantizes_, true); }
@@ -131,7 +135,14 @@ class OperatorTester {
   OperatorTester& AgainstDnnlowp(int count);
 
  private:
-  enum class Rule { kGivenOrChosen, kGivenOrKept, kKept, kFixed, kAny };
+  enum class Rule {
+    kGivenOrChosen,
+    kGivenOrKept,
+    kGivenOrFixed,
+    kKept,
+    kFixed,
+    kAny
+  };
   using TensorList = std::vector<TestTensor>;
 
   template <typename T, typename Value>

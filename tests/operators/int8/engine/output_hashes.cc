@@ -885,6 +885,10 @@ class TensorCase final : public Case {
     } else if (Is("Squeeze")) {
       AddTensor({Integer(1, 9), OneIn(20) ? 2 : 1, Integer(1, 40), 1});
       Op().Ints("dims", {1, 3});
+    } else if (Is("Softmax")) {
+      AddTensor(
+          {Integer(0, 4), Integer(1, OneIn(3) ? 700 : 40), Integer(1, 3)});
+      if (!OneIn(3)) Op().Int("axis", Integer(-3, OneIn(9) ? 3 : 2));
     } else if (Is("Split")) {
       AddTensor({Integer(1, 9), Integer(2, 40), Integer(1, 9)});
       const int64_t first = Integer(0, tensors_[0][1]);

@@ -37,12 +37,12 @@ std::string ErrorOfMaking(const std::string& type, const std::string& engine) {
 
 TEST(RefusedKeys, SayWhatToDo) {
   const std::string lacks =
-      "Int8Softmax: the engine ONEDNN does not have it, expected "
+      "Int8RoIAlign: the engine ONEDNN does not have it, expected "
       "Int8Dequantize and the float operator in its place; or the engine "
       "DEFAULT, if the host's own operator of QNNPACK is wanted";
-  EXPECT_NE(ErrorOfMaking("Int8Softmax", "ONEDNN").find(lacks),
+  EXPECT_NE(ErrorOfMaking("Int8RoIAlign", "ONEDNN").find(lacks),
             std::string::npos)
-      << ErrorOfMaking("Int8Softmax", "ONEDNN");
+      << ErrorOfMaking("Int8RoIAlign", "ONEDNN");
   const std::string error = ErrorOfMaking("Int8Conv", "ONEDNN_ROWWISE");
   EXPECT_NE(error.find("Int8Conv: the engine ONEDNN_ROWWISE does not have it, "
                        "expected one of ONEDNN, ONEDNN_ACC16; or the engine "
@@ -53,10 +53,10 @@ TEST(RefusedKeys, SayWhatToDo) {
 
 TEST(RefusedKeys, UnderAnEnginePreference) {
   caffe2::SetGlobalEnginePref({{caffe2::CPU, {"ONEDNN", "DNNLOWP"}}});
-  const std::string error = ErrorOfMaking("Int8Softmax", "");
-  const std::string with_default = ErrorOfMaking("Int8Softmax", "DEFAULT");
+  const std::string error = ErrorOfMaking("Int8RoIAlign", "");
+  const std::string with_default = ErrorOfMaking("Int8RoIAlign", "DEFAULT");
   caffe2::SetGlobalEnginePref({});
-  EXPECT_NE(error.find("Int8Softmax: the engine ONEDNN does not have it"),
+  EXPECT_NE(error.find("Int8RoIAlign: the engine ONEDNN does not have it"),
             std::string::npos)
       << error;
   EXPECT_EQ(with_default, "");
@@ -66,9 +66,9 @@ TEST(RefusedKeys, AListOfEnginesGoesOnToOneThatHasTheOperator) {
   // ONEDNN's asks for a kernel.
   const std::string error = ErrorOfMaking("Int8Conv", "ONEDNN_ROWWISE,ONEDNN");
   EXPECT_NE(error.find("Int8Conv: no kernel size"), std::string::npos) << error;
-  EXPECT_EQ(ErrorOfMaking("Int8Softmax", "ONEDNN,DEFAULT"), "");
-  EXPECT_NE(ErrorOfMaking("Int8Softmax", "ONEDNN,DNNLOWP"), "");
-  EXPECT_NE(ErrorOfMaking("Int8Softmax", "ONEDNN,ONEDNN_16"), "");
+  EXPECT_EQ(ErrorOfMaking("Int8RoIAlign", "ONEDNN,DEFAULT"), "");
+  EXPECT_NE(ErrorOfMaking("Int8RoIAlign", "ONEDNN,DNNLOWP"), "");
+  EXPECT_NE(ErrorOfMaking("Int8RoIAlign", "ONEDNN,ONEDNN_16"), "");
 }
 
 // Every int8 operator of the default engine is under the engine, or refused;
