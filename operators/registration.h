@@ -40,9 +40,10 @@ caffe2::OpSchema& NewSchema(const char* name, const char* file, int line);
 #define CAFFE2_QUANTIZATION_SCHEMA(name) \
   ::caffe2_quantization::NewSchema(name, __FILE__, __LINE__)
 
-// Replaces the shape inference of a schema of the host's, for an operator that
-// has an argument of ours by which its shape changes. Without it the function
-// must infer what the host does. Call it while the plugin is loaded.
+// Replaces the shape inference of a schema of the host's: for an operator that
+// has an argument of ours by which its shape changes, and one of which the host
+// infers nothing. Without such an argument the function must infer what the
+// host does. Call it while the plugin is loaded.
 void ReplaceInference(const char* name,
                       caffe2::OpSchema::TensorInferenceFunctionType infer);
 

@@ -122,6 +122,22 @@ caffe2::OperatorDef DefineConv(const char* name, caffe2::Workspace* w) {
   return definition;
 }
 
+// To twice the size.
+caffe2::OperatorDef DefineConvTranspose(const char* name,
+                                        caffe2::Workspace* w) {
+  constexpr int64_t kSize = 14, kChannels = 64;
+  FeedRandomCodes(w, "x", {1, kSize, kSize, kChannels}, 0.01f, 120);
+  FeedRandom(w, "w", {kChannels, 2, 2, kChannels}, 0.1f);
+  FeedRandom(w, "b", {kChannels});
+  caffe2::OperatorDef definition =
+      WithParameters(Define(name, "y", {"x", "w", "b"}));
+  OpBuilder(&definition)
+      .Int("kernel", 2)
+      .Int("stride", 2)
+      .String("order", "NHWC");
+  return definition;
+}
+
 caffe2::OperatorDef DefineConvPackWeight(const char* name,
                                          caffe2::Workspace* w) {
   FeedRandom(w, "w", {64, 3, 3, 64}, 0.1f);

@@ -14,12 +14,13 @@ from caffe2_quantization import dnnlowp_pybind11 as dnnlowp
 
 CONVOLUTIONS = ["Conv", "ConvRelu", "Int8Conv", "Int8ConvRelu"]
 SUMS = ["Int8ConvSum", "Int8ConvSumRelu"]  # which the host has a schema of, no engine
+TRANSPOSED = ["ConvTranspose", "Int8ConvTranspose"]
 FULLY_CONNECTED = ["FC", "Int8FC", "Int8FCRelu"]
 PRODUCTS = ["BatchMatMul", "Int8BatchMatMul"]
 PACKERS = ["Int8ConvPackWeight", "Int8FCPackWeight"]
 CONVERTERS = ["Quantize", "Int8Quantize", "Dequantize", "Int8Dequantize",
               "Int8DequantizeRowWise"]
-LAYERS = CONVOLUTIONS + SUMS + FULLY_CONNECTED + PRODUCTS
+LAYERS = CONVOLUTIONS + SUMS + TRANSPOSED + FULLY_CONNECTED + PRODUCTS
 
 REGISTERED = set(workspace.RegisteredOperators())
 
@@ -52,6 +53,8 @@ class Layer(object):
             self.arguments["kernel"] = 3
             self.blobs = {"x": floats(2, 4, 5, 5), "w": floats(6, 4, 3, 3),
                           "b": floats(6)}
+            if op in TRANSPOSED:
+                self.blobs["w"] = floats(4, 6, 3, 3)
             if op in SUMS:
                 self.blobs["s"] = floats(2, 6, 3, 3)
         self.inputs = list(self.blobs)
@@ -198,6 +201,8 @@ def test_sizes_that_do_not_match(layer, name, axis):
     value = layer.blobs[name]
     if layer.type in PRODUCTS and name == "x":
         axis = 2
+    if layer.type in TRANSPOSED and name == "w":
+        axis = 0
     layer.blobs[name] = np.concatenate([value, value], axis=axis)
     message = layer.error()
     assert layer.names("w") in message or layer.names("x") in message
@@ -271,7 +276,7 @@ def test_precisions_that_8_bits_do_not_hold(layer, precision):
     ("quantize_groupwise", 2), ("quantize_channelwise", "x"), ("legacy_pad", 9),
 ])
 def test_geometry(layer, name, value):
-    if layer.type not in CONVOLUTIONS + SUMS:
+    if layer.type not in CONVOLUTIONS + SUMS + TRANSPOSED:
         return
     layer.arguments[name] = value
     if name == "kernels":
@@ -280,8 +285,24 @@ def test_geometry(layer, name, value):
     assert any(word in message for word in (name, "'x'", "'w'"))
 
 
+@pytest.mark.parametrize("name, value, words", [
+    ("adj", 1, ["adjs", "[1, 1]", "strides"]), ("adj", -1, ["adjs", "-1"]),
+    ("adjs", [0, 0, 0], ["adjs", "[0, 0, 0]"]), ("adj", "x", ["adj"]),
+    ("dilation", 2, ["dilations", "[2, 2]"]), ("legacy_pad", 3, ["legacy_pad", "3"]),
+    ("pad", 4, ["'x'", "output", "-1"]), ("stride", 1 << 20, ["strides"]),
+    ("stride", 1 << 40, ["strides"]), ("group", 1 << 40, ["group"])])
+def test_geometry_of_transposed_convolutions(layer, name, value, words):
+    if layer.type not in TRANSPOSED:
+        return
+    layer.arguments[name] = value
+    message = layer.error()
+    assert "expected" in message or "is not" in message
+    for word in words:
+        assert word in message
+
+
 def test_no_kernel(layer):
-    if layer.type not in CONVOLUTIONS + SUMS:
+    if layer.type not in CONVOLUTIONS + SUMS + TRANSPOSED:
         return
     del layer.arguments["kernel"]
     assert "kernel" in layer.error()
@@ -296,7 +317,7 @@ def test_a_kernel_larger_than_its_input(layer):
 
 
 def test_a_convolution_to_floats(layer):
-    if layer.type not in CONVOLUTIONS + SUMS:
+    if layer.type not in CONVOLUTIONS + SUMS + TRANSPOSED:
         return
     layer.arguments["dequantize_output"] = 1
     assert "dequantize_output" in layer.error()

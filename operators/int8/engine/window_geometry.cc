@@ -51,41 +51,6 @@ Status CheckValues(const char* what, const std::vector<int64_t>& values,
   return Status::Ok();
 }
 
-// The forms that a number for each dimension has: a list, one number for as
-// many dimensions as 2D has, or one argument for each of these.
-struct Forms {
-  std::string list, single;
-  std::vector<std::string> each;
-  const char* what;
-
-  // The list; then `single` for as many values as 2D has, or the values `each`
-  // behind the list.
-  Status Read(const caffe2::OperatorDef& definition,
-              std::vector<int64_t>* values) const {
-    RETURN_IF_ERROR(ReadList(definition, list, values));
-    int64_t value = 0;
-    if (HasAll(definition, {single})) {
-      RETURN_IF_ERROR(ReadIntArgument(definition, single, &value));
-      values->resize(each.size(), value);
-    } else if (HasAll(definition, each)) {
-      for (const std::string& name : each) {
-        RETURN_IF_ERROR(ReadIntArgument(definition, name, &value));
-        values->push_back(value);
-      }
-    }
-    return Status::Ok();
-  }
-
-  // `count` of them, `least` or more; `usual` where there is none.
-  Status Read(const caffe2::OperatorDef& definition, std::size_t count,
-              int64_t usual, int64_t least,
-              std::vector<int64_t>* values) const {
-    RETURN_IF_ERROR(Read(definition, values));
-    if (values->empty()) values->assign(count, usual);
-    return CheckValues(what, *values, count, least);
-  }
-};
-
 // One window for the whole image has no padding and no steps.
 Status CheckGlobal(const char* what, const std::vector<int64_t>& values,
                    int64_t usual) {
@@ -101,13 +66,42 @@ std::string SizesText(const std::vector<int64_t>& sizes) {
   return c10::str(at::IntArrayRef(sizes));
 }
 
+Status WindowNumbers::Read(const caffe2::OperatorDef& definition,
+                           std::vector<int64_t>* values) const {
+  RETURN_IF_ERROR(ReadList(definition, list, values));
+  int64_t value = 0;
+  if (HasAll(definition, {single})) {
+    RETURN_IF_ERROR(ReadIntArgument(definition, single, &value));
+    values->resize(each.size(), value);
+  } else if (HasAll(definition, each)) {
+    for (const std::string& name : each) {
+      RETURN_IF_ERROR(ReadIntArgument(definition, name, &value));
+      values->push_back(value);
+    }
+  }
+  return Status::Ok();
+}
+
+Status WindowNumbers::Read(const caffe2::OperatorDef& definition,
+                           std::size_t count, int64_t usual, int64_t least,
+                           std::vector<int64_t>* values) const {
+  RETURN_IF_ERROR(Read(definition, values));
+  if (values->empty()) values->assign(count, usual);
+  return CheckValues(what, *values, count, least);
+}
+
+bool WindowNumbers::AreIn(const caffe2::OperatorDef& definition) const {
+  return HasAll(definition, {list}) || HasAll(definition, {single}) ||
+         HasAll(definition, each);
+}
+
 Status WindowGeometry::Read(const caffe2::OperatorDef& definition,
                             WindowGeometry* geometry) {
   WindowGeometry result;
   RETURN_IF_ERROR(
       ReadBoolArgument(definition, "global_pooling", &result.global_pooling));
   const bool global = result.global_pooling;
-  const Forms kernel{"kernels", "kernel", {"kernel_h", "kernel_w"}, ""};
+  const WindowNumbers kernel{"kernels", "kernel", {"kernel_h", "kernel_w"}, ""};
   RETURN_IF_ERROR(kernel.Read(definition, &result.kernel));
   if (result.kernel.empty() && !global) {
     return Refuse(
@@ -119,10 +113,12 @@ Status WindowGeometry::Read(const caffe2::OperatorDef& definition,
     return Refuse("kernel sizes are ", SizesText(result.kernel),
                   ", expected 1 to 3 dimensions");
   }
-  const Forms stride{"strides", "stride", {"stride_h", "stride_w"}, "strides"};
-  const Forms dilation{
+  const WindowNumbers stride{
+      "strides", "stride", {"stride_h", "stride_w"}, "strides"};
+  const WindowNumbers dilation{
       "dilations", "dilation", {"dilation_h", "dilation_w"}, "dilations"};
-  const Forms pad{"pads", "pad", {"pad_t", "pad_l", "pad_b", "pad_r"}, "pads"};
+  const WindowNumbers pad{
+      "pads", "pad", {"pad_t", "pad_l", "pad_b", "pad_r"}, "pads"};
   int64_t legacy_pad = 0;
   if (!global) {
     RETURN_IF_ERROR(
@@ -145,8 +141,7 @@ Status WindowGeometry::Read(const caffe2::OperatorDef& definition,
   result.legacy_pad = static_cast<LegacyPad>(legacy_pad);
   if ((result.legacy_pad == LegacyPad::kValid ||
        result.legacy_pad == LegacyPad::kSame) &&
-      (HasAll(definition, {pad.list}) || HasAll(definition, {pad.single}) ||
-       HasAll(definition, pad.each))) {
+      pad.AreIn(definition)) {
     return Refuse("arguments legacy_pad ", legacy_pad, " and pads ",
                   SizesText(result.pads), ", expected one of them");
   }

@@ -22,6 +22,7 @@
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_WINDOW_GEOMETRY_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_ENGINE_WINDOW_GEOMETRY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -39,6 +40,25 @@ struct NamedShape {
 
 // "[2, 3, 4]".
 std::string SizesText(const std::vector<int64_t>& sizes);
+
+// The arguments that give a number for each dimension: a list, one number for
+// as many dimensions as 2D has, or one argument for each of these.
+struct WindowNumbers {
+  std::string list, single;
+  std::vector<std::string> each;
+  const char* what;  // as messages call them
+
+  // Reads the list; then `single` for as many values as 2D has, or the values
+  // `each` behind the list.
+  Status Read(const caffe2::OperatorDef& definition,
+              std::vector<int64_t>* values) const;
+  // The same of `count` numbers from `least` to 2^31 - 1; `usual` where there
+  // is none.
+  Status Read(const caffe2::OperatorDef& definition, std::size_t count,
+              int64_t usual, int64_t least, std::vector<int64_t>* values) const;
+  // Whether one of the forms is there.
+  bool AreIn(const caffe2::OperatorDef& definition) const;
+};
 
 enum class LegacyPad { kNotSet, kValid, kSame, kCaffe };
 

@@ -820,6 +820,65 @@ class ConvCase final : public Case {
   caffe2::OperatorDef pack_definition_;
 };
 
+// ConvTranspose, Int8ConvTranspose.
+class ConvTransposeCase final : public Case {
+ public:
+  ConvTransposeCase(const std::string& key, uint64_t seed) : Case(key, seed) {
+    DrawPrecision();
+    DrawOutput();
+    DrawWeightArguments();
+    DrawMeasure();
+    if (OneIn(60)) Op().Int("dequantize_output", 1);
+    if (OneIn(8)) Op().Int("quantize_groupwise", 1);
+    if (OneIn(6)) Op().Int("quantize_channelwise", 1);
+    DrawGeometry();
+    for (const char* name : {"x", "w", "b"}) definition_.add_input(name);
+    if (OneIn(3)) definition_.mutable_input()->RemoveLast();
+    definition_.add_output("y");
+    FeedOperand("x", x_);
+    FeedWeights("w", w_);
+    FeedB();
+  }
+
+ protected:
+  void Change() override {
+    FeedOperand("x", x_);
+    if (OneIn(4)) ChangeInPlace("w");
+    if (OneIn(4)) FeedWeights("w", w_);
+    if (OneIn(4)) FeedB();
+  }
+
+ private:
+  void FeedB() { FeedBias("b", {m_}, ScaleOf("x") * ScaleOf("w")); }
+
+  void DrawGeometry() {
+    const int64_t groups = OneIn(2) ? 1 : Integer(2, 6);
+    const int64_t inputs = Integer(1, OneIn(5) ? 40 : 6);
+    const int64_t outputs = Integer(1, OneIn(5) ? 40 : 6);
+    const int64_t kernel = Integer(1, 5), stride = Integer(1, 3);
+    const int64_t pad = Integer(0, OneIn(9) ? kernel + 1 : kernel / 2);
+    const int64_t adj = Integer(0, OneIn(20) ? stride : stride - 1);
+    const int64_t wide = Integer(1, kernel);
+    m_ = groups * outputs;
+    Op().Ints("kernels", {kernel, wide}).Ints("strides", {stride, 1});
+    Op().Ints("pads", {pad, 0, pad, 0}).Ints("adjs", {adj, 0});
+    if (groups != 1) Op().Int("group", groups);
+    x_ = {OneIn(15) ? 0 : Integer(1, 3), Integer(1, 7), Integer(1, 7),
+          groups * inputs};
+    w_ = {groups * inputs, kernel, wide, outputs};
+    if (OneIn(2)) {
+      x_ = {x_[0], x_[3], x_[1], x_[2]};
+      w_ = {w_[0], w_[3], w_[1], w_[2]};
+    } else {
+      Op().String("order", "NHWC");
+    }
+    if (OneIn(40)) ++w_[Integer(0, w_.size() - 1)];
+  }
+
+  int64_t m_ = 0;
+  Sizes x_, w_;
+};
+
 // Relu, Int8Relu, in place or not.
 class ReluCase final : public Case {
  public:
@@ -1008,6 +1067,7 @@ Maker MakerOf(const std::string& key) {
   if (Contains(type, "BatchMatMul")) return Make<BatchMatMulCase>;
   if (Contains(type, "FC")) return Make<FcCase>;
   if (type == "Relu" || type == "Int8Relu") return Make<ReluCase>;
+  if (Contains(type, "ConvTranspose")) return Make<ConvTransposeCase>;
   if (Contains(type, "Conv")) return Make<ConvCase>;
   for (const char* part :
        {"Add", "Mul", "Sum", "Concat", "Pool", "SpatialBN", "GroupNorm",
