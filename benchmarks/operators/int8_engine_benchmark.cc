@@ -88,6 +88,10 @@ caffe2::OperatorDef DefineHostMove(const char* name, caffe2::Workspace* w) {
   return definition;
 }
 
+caffe2::OperatorDef DefineTranspose(const char* name, caffe2::Workspace* w) {
+  return DefineHostMove(name, w);
+}
+
 caffe2::OperatorDef DefineFC(const char* name, caffe2::Workspace* w) {
   FeedRandomCodes(w, "x", {kM, kK}, 0.01f, 120);
   FeedRandom(w, "w", {kN, kK}, 0.1f);

@@ -354,7 +354,7 @@ class Case(object):
 
     def __init__(self, op, engine):
         self.type, self.engine, self.family = op, engine, BY_TYPE[op]
-        self.wide = engine.endswith("_16") and op != "Int8Transpose"
+        self.wide = engine.endswith("_16")
         self.reset()
 
     def reset(self):

@@ -1,20 +1,19 @@
-// Int8Flatten, Int8Reshape, Int8Slice and Int8Transpose under the engine
-// ONEDNN: the host's own operators, which are right, but end the process unless
-// Y_scale and Y_zero_point are the input's. Here they are what the input has.
+// Int8Flatten, Int8Reshape and Int8Slice under the engine ONEDNN: the host's
+// own operators, which are right, but end the process unless Y_scale and
+// Y_zero_point are the input's. Here they are what the input has.
 //
 //   X, … -> Y, …
 //
 //   X   Int8TensorCPU of uint8 or uint16, with its scale and zero point
-//       (Int8Transpose: of uint8)
 //   Y   its codes, with the same scale and zero point
 //
 // Other inputs, outputs and arguments are the host's: axis of Int8Flatten;
 // shape of Int8Reshape, or its second input; starts and ends of Int8Slice, or
-// its second and third input; axes of Int8Transpose. Y_scale and Y_zero_point
-// are not read. They are checked before the host's operator runs: it writes to
-// the output before it refuses, and takes a shape of negative sizes, or one
-// whose product overflows, if that happens to be the number of codes. A slice
-// that is too large for the cache is moved here, past it.
+// its second and third input. Y_scale and Y_zero_point are not read. They are
+// checked before the host's operator runs: it writes to the output before it
+// refuses, and takes a shape of negative sizes, or one whose product overflows,
+// if that happens to be the number of codes. A slice that is too large for the
+// cache is moved here, past it.
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -62,18 +61,6 @@ Status CheckAxis(int64_t axis, at::IntArrayRef sizes) {
   const auto rank = static_cast<int64_t>(sizes.size());
   if (axis >= 0 && axis <= rank) return Status::Ok();
   return Refuse("argument axis is ", axis, ", expected 0 to ", rank);
-}
-
-Status CheckAxes(const std::vector<int64_t>& axes, at::IntArrayRef sizes) {
-  std::vector<int64_t> sorted = axes;
-  std::sort(sorted.begin(), sorted.end());
-  bool is_permutation = axes.empty() || axes.size() == sizes.size();
-  for (std::size_t i = 0; i < sorted.size(); ++i) {
-    is_permutation = is_permutation && sorted[i] == static_cast<int64_t>(i);
-  }
-  if (is_permutation) return Status::Ok();
-  return Refuse("axes are ", at::IntArrayRef(axes),
-                ", expected each of its dimensions once");
 }
 
 // A size of -1 is found from the others, one of 0 is the tensor's.
@@ -151,9 +138,6 @@ class HostMoveOp final : public caffe2::Operator<caffe2::CPUContext> {
                   ", expected uint8 or uint16");
     QuantizationParams params({is_wide ? 16 : 8, false}, x.scale, x.zero_point);
     EnforceOk(*this, params.Validate(), "tensor '", name, "': ");
-    CAFFE_ENFORCE(!is_wide || type() != "Int8Transpose", type(), ": tensor '",
-                  name, "' is an Int8TensorCPU of ", x.t.dtype().name(),
-                  ", expected uint8");
     CAFFE_ENFORCE(OutputSize() < 2 || Outputs()[0] != Outputs()[1], type(),
                   ": outputs 0 and 1 are blob '", debug_def().output(0),
                   "', expected a blob for each");
@@ -174,11 +158,6 @@ class HostMoveOp final : public caffe2::Operator<caffe2::CPUContext> {
       return CheckAxis(axis, sizes);
     }
     std::vector<int64_t> values, ends;
-    if (type() == "Int8Transpose") {
-      if (!HasArgument("axes")) return Status::Ok();
-      RETURN_IF_ERROR(ReadIntegers(debug_def(), "axes", &values));
-      return CheckAxes(values, sizes);
-    }
     if (type() == "Int8Reshape") {
       if (InputSize() > 1 && HasArgument("shape")) {
         return Refuse("there are an input and an argument shape, expected one");

@@ -993,6 +993,14 @@ class TensorCase final : public Case {
       if (Is("Clip")) Op().Float("min", -0.5f).Float("max", 1);
       if (Is("LeakyRelu")) Op().Float("alpha", random_.Float(-1, 2));
       if (Is("Reshape")) Op().Ints("shape", {-1});
+      if (Is("Transpose") && !OneIn(6)) {
+        Sizes axes(tensors_[0].size() + (OneIn(30) ? 1 : 0));
+        std::iota(axes.begin(), axes.end(), 0);
+        for (std::size_t i = 1; i < axes.size(); ++i) {
+          std::swap(axes[i], axes[Integer(0, i)]);
+        }
+        Op().Ints("axes", axes);
+      }
       if (Is("Slice")) Op().Ints("starts", zeros).Ints("ends", tensors_[0]);
     }
   }
