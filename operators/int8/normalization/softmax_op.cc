@@ -12,39 +12,25 @@
 // from the end.
 //
 // A code of Y is the rule of kernels/rounded_code.h for exp(x) / sum of exp(x),
-// in double. It depends on differences of codes alone, so that a table holds
-// exp(-scale * d) of all 256, which is made anew when X's scale changes. Sums
-// are in an order that depends on a row's length alone: the codes are the same
-// on every instruction set and number of threads.
+// in double (kernels/softmax_codes.h). A row's codes do not depend on the other
+// rows, nor on the number of threads.
 //
 // The host's, of QNNPACK, ends the process unless Y_scale and Y_zero_point are
 // 1/256 and 0, takes no notice of axis, and approximates.
 #include <algorithm>
 #include <cmath>
-#include <string>
+#include <numeric>
 #include <vector>
 
-#include "base/return_if_error.h"
-#include "operators/int8/elementwise/code_table.h"
 #include "operators/int8/engine/operator.h"
+#include "operators/int8/engine/parts.h"
 #include "operators/int8/engine/register_engine.h"
-#include "quantization/kernels/byte_table.h"
 #include "quantization/kernels/min_max.h"
+#include "quantization/kernels/rounded_code.h"
+#include "quantization/kernels/softmax_codes.h"
 
 namespace caffe2_quantization {
 namespace {
-
-// From this length on the codes of a row are counted.
-constexpr int64_t kLongRow = 256;
-
-// terms[0] + terms[1] + ...: four sums, so that no addition waits for the one
-// before it.
-template <typename Term>
-double Sum(int64_t count, const Term& term) {
-  double sums[4] = {};
-  for (int64_t i = 0; i < count; ++i) sums[i % 4] += term(i);
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
-}
 
 class SoftmaxOp final : public Int8Operator<uint8_t> {
  public:
@@ -70,20 +56,21 @@ class SoftmaxOp final : public Int8Operator<uint8_t> {
     if (!IsCodes(0)) return ComputeFloats();
     const InputCodes<uint8_t>& x = Input(0);
     const int64_t row = RowLength(x.sizes);
-    if (x.scale() != scale_) MakeTable(x.scale());
+    if (x.scale() != scale_) {
+      kernels::MakeSoftmaxTerms(x.scale(), terms_);
+      scale_ = x.scale();
+    }
     Write(x.sizes, row,
-          [&](int64_t begin, double y_scale, const kernels::CodeRange& range,
+          [&](int64_t begin, float y_scale, const kernels::CodeRange& range,
               uint8_t* y) {
-            if (row < kLongRow) {
-              ShortRow(x.codes + begin, row, y_scale, range, y);
-            } else {
-              LongRow(x.codes + begin, row, y_scale, range, y);
-            }
+            kernels::SoftmaxCodes(x.codes + begin, row, terms_, y_scale, range,
+                                  y);
           });
   }
 
  private:
-  // The number of values from the axis on. Enforces that X has the axis.
+  // The number of values from the axis on. Enforces that X has the axis, and
+  // that a row is none that the kernel cannot count.
   int64_t RowLength(at::IntArrayRef sizes) const {
     const auto rank = static_cast<int64_t>(sizes.size());
     Enforce(axis_ < rank && axis_ >= -rank, "argument axis is ", axis_,
@@ -93,6 +80,9 @@ class SoftmaxOp final : public Int8Operator<uint8_t> {
     for (int64_t i = axis_ < 0 ? axis_ + rank : axis_; i < rank; ++i) {
       length *= sizes[i];
     }
+    constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+    Enforce(length <= kMost, "tensor '", Name(0), "' has sizes ", sizes,
+            ", expected at most ", kMost, " values from axis ", axis_, " on");
     return length;
   }
 
@@ -109,51 +99,10 @@ class SoftmaxOp final : public Int8Operator<uint8_t> {
       constexpr int64_t kLeast = 1 << 13;
       ForEachItem(count / row, row, kLeast, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-          compute(i * row, double{y.scales[0]}, range, codes + i * row);
+          compute(i * row, y.scales[0], range, codes + i * row);
         }
       });
     });
-  }
-
-  void MakeTable(float scale) {
-    scale_ = scale;
-    for (int d = 0; d < kTableCodes; ++d) {
-      table_[d] = std::exp(-double{scale} * d);
-    }
-  }
-
-  void ShortRow(const uint8_t* x, int64_t count, double y_scale,
-                const kernels::CodeRange& range, uint8_t* y) const {
-    const double* const terms = table_ + *std::max_element(x, x + count);
-    const double sum = Sum(count, [&](int64_t i) { return *(terms - x[i]); });
-    const double factor = 1 / (sum * y_scale);
-    for (int64_t i = 0; i < count; ++i) {
-      y[i] = static_cast<uint8_t>(
-          kernels::RoundedCode(*(terms - x[i]) * factor, range));
-    }
-  }
-
-  // Counts codes, and looks those of the output up.
-  void LongRow(const uint8_t* x, int64_t count, double y_scale,
-               const kernels::CodeRange& range, uint8_t* y) const {
-    int64_t counts[4][kTableCodes] = {};
-    for (int64_t i = 0; i < count; ++i) ++counts[i % 4][x[i]];
-    int largest = -1;
-    double sum = 0;
-    for (int code = kTableCodes - 1; code >= 0; --code) {
-      counts[0][code] += counts[1][code] + counts[2][code] + counts[3][code];
-      if (counts[0][code] == 0) continue;
-      largest = std::max(largest, code);
-      sum += static_cast<double>(counts[0][code]) * table_[largest - code];
-    }
-    const double factor = 1 / (sum * y_scale);
-    uint8_t codes[kTableCodes] = {};
-    for (int code = 0; code <= largest; ++code) {
-      if (counts[0][code] == 0) continue;
-      codes[code] = static_cast<uint8_t>(
-          kernels::RoundedCode(table_[largest - code] * factor, range));
-    }
-    kernels::LookUpBytes(x, count, codes, y);
   }
 
   void ComputeFloats() {
@@ -165,15 +114,16 @@ class SoftmaxOp final : public Int8Operator<uint8_t> {
             extremes.left_out(), " of ", x.numel(),
             " values that are NaN or infinite, expected finite values");
     Write(x.sizes(), row,
-          [&](int64_t begin, double y_scale, const kernels::CodeRange& range,
+          [&](int64_t begin, float y_scale, const kernels::CodeRange& range,
               uint8_t* y) {
             const float* const in = values + begin;
             const double largest = *std::max_element(in, in + row);
             std::vector<double> terms(row);
-            for (int64_t i = 0; i < row; ++i)
+            for (int64_t i = 0; i < row; ++i) {
               terms[i] = std::exp(in[i] - largest);
-            const double sum = Sum(row, [&](int64_t i) { return terms[i]; });
-            const double factor = 1 / (sum * y_scale);
+            }
+            const double sum = std::accumulate(terms.begin(), terms.end(), 0.0);
+            const double factor = 1 / (double{y_scale} * sum);
             for (int64_t i = 0; i < row; ++i) {
               y[i] = static_cast<uint8_t>(
                   kernels::RoundedCode(terms[i] * factor, range));
@@ -183,9 +133,9 @@ class SoftmaxOp final : public Int8Operator<uint8_t> {
 
   int64_t axis_ = 1;
   QuantizationParams default_{{8, false}, 1, 0};
-  // Of X's scale when it was made; 0 is the scale of none.
+  // Of X's scale when they were made; 0 is the scale of none.
   float scale_ = 0;
-  double table_[kTableCodes];  // exp(-scale_ * d)
+  double terms_[kernels::kSoftmaxTerms];
 };
 
 }  // namespace
