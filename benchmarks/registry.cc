@@ -84,7 +84,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddInt8LargeBenchmarks();
     AddInt8MovesBenchmarks();
     AddInt8OrderBenchmarks();
-  AddInt8PoolBenchmarks();
+    AddInt8PoolBenchmarks();
     AddInt8QuantizeBenchmarks();
     AddQTensorCodecBenchmarks();
     AddQTensorFCBenchmarks();
