@@ -8,7 +8,6 @@
 #include "operators/enforce.h"
 #include "operators/int8/engine/arguments.h"
 #include "operators/int8/engine/input.h"
-#include "quantization/kernels/quantize.h"
 #include "quantization/quantization_params.h"
 
 namespace caffe2_quantization {
@@ -52,46 +51,6 @@ WeightValues WeightInput(caffe2::OperatorBase* op, int index,
                 ", expected a float tensor of the CPU", others);
   values.floats = &FloatInput(op, index);
   return values;
-}
-
-template <typename T>
-Status QuantizeWeights(const float* w, int64_t rows, int64_t columns,
-                       int64_t sets, const ChooseOptions& options,
-                       QuantizedWeights<T>* result) {
-  const QuantizedType type{options.type.precision, /*is_signed=*/true};
-  if (type.precision > static_cast<int>(8 * sizeof(T))) {
-    return Refuse("weight_precision is ", type.precision, ", expected 1 to ",
-                  8 * sizeof(T), " bits");
-  }
-  if (sets < 1 || rows % sets != 0) {
-    return Refuse("weights of ", rows, " rows in ", sets,
-                  " parameter sets, expected a number that divides them");
-  }
-  QuantizedWeights<T> weights;
-  weights.codes.resize(rows * columns);
-  const int64_t count = rows / sets * columns;
-  for (int64_t set = 0; set < sets; ++set) {
-    const float* const values = w + set * count;
-    Choice choice;
-    const Status status = ChooseFromArray(values, count, options, &choice);
-    if (!status.ok()) {
-      return sets == 1 ? status
-                       : Refuse("parameter set ", set, " of ", sets, ": ",
-                                status.message());
-    }
-    const int32_t zero_point = choice.zero_point - MiddleOf(type);
-    weights.scales.push_back(choice.scale);
-    weights.zero_points.push_back(zero_point);
-    if (count == 0) continue;
-    float inverse, float_zero_point;
-    kernels::PrepareRuns(&choice.scale, &zero_point, 1, &inverse,
-                         &float_zero_point);
-    kernels::QuantizeRuns(values, count, count, &inverse, &float_zero_point,
-                          type.qmin(), type.qmax(),
-                          weights.codes.data() + set * count);
-  }
-  *result = std::move(weights);
-  return Status::Ok();
 }
 
 template <typename T>
@@ -165,16 +124,14 @@ Status PackMatrix(const T* codes, onednn::PackedMatrix::Order order,
   return Status::Ok();
 }
 
-#define INSTANTIATE(T)                                                         \
-  template Status QuantizeWeights(const float*, int64_t, int64_t, int64_t,     \
-                                  const ChooseOptions&, QuantizedWeights<T>*); \
-  template Status WeightsFromInt8Tensor(const caffe2::int8::Int8TensorCPU&,    \
-                                        const ChooseOptions&,                  \
-                                        QuantizedWeights<T>*);                 \
-  template Status MakeCodes(const WeightValues&, int64_t, int64_t,             \
-                            const ChooseOptions&, QuantizedWeights<T>*);       \
-  template std::vector<int64_t> RowSums(const T*, int64_t, int64_t);           \
-  template Status PackMatrix(const T*, onednn::PackedMatrix::Order, bool,      \
+#define INSTANTIATE(T)                                                      \
+  template Status WeightsFromInt8Tensor(const caffe2::int8::Int8TensorCPU&, \
+                                        const ChooseOptions&,               \
+                                        QuantizedWeights<T>*);              \
+  template Status MakeCodes(const WeightValues&, int64_t, int64_t,          \
+                            const ChooseOptions&, QuantizedWeights<T>*);    \
+  template std::vector<int64_t> RowSums(const T*, int64_t, int64_t);        \
+  template Status PackMatrix(const T*, onednn::PackedMatrix::Order, bool,   \
                              MatrixWeights<T>*)
 INSTANTIATE(int8_t);
 INSTANTIATE(int16_t);

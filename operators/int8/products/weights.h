@@ -1,9 +1,7 @@
 // The weights of FC, BatchMatMul and Conv: as a blob holds them, as codes, and
 // in the form that is multiplied.
 //
-// Codes are as DNNLOWP makes them: signed, with parameters that are chosen for
-// unsigned codes and then moved down by 2^(precision - 1). (Source:
-// QuantizeWeight in caffe2/quantization/server/fbgemm_pack_op.cc of Caffe2.)
+// Codes are signed, and quantization/quantize_weights.h makes them of floats.
 //
 // Thread rule: pure functions; call from any thread.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_WEIGHTS_H_
@@ -24,6 +22,7 @@
 #include "operators/int8/products/shared_weights.h"
 #include "quantization/choose.h"
 #include "quantization/onednn/matmul.h"
+#include "quantization/quantize_weights.h"
 
 namespace caffe2_quantization {
 
@@ -50,25 +49,6 @@ WeightValues WeightInput(caffe2::OperatorBase* op, int index,
 Status ReadConstantWeight(const caffe2::OperatorDef& definition,
                           const ChooseOptions& weights, bool* is_constant,
                           ChooseOptions* choose);
-
-// Weights as codes. T: int8_t or int16_t. w = scales[s] * (code -
-// zero_points[s]), where s is the parameter set of the weight's row.
-template <typename T>
-struct QuantizedWeights {
-  std::vector<T> codes;
-  // One per set: the tensor, a group of rows, or a row.
-  std::vector<float> scales;
-  std::vector<int32_t> zero_points;
-};
-
-// Quantizes w [rows, columns], in which each of `sets` parameter sets has
-// rows / sets rows. options: those of weights, unsigned, as DnnlowpOptions
-// gives them. Errors: weights that are not finite (the set is named), a number
-// of rows that `sets` does not divide, a precision that T does not hold.
-template <typename T>
-Status QuantizeWeights(const float* w, int64_t rows, int64_t columns,
-                       int64_t sets, const ChooseOptions& options,
-                       QuantizedWeights<T>* result);
 
 // Takes the codes of an Int8TensorCPU, which are unsigned and have one set.
 // Errors: values of another type than the unsigned form of T, an invalid scale
