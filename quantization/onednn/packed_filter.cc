@@ -75,8 +75,20 @@ Status PackedFilter::Pack(const int8_t* codes, const ConvolutionShape& shape,
       taps == 1 && joined == shape.groups
           ? width
           : (taps * width + kKMultiple - 1) / kKMultiple * kKMultiple;
-  std::vector<int8_t> block(n_of_block * k_of_block);
-  for (int64_t first = 0; first < outputs; first += n_of_block) {
+  const auto add = [&](const int8_t* matrix_codes) -> Status {
+    std::shared_ptr<const PackedMatrix> matrix;
+    RETURN_IF_ERROR(PackedMatrix::Pack(matrix_codes, k_of_block, n_of_block,
+                                       PackedMatrix::Order::kRowsOfN, &matrix));
+    result->matrices_.push_back(std::move(matrix));
+    return Status::Ok();
+  };
+  // The codes may be in the block's order as they are: no second copy of them
+  // is made then.
+  const bool is_block = shape.groups == 1 && k_of_block == k &&
+                        (!shape.channels_first || taps == 1 || channels == 1);
+  std::vector<int8_t> block(is_block ? 0 : n_of_block * k_of_block);
+  if (is_block) RETURN_IF_ERROR(add(codes));
+  for (int64_t first = 0; first < outputs && !is_block; first += n_of_block) {
     for (int64_t i = 0; i < n_of_block; ++i) {
       const int64_t n = first + i;
       int8_t* const row = block.data() + i * k_of_block;
@@ -92,10 +104,7 @@ Status PackedFilter::Pack(const int8_t* codes, const ConvolutionShape& shape,
         }
       }
     }
-    std::shared_ptr<const PackedMatrix> matrix;
-    RETURN_IF_ERROR(PackedMatrix::Pack(block.data(), k_of_block, n_of_block,
-                                       PackedMatrix::Order::kRowsOfN, &matrix));
-    result->matrices_.push_back(std::move(matrix));
+    RETURN_IF_ERROR(add(block.data()));
   }
   if (std::any_of(zero_points.begin(), zero_points.end(),
                   [](int32_t zero_point) { return zero_point != 0; })) {
