@@ -13,6 +13,7 @@ modules and functions make them easier to call from Python:
     choose        scale and zero point for an array, counts or a range
     byte_weight   float weights to bytes and back, numpy in and numpy out
     qtensor       QTensors of numpy arrays, of blobs and of files
+    fetch_int8    an int8 blob's codes, scale and zero point; feed_int8, the other way
 
 ``caffe2_quantization.dnnlowp_pybind11``, to be imported by that name, has the
 functions of Caffe2's own module for observers and quantization parameters, which no
@@ -23,6 +24,7 @@ Importing this package touches neither Caffe2 nor the plugin; ``load()`` does.
 
 from caffe2_quantization import byte_weight, choose, observers, profiles, qtensor
 from caffe2_quantization._calibrate import calibrate
+from caffe2_quantization._int8_blobs import Int8Blob, feed_int8, fetch_int8
 from caffe2_quantization._library import LoadError, Plugin, isa, load, version
 from caffe2_quantization.plots import plot_profile
 
@@ -30,12 +32,15 @@ from caffe2_quantization.plots import plot_profile
 __version__ = "0.1.0"
 
 __all__ = [
+    "Int8Blob",
     "LoadError",
     "Plugin",
     "__version__",
     "byte_weight",
     "calibrate",
     "choose",
+    "feed_int8",
+    "fetch_int8",
     "isa",
     "load",
     "observers",
