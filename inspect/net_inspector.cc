@@ -5,6 +5,7 @@
 
 #include "caffe2/proto/caffe2_pb.h"
 #include "inspect/inspect_tensor.h"
+#include "netdef/given_weights.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -63,6 +64,7 @@ constexpr FillType kFillTypes[] = {
      caffe2::TensorProto_DataType_UINT8},
     {"Int8GivenTensorFill", kArgString, caffe2::TensorProto_DataType_UINT8},
     {"Int8GivenIntTensorFill", kArgInts, caffe2::TensorProto_DataType_INT32},
+    {kGivenWeightsType, kArgString, caffe2::TensorProto_DataType_UINT8},
 };
 
 const FillType* FindFillType(const std::string& op) {
@@ -295,7 +297,11 @@ void NetInspector::AddFill(const OperatorFacts& op, const std::string& place,
     tensor.values = tensor.range.count + tensor.range.nan_count;
     tensor.bytes = tensor.values * DataTypeBytes(type->data_type);
   }
-  if (op.type.compare(0, 4, "Int8") == 0 && tensor.range.count > 0) {
+  if (op.type == kGivenWeightsType) {
+    // Codes of several scales have no range that they tell themselves.
+    tensor.range = {};
+    tensor.type = "int8 weights";
+  } else if (op.type.compare(0, 4, "Int8") == 0 && tensor.range.count > 0) {
     const double ends[] = {fill.scale * (tensor.range.min - fill.zero_point),
                            fill.scale * (tensor.range.max - fill.zero_point)};
     tensor.range.min = std::min(ends[0], ends[1]);

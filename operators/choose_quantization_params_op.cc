@@ -137,16 +137,27 @@ std::vector<caffe2::TensorShape> InferShapes(
 
 caffe2::OpSchema& ChooseSchema(const char* name) {
   RegisterNoGradient(name);
-  return CAFFE2_QUANTIZATION_SCHEMA(name)
-      .NumInputs(1)
-      .NumOutputs(2, 3)
-      .TensorInferenceFunction(InferShapes)
-      .Arg("method",
-           "MIN_MAX (default), MSE (the least squared error), L2, L2_APPROX, "
-           "L1, KL, or P and a percentage, such as P99.9: exact of a tensor, "
-           "to a bin of counts. P99_DNNLOWP: in bins of the whole range.")
-      .Arg("precision", "Bits, 1 to 16. Default 8.")
+  return AddChooseArguments(&CAFFE2_QUANTIZATION_SCHEMA(name)
+                                 .NumInputs(1)
+                                 .NumOutputs(2, 3)
+                                 .TensorInferenceFunction(InferShapes))
       .Arg("is_signed", "1: codes of both signs. Default 0.")
+      .Output(0, "scale", "float tensor [1]")
+      .Output(1, "zero_point", "int32 tensor [1]")
+      .Output(2, "choice",
+              "Optional: scale, zero_point, min, max, clipped_share, objective "
+              "and warning as JSON, string tensor [1].");
+}
+
+}  // namespace
+
+caffe2::OpSchema& AddChooseArguments(caffe2::OpSchema* schema) {
+  return schema
+      ->Arg("method",
+            "MIN_MAX (default), MSE (the least squared error), L2, L2_APPROX, "
+            "L1, KL, or P and a percentage, such as P99.9: exact of a tensor, "
+            "to a bin of counts. P99_DNNLOWP: in bins of the whole range.")
+      .Arg("precision", "Bits, 1 to 16. Default 8.")
       .Arg("preserve_sparsity",
            "1: 0 is one end of the codes or their middle. Default 0.")
       .Arg("force_scale_power_of_two", "1: the next larger one. Default 0.")
@@ -160,15 +171,8 @@ caffe2::OpSchema& ChooseSchema(const char* name) {
            "bins. Default 0.")
       .Arg("flags",
            "activation or weight: other defaults, those of the flags "
-           "caffe2_dnnlowp_*.")
-      .Output(0, "scale", "float tensor [1]")
-      .Output(1, "zero_point", "int32 tensor [1]")
-      .Output(2, "choice",
-              "Optional: scale, zero_point, min, max, clipped_share, objective "
-              "and warning as JSON, string tensor [1].");
+           "caffe2_dnnlowp_*.");
 }
-
-}  // namespace
 
 void RegisterChooseQuantizationParams() {
   RegisterCpuOperator<ChooseQuantizationParamsOp>("ChooseQuantizationParams");

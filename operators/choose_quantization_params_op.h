@@ -53,6 +53,10 @@ class ChooseStaticQuantizationParamsOp final
   float max_;
 };
 
+// Adds those arguments but is_signed to the schema of an operator that chooses
+// parameters, and returns it.
+caffe2::OpSchema& AddChooseArguments(caffe2::OpSchema* schema);
+
 }  // namespace caffe2_quantization
 
 #endif  // CAFFE2_QUANTIZATION_OPERATORS_CHOOSE_QUANTIZATION_PARAMS_OP_H_

@@ -13,6 +13,7 @@ modules and functions make them easier to call from Python:
     choose        scale and zero point for an array, counts or a range
     byte_weight   float weights to bytes and back, numpy in and numpy out
     qtensor       QTensors of numpy arrays, of blobs and of files
+    weights       float weights to int8 codes that a NetDef carries
     fetch_int8    an int8 blob's codes, scale and zero point; feed_int8, the other way
 
 ``caffe2_quantization.dnnlowp_pybind11``, to be imported by that name, has the
@@ -22,7 +23,8 @@ wheel has.
 Importing this package touches neither Caffe2 nor the plugin; ``load()`` does.
 """
 
-from caffe2_quantization import byte_weight, choose, observers, profiles, qtensor
+from caffe2_quantization import (byte_weight, choose, observers, profiles, qtensor,
+                                 weights)
 from caffe2_quantization._calibrate import calibrate
 from caffe2_quantization._int8_blobs import Int8Blob, feed_int8, fetch_int8
 from caffe2_quantization._library import LoadError, Plugin, isa, load, version
@@ -48,4 +50,5 @@ __all__ = [
     "profiles",
     "qtensor",
     "version",
+    "weights",
 ]

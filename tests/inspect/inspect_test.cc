@@ -11,6 +11,7 @@
 #include "inspect/inspect_float.h"
 #include "inspect/inspect_json.h"
 #include "inspect/inspect_tensor.h"
+#include "netdef/given_weights.h"
 #include "profiles/profile.h"
 #include "serialization/per_channel_qtensor.h"
 #include "serialization/qtensor_codec.h"
@@ -353,6 +354,32 @@ TEST(InspectTest, ValuesThatContradictTheDims) {
       .Floats("values", {1, 2, 3});
   EXPECT_THAT(FirstFault(Inspect(net.Build())),
               HasSubstr("NetDef.op[0]: has 3 values, expected 4 by its shape"));
+}
+
+// Codes of several scales: how many there are, and no range.
+TEST(InspectTest, WeightsThatANetCarriesAsCodes) {
+  GivenWeights given;
+  given.shape = {2, 3};
+  given.values = "abcdef";
+  given.scales = {0.5f, 0.25f};
+  given.zero_points = {0, 1};
+  caffe2::NetDef net;
+  *net.add_op() = GivenWeightsFill("w", given);
+  const InspectReport report = Inspect(net);
+  EXPECT_THAT(report.faults, IsEmpty());
+  ASSERT_THAT(report.tensors, SizeIs(1));
+  const InspectedTensor& tensor = report.tensors[0];
+  EXPECT_EQ(tensor.name, "w");
+  EXPECT_EQ(tensor.type, "int8 weights");
+  EXPECT_THAT(tensor.dims, ElementsAre(2, 3));
+  EXPECT_EQ(tensor.values, 6);
+  EXPECT_EQ(tensor.bytes, 6);
+  EXPECT_EQ(tensor.range.count, 0);
+
+  given.values = "abc";
+  *net.mutable_op(0) = GivenWeightsFill("w", given);
+  EXPECT_THAT(FirstFault(Inspect(net)),
+              HasSubstr("NetDef.op[0]: has 3 values, expected 6 by its shape"));
 }
 
 TEST(InspectTest, ACutDatabase) {

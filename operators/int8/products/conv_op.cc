@@ -10,8 +10,8 @@
 //            [N, C, in...] or, with the order NHWC, [N, in..., C], of 1 to 3
 //            dimensions; N may be 0
 //   filter   floats, an Int8TensorCPU of codes, or what Int8ConvPackWeight
-//            makes (order NHWC alone): [M, C / group, kernel...] or [M,
-//            kernel..., C / group]
+//            (order NHWC alone) or Int8GivenPackedWeightFill makes: [M, C /
+//            group, kernel...] or [M, kernel..., C / group]
 //   bias     M floats, or an Int8TensorCPU of int32 with the scale of X times
 //            the filter's; a packed filter's own goes before it
 //   S        Int8TensorCPU or floats of Y's shape, added to Y before it is
@@ -158,6 +158,7 @@ class ConvOp final : public Int8Operator<T> {
       const PackedConvWeights* const packed = PackedInput();
       ReadFilter(x, packed);
       packed_bias_ = packed == nullptr ? nullptr : packed->bias;
+      packed_in_scale_ = packed == nullptr ? 0 : packed->in_scale;
       if (HasBiasInput() && packed_bias_ == nullptr) {
         given_bias_ =
             ReadBias(this, kBias, shape_.out_channels, BiasOwner::kConv);
@@ -177,8 +178,10 @@ class ConvOp final : public Int8Operator<T> {
     if constexpr (sizeof(T) == 1) {
       if (packed != nullptr) {
         this->Enforce(
-            !geometry_.channels_first(), "filter '", this->Name(kFilter),
-            "' is packed, for the order NHWC; argument order is NCHW");
+            packed->channels_first == geometry_.channels_first(), "filter '",
+            this->Name(kFilter), "' is packed, for the order ",
+            packed->channels_first ? "NCHW" : "NHWC", "; argument order is ",
+            geometry_.channels_first() ? "NCHW" : "NHWC");
         this->Enforce(packed->groups == geometry_.groups(), "filter '",
                       this->Name(kFilter), "' is packed for ", packed->groups,
                       " groups, expected the argument group's ",
@@ -221,7 +224,7 @@ class ConvOp final : public Int8Operator<T> {
     bias_is_made_ = false;
     x_scale_ = x_scale;
     if (packed_bias_ != nullptr) {
-      bias_ = *packed_bias_;
+      SetPackedBias(x_scale);
     } else if (HasBiasInput()) {
       bias_ = BiasInUnits(*this, kBias, given_bias_, x_scale,
                           weights_->quantized.scales,
@@ -232,6 +235,29 @@ class ConvOp final : public Int8Operator<T> {
     }
     // Without images the bias was not looked at closely.
     bias_is_made_ = shape_.batch > 0;
+  }
+
+  // The packed bias, for an input of another scale than that which it was
+  // packed for too.
+  void SetPackedBias(float x_scale) {
+    bias_ = *packed_bias_;
+    if (x_scale == packed_in_scale_) return;
+    const std::vector<float>& scales = weights_->quantized.scales;
+    std::vector<float> units(bias_.codes.size());
+    for (std::size_t m = 0; m < units.size(); ++m) {
+      units[m] = packed_in_scale_ * scales[weights_->SetOf(m)];
+    }
+    std::vector<float> large = std::move(bias_.large);
+    bias_ = onednn::ConvertBias(bias_.codes.data(), bias_.codes.size(), units,
+                                x_scale, scales);
+    // What no code held stays a value, beside those that no longer fit.
+    if (bias_.large.empty()) {
+      bias_.large = std::move(large);
+    } else {
+      for (std::size_t m = 0; m < large.size(); ++m) {
+        bias_.large[m] += large[m];
+      }
+    }
   }
 
   // Sets what turns sums into codes.
@@ -264,6 +290,7 @@ class ConvOp final : public Int8Operator<T> {
   std::shared_ptr<const Weights> weights_;
   Bias given_bias_;  // of input kBias, if packed_bias_ is null
   std::shared_ptr<const onednn::ProductBias> packed_bias_;
+  float packed_in_scale_ = 0;
 
   // The bias in the units of the products, for an input of this scale.
   bool bias_is_made_ = false;

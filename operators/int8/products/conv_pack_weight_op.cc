@@ -82,6 +82,7 @@ class ConvPackWeightOp final : public Int8Operator<uint8_t> {
           ReadBias(this, kBias, shape.out_channels, BiasOwner::kConv), x_scale,
           packed.weights->quantized.scales,
           /*check_unit=*/true, BiasOwner::kConv));
+      packed.in_scale = x_scale;
     }
     *OperatorBase::Output<PackedConvWeights>(0) = std::move(packed);
   }

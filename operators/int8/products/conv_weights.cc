@@ -36,6 +36,14 @@ Status ReadConvGranularity(const caffe2::OperatorDef& definition,
   return Status::Ok();
 }
 
+Status PackFilter(const int8_t* codes, const onednn::ConvolutionShape& shape,
+                  ConvWeights<int8_t>* weights) {
+  RETURN_IF_ERROR(onednn::PackedFilter::Pack(
+      codes, shape, weights->quantized.zero_points, &weights->packed));
+  weights->column_sums = weights->packed->column_sums();
+  return Status::Ok();
+}
+
 template <typename T>
 Status MakeConvWeights(const WeightValues& filter,
                        const onednn::ConvolutionShape& shape,
@@ -48,9 +56,7 @@ Status MakeConvWeights(const WeightValues& filter,
     made->n = shape.out_channels;
     made->k = static_cast<int64_t>(codes.size()) / made->n;
     if constexpr (sizeof(T) == 1) {
-      RETURN_IF_ERROR(onednn::PackedFilter::Pack(
-          codes.data(), shape, made->quantized.zero_points, &made->packed));
-      made->column_sums = made->packed->column_sums();
+      RETURN_IF_ERROR(PackFilter(codes.data(), shape, made));
       std::vector<T>().swap(codes);
     } else {
       made->column_sums = RowSums(codes.data(), made->n, made->k);

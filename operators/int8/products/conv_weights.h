@@ -1,5 +1,5 @@
 // Makes a convolution's filter as operators use it, and defines the blob that
-// Int8ConvPackWeight makes: "W_packed" of a net.
+// Int8ConvPackWeight and Int8GivenPackedWeightFill make: "W_packed" of a net.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_CONV_WEIGHTS_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_CONV_WEIGHTS_H_
 
@@ -52,14 +52,21 @@ Status MakeConvWeights(const WeightValues& filter,
                        const ConvWeightsOptions& options,
                        std::shared_ptr<const ConvWeights<T>>* weights);
 
-// The blob that Int8ConvPackWeight makes. Its filter is in the order NHWC: [M,
-// kernel..., C / group].
+// Packs codes of shape's order, and sets the sums of their rows. *weights
+// already has their parameters, n and k. Errors: what PackedFilter refuses.
+Status PackFilter(const int8_t* codes, const onednn::ConvolutionShape& shape,
+                  ConvWeights<int8_t>* weights);
+
+// The blob that Int8ConvPackWeight and Int8GivenPackedWeightFill make. The
+// former's filter is in the order NHWC: [M, kernel..., C / group].
 struct PackedConvWeights {
   std::vector<int64_t> sizes;  // of the filter
   int64_t groups = 1;
+  bool channels_first = false;  // the order is NCHW
   std::shared_ptr<const ConvWeights<int8_t>> weights;
-  // Quantized for an input of the scale in_scale.
+  // In units of in_scale times the scales of the weights.
   std::shared_ptr<const onednn::ProductBias> bias;  // null: none
+  float in_scale = 0;
   // The filter's codes; empty without save_unpacked_weights. An operator needs
   // them if it runs the host's float operator beside itself.
   std::vector<int8_t> codes;

@@ -1,5 +1,6 @@
 // Makes the weights of the FC family of the engine ONEDNN, as codes in the form
-// that is multiplied, and defines the blob that Int8FCPackWeight makes.
+// that is multiplied, and defines the blob that Int8FCPackWeight and
+// Int8GivenPackedWeightFill make.
 #ifndef CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_FC_WEIGHTS_H_
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_PRODUCTS_FC_WEIGHTS_H_
 
@@ -52,8 +53,8 @@ Status MakeFcWeights(const caffe2::Blob& w, const FcWeightsOptions& options,
 // now.
 std::size_t NumSharedFcWeights();
 
-// What Int8FCPackWeight makes of weights and of a bias, if it gets one. Any
-// number of operators and nets may use such a blob.
+// What Int8FCPackWeight and Int8GivenPackedWeightFill make of weights and of a
+// bias, if they get one. Any number of operators and nets may use such a blob.
 struct PackedFcWeights {
   std::shared_ptr<const FcWeights<int8_t>> weights;
   std::shared_ptr<const Bias> bias;  // codes; null: none
