@@ -6,6 +6,7 @@ import pytest
 import conftest
 from caffe2.proto import caffe2_pb2
 from caffe2.python import core, workspace
+from caffe2.python.predictor import predictor_exporter
 from caffe2_quantization import feed_int8, fetch_int8, weights
 
 CONVOLUTIONS = {"Conv", "ConvRelu", "Int8Conv", "Int8ConvRelu", "Int8ConvSum",
@@ -164,7 +165,22 @@ def test_an_init_net_of_them():
 def test_packed_blobs_are_not_saved(tmp_path):
     layer = Layer("Int8FC", "ONEDNN")
     workspace.RunOperatorOnce(layer.fill().op)
-    saves = [lambda: workspace.SerializeBlob("packed"),
+    net = core.Net("exported")
+    net.Proto().op.extend([
+        core.CreateOperator("Int8FC", ["x", "packed", "b"], ["q"], engine="ONEDNN",
+                            **layer.arguments),
+        core.CreateOperator("Int8Dequantize", ["q"], ["y"], engine="ONEDNN")])
+    net.Proto().external_input.extend(["x", "packed", "b"])
+    net.Proto().external_output.append("y")
+    workspace.RunNetOnce(net)
+
+    def export():
+        predictor_exporter.save_to_db(
+            "minidb", str(tmp_path / "predictor"), predictor_exporter.PredictorExportMeta(
+                net.Proto(), ["packed", "b"], ["x"], ["y"]))
+
+    saves = [export,
+             lambda: workspace.SerializeBlob("packed"),
              lambda: workspace.RunOperatorOnce(core.CreateOperator(
                  "Save", ["packed"], [], db=str(tmp_path / "db"), db_type="minidb",
                  absolute_path=1))]
