@@ -1,0 +1,433 @@
+// Decides which operators are int8. Those that compute always are, if they can
+// be; those that move values or work element by element are where their
+// neighbours are.
+#include <algorithm>
+#include <cmath>
+
+#include "base/return_if_error.h"
+#include "base/text.h"
+#include "rewrite/passes/passes.h"
+#include "rewrite/selector.h"
+
+namespace caffe2_quantization {
+namespace rewrite {
+namespace {
+
+class Planner {
+ public:
+  Planner(Rewrite* rewrite, std::vector<bool> keep_float,
+          std::vector<bool> only)
+      : rewrite_(rewrite),
+        graph_(rewrite->graph),
+        keep_float_(std::move(keep_float)),
+        only_(std::move(only)) {}
+
+  Status Run() {
+    rewrite_->nodes.assign(static_cast<std::size_t>(graph_.num_nodes()), {});
+    std::vector<Decision> refused(rewrite_->nodes.size());
+    const std::vector<int> order = graph_.Order();
+    for (const int id : order) {
+      const Node& node = graph_.node(id);
+      Decision why;
+      const bool can = CanBeInt8(node, &why);
+      Plan(id).is_int8 = can;
+      if (!can) rewrite_->Decide(node, why.reason, why.detail);
+    }
+    if (rewrite_->recipe != nullptr) {
+      for (const int id : order) RETURN_IF_ERROR(TakeFromRecipe(id));
+    } else {
+      // Each round can only take operators away, so it ends.
+      for (bool changed = true; changed;) {
+        changed = false;
+        for (const int id : order) {
+          if (Plan(id).is_int8 && !IsWorthIt(id)) {
+            Plan(id).is_int8 = false;
+            changed = true;
+          }
+        }
+        if (DropIslands(order)) changed = true;
+      }
+    }
+    for (const int id : order) {
+      if (Plan(id).is_int8) {
+        rewrite_->Decide(graph_.node(id), Reason::kInt8);
+      }
+    }
+    return Status::Ok();
+  }
+
+ private:
+  NodePlan& Plan(int id) {
+    return rewrite_->nodes[static_cast<std::size_t>(id)];
+  }
+
+  bool IsSelected(const Node& node, const std::vector<bool>& selected) const {
+    return std::any_of(node.origins.begin(), node.origins.end(), [&](int i) {
+      return selected[static_cast<std::size_t>(i)];
+    });
+  }
+
+  static bool Refuse(Decision* why, Reason reason,
+                     const std::string& detail = "") {
+    why->reason = reason;
+    why->detail = detail;
+    return false;
+  }
+
+  bool CanBeInt8(const Node& node, Decision* why) const {
+    if (IsConstantFill(node.op)) return Refuse(why, Reason::kConstant);
+    if (!node.hidden_inputs.empty() || !node.hidden_outputs.empty()) {
+      return Refuse(why, Reason::kControlFlow);
+    }
+    const Int8Form* const form = FindInt8Form(node.type());
+    if (form == nullptr) return Refuse(why, Reason::kNoInt8Form);
+    if (IsSelected(node, keep_float_)) return Refuse(why, Reason::kKeptFloat);
+    if (!only_.empty() && !IsSelected(node, only_)) {
+      return Refuse(why, Reason::kNotSelected);
+    }
+    if (node.op.device_option().device_type() != 0) {
+      return Refuse(why, Reason::kDevice,
+                    "device_type " +
+                        std::to_string(node.op.device_option().device_type()));
+    }
+    if (!rewrite_->Has(form->int8_type)) {
+      return Refuse(why, Reason::kNotRegistered, form->int8_type);
+    }
+    const std::vector<int> slots = DataSlots(node);
+    if (slots.empty() || node.outputs.empty()) {
+      return Refuse(why, Reason::kUnsupported, "it has no inputs or outputs");
+    }
+    for (const int slot : slots) {
+      if (!IsMeasured(graph_.value(node.inputs[static_cast<std::size_t>(slot)]),
+                      why)) {
+        return false;
+      }
+    }
+    for (int i = 0; i < NumDataOutputs(node); ++i) {
+      const Value& output =
+          graph_.value(node.outputs[static_cast<std::size_t>(i)]);
+      // What keeps its input's parameters needs no range of its own.
+      if (!IsMeasured(output, why) && (form->parameters == Parameters::kOwn ||
+                                       why->reason != Reason::kNotMeasured)) {
+        return false;
+      }
+    }
+    why->reason = Reason::kInt8;
+    return AreArgumentsRight(node, *form, why);
+  }
+
+  bool IsMeasured(const Value& value, Decision* why) const {
+    if (value.constant.has_value()) {
+      if (value.constant->type != Constant::Type::kFloat) {
+        return Refuse(why, Reason::kNotFloat, "'" + value.name + "'");
+      }
+      if (!std::all_of(value.constant->floats,
+                       value.constant->floats + value.constant->count(),
+                       [](float v) { return std::isfinite(v); })) {
+        return Refuse(why, Reason::kNotFinite, "'" + value.name + "'");
+      }
+      return true;
+    }
+    const Measured* const measured = MeasuredOf(value);
+    if (measured == nullptr) {
+      return Refuse(why, Reason::kNotMeasured, "'" + value.name + "'");
+    }
+    if (measured->type != "float") {
+      return Refuse(
+          why, Reason::kNotFloat,
+          "'" + value.name + "' is " +
+              (measured->type.empty() ? "of several types" : measured->type));
+    }
+    if (measured->nan_count + measured->infinity_count > 0) {
+      return Refuse(why, Reason::kNotFinite,
+                    "'" + value.name +
+                        "': " + std::to_string(measured->nan_count) + " NaN, " +
+                        std::to_string(measured->infinity_count) + " infinite");
+    }
+    if (measured->range.empty() && !measured->has_parameters) {
+      return Refuse(why, Reason::kNotMeasured, "'" + value.name + "'");
+    }
+    return true;
+  }
+
+  const Measured* MeasuredOf(const Value& value) const {
+    return value.origin == kNone ? rewrite_->measurements->Input(value.name)
+                                 : rewrite_->measurements->Output(
+                                       value.origin, value.origin_slot);
+  }
+
+  // Weights of a product: constant, finite floats.
+  bool IsWeight(const Node& node, std::size_t slot, std::size_t smallest_rank,
+                Decision* why) const {
+    const Value& value = graph_.value(node.inputs[slot]);
+    if (!value.constant.has_value()) {
+      return Refuse(why, Reason::kNotConstant, "'" + value.name + "'");
+    }
+    if (!IsMeasured(value, why)) return false;
+    if (value.constant->shape.size() < smallest_rank ||
+        value.constant->count() == 0) {
+      return Refuse(
+          why, Reason::kUnsupported,
+          "'" + value.name + "' has sizes " + DimsText(value.constant->shape));
+    }
+    return true;
+  }
+
+  bool AreArgumentsRight(const Node& node, const Int8Form& form,
+                         Decision* why) const {
+    const std::string& type = node.type();
+    const caffe2::OperatorDef& op = node.op;
+    const Value& x = graph_.value(node.inputs[0]);
+    const auto unsupported = [&](const std::string& detail) {
+      return Refuse(why, Reason::kUnsupported, detail);
+    };
+    if (form.layout == Layout::kWindow) {
+      const std::string order = StringArgument(op, "order", "NCHW");
+      if (order != "NCHW" && order != "NHWC") {
+        return unsupported("order '" + order + "'");
+      }
+      if (x.rank() < 0) {
+        return Refuse(why, Reason::kUnknownShape, "'" + x.name + "'");
+      }
+    }
+    if (type == "Conv" || type == "ConvTranspose") {
+      if (node.inputs.size() < 2 || node.inputs.size() > 3) {
+        return unsupported(std::to_string(node.inputs.size()) + " inputs");
+      }
+      if (x.rank() < 3 || x.rank() > 5) {
+        return unsupported("an input of " + std::to_string(x.rank()) +
+                           " dimensions");
+      }
+      if (!IsWeight(node, 1, static_cast<std::size_t>(x.rank()), why)) {
+        return false;
+      }
+      return node.inputs.size() == 2 || IsWeight(node, 2, 1, why);
+    }
+    if (type == "FC") {
+      if (node.inputs.size() != 3) return unsupported("no bias");
+      return IsWeight(node, 1, 2, why) && IsWeight(node, 2, 1, why);
+    }
+    if (type == "SpatialBN") {
+      if (IntArgument(op, "is_test", 0) != 1) {
+        return unsupported("is_test is not 1");
+      }
+      return node.outputs.size() == 1 || unsupported("outputs of training");
+    }
+    if (type == "GroupNorm" && node.outputs.size() != 1) {
+      return unsupported("outputs mu and rsig");
+    }
+    if (type == "ResizeNearest") {
+      if (x.rank() != 4 || node.inputs.size() != 1 ||
+          StringArgument(op, "order", "NCHW") != "NCHW") {
+        return unsupported("an input of scales, or another order than NCHW");
+      }
+    }
+    if (form.layout == Layout::kBroadcast || type == "Sum") {
+      for (const int id : node.inputs) {
+        if (graph_.value(id).rank() < 0) {
+          return Refuse(why, Reason::kUnknownShape,
+                        "'" + graph_.value(id).name + "'");
+        }
+      }
+      if (HasArgument(op, "axis_str")) return unsupported("axis_str");
+    }
+    if (form.layout == Layout::kAxis) {
+      if (x.rank() < 0) {
+        return Refuse(why, Reason::kUnknownShape, "'" + x.name + "'");
+      }
+      if (IntArgument(op, "add_axis", 0) != 0) return unsupported("add_axis");
+      if (type == "Split" && node.inputs.size() != 1) {
+        return unsupported("sizes as an input");
+      }
+    }
+    if (form.layout == Layout::kSlices &&
+        (node.inputs.size() != 1 || x.rank() < 0)) {
+      return unsupported("starts and ends as inputs");
+    }
+    if (type == "Reshape") {
+      if (node.outputs.size() > 2) return unsupported("outputs");
+      if (node.inputs.size() == 2 &&
+          !graph_.value(node.inputs[1]).constant.has_value()) {
+        return Refuse(why, Reason::kNotConstant,
+                      "'" + graph_.value(node.inputs[1]).name + "'");
+      }
+    }
+    if (type == "Gather" &&
+        (HasArgument(op, "axis") || HasArgument(op, "match_outer"))) {
+      if (IntArgument(op, "axis", 0) != 0) return unsupported("axis");
+    }
+    if (type == "Gather" && x.constant.has_value()) {
+      return unsupported("a table that is a weight");
+    }
+    if (type == "Softmax" && x.rank() < 0) {
+      return Refuse(why, Reason::kUnknownShape, "'" + x.name + "'");
+    }
+    return true;
+  }
+
+  bool IsProducedInt8(int value) const {
+    const int producer = graph_.value(value).producer;
+    return producer != kNone &&
+           rewrite_->nodes[static_cast<std::size_t>(producer)].is_int8;
+  }
+
+  bool IsReadAsFloat(int value) const {
+    const Value& of = graph_.value(value);
+    return of.is_external_output || of.is_pinned ||
+           std::any_of(of.uses.begin(), of.uses.end(),
+                       [&](const Use& use) { return !IsInt8Use(use); });
+  }
+
+  bool IsReadAsInt8(int value) const {
+    const Value& of = graph_.value(value);
+    return std::any_of(of.uses.begin(), of.uses.end(),
+                       [&](const Use& use) { return IsInt8Use(use); });
+  }
+
+  bool IsInt8Use(const Use& use) const {
+    if (!rewrite_->nodes[static_cast<std::size_t>(use.node)].is_int8) {
+      return false;
+    }
+    const std::vector<int> slots = DataSlots(graph_.node(use.node));
+    return std::find(slots.begin(), slots.end(), use.slot) != slots.end();
+  }
+
+  bool IsWorthIt(int id) {
+    const Node& node = graph_.node(id);
+    const Int8Form& form = *FindInt8Form(node.type());
+    if (form.region == Region::kComputing) return true;
+    bool all_int8 = true, any_int8 = false;
+    for (const int slot : DataSlots(node)) {
+      const int input = node.inputs[static_cast<std::size_t>(slot)];
+      if (IsProducedInt8(input)) {
+        any_int8 = true;
+      } else if (!graph_.value(input).constant.has_value()) {
+        all_int8 = false;
+      }
+    }
+    bool read_as_int8 = false, read_as_float = false;
+    for (int i = 0; i < NumDataOutputs(node); ++i) {
+      const int output = node.outputs[static_cast<std::size_t>(i)];
+      read_as_int8 = read_as_int8 || IsReadAsInt8(output);
+      read_as_float = read_as_float || IsReadAsFloat(output);
+    }
+    if (form.parameters == Parameters::kSoftmax && !read_as_int8) {
+      rewrite_->Decide(node, Reason::kLastSoftmax);
+      return false;
+    }
+    const bool worth = form.region == Region::kMoving
+                           ? any_int8 || (read_as_int8 && !read_as_float)
+                           : any_int8 && (all_int8 || read_as_int8);
+    if (!worth) rewrite_->Decide(node, Reason::kIsland);
+    return worth;
+  }
+
+  // Takes away what hangs together without one operator that computes.
+  bool DropIslands(const std::vector<int>& order) {
+    std::vector<int> group(static_cast<std::size_t>(graph_.num_nodes()));
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      group[i] = static_cast<int>(i);
+    }
+    const auto find = [&](int id) {
+      while (group[static_cast<std::size_t>(id)] != id) {
+        id = group[static_cast<std::size_t>(id)];
+      }
+      return id;
+    };
+    for (const int id : order) {
+      if (!Plan(id).is_int8) continue;
+      for (const int slot : DataSlots(graph_.node(id))) {
+        const int input =
+            graph_.node(id).inputs[static_cast<std::size_t>(slot)];
+        if (!IsProducedInt8(input)) continue;
+        group[static_cast<std::size_t>(find(graph_.value(input).producer))] =
+            find(id);
+      }
+    }
+    std::vector<bool> computes(group.size(), false);
+    for (const int id : order) {
+      if (Plan(id).is_int8 &&
+          FindInt8Form(graph_.node(id).type())->region == Region::kComputing) {
+        computes[static_cast<std::size_t>(find(id))] = true;
+      }
+    }
+    bool dropped = false;
+    for (const int id : order) {
+      if (!Plan(id).is_int8 || computes[static_cast<std::size_t>(find(id))]) {
+        continue;
+      }
+      Plan(id).is_int8 = false;
+      rewrite_->Decide(graph_.node(id), Reason::kIsland);
+      dropped = true;
+    }
+    return dropped;
+  }
+
+  Status TakeFromRecipe(int id) {
+    const Node& node = graph_.node(id);
+    const bool asked =
+        std::any_of(node.origins.begin(), node.origins.end(), [&](int origin) {
+          return rewrite_->recipe->operators[static_cast<std::size_t>(origin)]
+                     .decision.reason == Reason::kInt8;
+        });
+    if (asked && !Plan(id).is_int8) {
+      const Decision& why =
+          rewrite_->decisions[static_cast<std::size_t>(node.origins.back())];
+      return Status::InvalidArgument(
+          "the recipe wants " + NameOf(graph_, id) + " to be int8, but " +
+          Explanation(why.reason) +
+          (why.detail.empty() ? "" : " (" + why.detail + ")"));
+    }
+    if (!asked && Plan(id).is_int8) {
+      const Decision& given =
+          rewrite_->recipe
+              ->operators[static_cast<std::size_t>(node.origins.front())]
+              .decision;
+      // The reason that the recipe gives stays, so that it gives itself again.
+      rewrite_->Decide(node, given.reason, given.detail);
+    }
+    Plan(id).is_int8 = asked;
+    return Status::Ok();
+  }
+
+  Rewrite* const rewrite_;
+  const Graph& graph_;
+  const std::vector<bool> keep_float_;
+  const std::vector<bool> only_;
+};
+
+}  // namespace
+
+std::vector<int> DataSlots(const Node& node) {
+  const std::string& type = node.type();
+  std::size_t count = 1;
+  if (type == "BatchMatMul" || type == "Add" || type == "Mul") count = 2;
+  if (type == "Sum" || type == "Concat") count = node.inputs.size();
+  std::vector<int> slots;
+  if (type == "ConvSum") return {0, static_cast<int>(node.inputs.size()) - 1};
+  for (std::size_t i = 0; i < std::min(count, node.inputs.size()); ++i) {
+    slots.push_back(static_cast<int>(i));
+  }
+  return slots;
+}
+
+int NumDataOutputs(const Node& node) {
+  return node.type() == "Split" ? static_cast<int>(node.outputs.size()) : 1;
+}
+
+bool IsChannelsFirst(const Node& node) {
+  return StringArgument(node.op, "order", "NCHW") != "NHWC";
+}
+
+Status Regions(Rewrite* rewrite) {
+  std::vector<bool> keep_float, only;
+  RETURN_IF_ERROR(SelectOperators(*rewrite->predict, "keep_float",
+                                  rewrite->options.keep_float, &keep_float));
+  RETURN_IF_ERROR(
+      SelectOperators(*rewrite->predict, "only", rewrite->options.only, &only));
+  if (rewrite->options.only.empty()) only.clear();
+  return Planner(rewrite, std::move(keep_float), std::move(only)).Run();
+}
+
+}  // namespace rewrite
+}  // namespace caffe2_quantization

@@ -1,0 +1,70 @@
+#include "tests/support/measure_net.h"
+
+#include "caffe2/core/net.h"
+#include "caffe2/core/tensor.h"
+#include "netdef/net_inputs.h"
+#include "quantization/kernels/min_max.h"
+#include "rewrite/constants.h"
+
+namespace caffe2_quantization {
+namespace {
+
+rewrite::Measured MeasureBlob(const caffe2::Workspace& workspace,
+                              const std::string& name) {
+  rewrite::Measured measured;
+  const caffe2::Blob* const blob = workspace.GetBlob(name);
+  if (blob == nullptr || !caffe2::BlobIsTensorType(*blob, caffe2::CPU)) {
+    return measured;
+  }
+  const auto& tensor = blob->Get<caffe2::Tensor>();
+  measured.has_shape = true;
+  measured.shape = tensor.sizes().vec();
+  measured.type = std::string(tensor.dtype().name());
+  if (!tensor.IsType<float>()) return measured;
+  const auto count = static_cast<std::size_t>(tensor.numel());
+  const auto extremes = kernels::MinMax(tensor.data<float>(), count);
+  if (extremes.min <= extremes.max) {
+    measured.range = ValueRange::OfFloats(extremes.min, extremes.max);
+  }
+  measured.nan_count = extremes.nan_count;
+  measured.infinity_count = extremes.infinity_count();
+  measured.histogram.Add(tensor.data<float>(), count);
+  return measured;
+}
+
+}  // namespace
+
+rewrite::Measurements MeasureNet(const caffe2::NetDef& net,
+                                 caffe2::Workspace* workspace) {
+  rewrite::Measurements measurements;
+  for (const std::string& name : InputsOf(net)) {
+    measurements.SetInput(name, MeasureBlob(*workspace, name));
+  }
+  for (int i = 0; i < net.op_size(); ++i) {
+    CAFFE_ENFORCE(workspace->RunOperatorOnce(net.op(i)));
+    for (int slot = 0; slot < net.op(i).output_size(); ++slot) {
+      measurements.SetOutput(i, slot,
+                             MeasureBlob(*workspace, net.op(i).output(slot)));
+    }
+  }
+  return measurements;
+}
+
+caffe2::NetDef InitNetOf(const caffe2::NetDef& net,
+                         const caffe2::Workspace& workspace,
+                         const std::set<std::string>& data) {
+  caffe2::NetDef init;
+  init.set_name("init");
+  for (const std::string& name : InputsOf(net)) {
+    if (data.count(name) != 0 || !workspace.HasBlob(name)) continue;
+    const auto& tensor = workspace.GetBlob(name)->Get<caffe2::Tensor>();
+    if (!tensor.IsType<float>()) continue;
+    rewrite::Constant constant;
+    constant.shape = tensor.sizes().vec();
+    constant.floats = tensor.data<float>();
+    *init.add_op() = rewrite::FillOf(constant, name);
+  }
+  return init;
+}
+
+}  // namespace caffe2_quantization
