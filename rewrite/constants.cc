@@ -111,13 +111,17 @@ Status ReadConstant(const caffe2::OperatorDef& op,
 
 caffe2::OperatorDef FillOf(const Constant& constant, const std::string& blob) {
   caffe2::OperatorDef op;
-  op.set_type("GivenTensorFill");
+  op.set_type(constant.type == Constant::Type::kFloat   ? "GivenTensorFill"
+              : constant.type == Constant::Type::kInt32 ? "GivenTensorIntFill"
+                                                        : "GivenTensorInt64Fill");
   op.add_output(blob);
   caffe2::Argument* const shape = op.add_arg();
   shape->set_name("shape");
   for (const int64_t dim : constant.shape) shape->add_ints(dim);
   caffe2::Argument* const values = op.add_arg();
   values->set_name("values");
+  for (const int64_t value : constant.integers) values->add_ints(value);
+  if (constant.type != Constant::Type::kFloat) return op;
   const int64_t count = constant.count();
   values->mutable_floats()->Reserve(static_cast<int>(count));
   for (int64_t i = 0; i < count; ++i) values->add_floats(constant.floats[i]);

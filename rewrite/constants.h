@@ -48,7 +48,7 @@ bool IsConstantFill(const caffe2::OperatorDef& op);
 Status ReadConstant(const caffe2::OperatorDef& op,
                     std::optional<Constant>* constant);
 
-// Returns the fill that makes a constant of floats.
+// Returns the fill that makes a constant.
 caffe2::OperatorDef FillOf(const Constant& constant, const std::string& blob);
 
 // Returns the tensor with its axes in another order: axis i of the result is

@@ -1,9 +1,11 @@
 #include "rewrite/graph.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/return_if_error.h"
 #include "base/text.h"
+#include "rewrite/int8_forms.h"
 
 namespace caffe2_quantization {
 namespace rewrite {
@@ -33,6 +35,46 @@ void CollectNested(const caffe2::NetDef& net, std::set<std::string>* reads,
     writes->insert(op.output().begin(), op.output().end());
     CollectNested(op, reads, writes);
   }
+}
+
+bool HasNestedNet(const caffe2::OperatorDef& op) {
+  return std::any_of(op.arg().begin(), op.arg().end(),
+                     [](const caffe2::Argument& argument) {
+                       return argument.has_n() || argument.nets_size() > 0;
+                     });
+}
+
+// What nets within an operator read and write. Its own arguments name blobs,
+// too: those that RecurrentNetwork links.
+void CollectHidden(const caffe2::OperatorDef& op, std::set<std::string>* reads,
+                   std::set<std::string>* writes) {
+  if (!HasNestedNet(op)) return;
+  CollectNested(op, reads, writes);
+  for (const caffe2::Argument& argument : op.arg()) {
+    if (argument.has_s()) reads->insert(argument.s());
+    reads->insert(argument.strings().begin(), argument.strings().end());
+  }
+}
+
+// Outputs that tell sizes or what was dropped: seldom what a net is for.
+bool IsAside(const Node& node, int slot) {
+  const std::string& type = node.type();
+  return slot > 0 &&
+         (type == "Dropout" || type == "Concat" || type == "Reshape");
+}
+
+// Operators that do nothing but compute their outputs.
+bool HasNoEffects(const Node& node) {
+  static const char* const kTypes[] = {
+      "AffineChannel", "Alias",         "Cast",   "Copy",
+      "Dropout",       "ExpandDims",    "Exp",    "FCTransposed",
+      "Log",           "MatMul",        "Shape",  "Scale",
+      "StopGradient",  "Sub",           "Div",    "Sqrt",
+      "ReduceMean",    "ReduceSum"};
+  const std::string& type = node.type();
+  return FindInt8Form(type) != nullptr || IsConstantFill(node.op) ||
+         std::find(std::begin(kTypes), std::end(kTypes), type) !=
+             std::end(kTypes);
 }
 
 }  // namespace
@@ -99,7 +141,7 @@ Status Graph::Read(const caffe2::NetDef& net,
     names_.insert(net.op(i).input().begin(), net.op(i).input().end());
     names_.insert(net.op(i).output().begin(), net.op(i).output().end());
     std::set<std::string> nested;
-    CollectNested(net.op(i), &nested, &nested);
+    CollectHidden(net.op(i), &nested, &nested);
     names_.insert(nested.begin(), nested.end());
   }
   for (const auto& weight : weights) names_.insert(weight.first);
@@ -140,12 +182,19 @@ Status Graph::Read(const caffe2::NetDef& net,
       values_[id].uses.push_back({i, slot});
     }
     std::set<std::string> reads, writes;
-    CollectNested(op, &reads, &writes);
+    CollectHidden(op, &reads, &writes);
     for (const std::string& name : reads) {
       const auto found = current.find(name);
-      if (found == current.end()) continue;
-      node.hidden_inputs.push_back(found->second);
-      values_[found->second].is_pinned = true;
+      int id = kNone;
+      if (found != current.end()) {
+        id = found->second;
+      } else if (weights.count(name) != 0 || known.count(name) != 0) {
+        id = from_outside(name);
+      } else {
+        continue;  // a blob of the inner net
+      }
+      node.hidden_inputs.push_back(id);
+      values_[id].is_pinned = true;
     }
     std::set<std::string> outputs;
     for (int slot = 0; slot < op.output_size(); ++slot) {
@@ -201,6 +250,15 @@ Status Graph::Read(const caffe2::NetDef& net,
     const auto found = current.find(name);
     if (found != current.end())
       values_[found->second].is_external_output = true;
+  }
+  if (net.external_output_size() == 0) {
+    // Who declares none wants what nobody reads.
+    for (const auto& last : current) {
+      Value& value = values_[last.second];
+      if (value.producer == kNone || value.slot == kNone) continue;
+      value.is_external_output =
+          value.uses.empty() && !IsAside(nodes_[value.producer], value.slot);
+    }
   }
   return Check();
 }
@@ -276,8 +334,16 @@ void Graph::ReplaceUses(int value, int by) {
 bool Graph::MayReplace(int value, int by) const {
   const Value& of = values_[value];
   if (of.is_external_output || of.is_pinned) return false;
-  return std::all_of(of.uses.begin(), of.uses.end(),
-                     [&](const Use& use) { return MayRead(by, use.node); });
+  return std::all_of(of.uses.begin(), of.uses.end(), [&](const Use& use) {
+    return MayRead(by, use.node) && !WritesOver(use.node, by);
+  });
+}
+
+bool Graph::WritesOver(int node, int value) const {
+  const std::vector<int>& outputs = nodes_[node].outputs;
+  return std::any_of(outputs.begin(), outputs.end(), [&](int output) {
+    return values_[output].name == values_[value].name;
+  });
 }
 
 void Graph::AddInput(int node, int value) {
@@ -327,8 +393,9 @@ void Graph::Remove(int node) {
 
 std::string Graph::FreshName(const std::string& name) {
   std::string fresh = name;
-  for (int i = 1; !names_.insert(fresh).second; ++i) {
-    fresh = name + "_" + std::to_string(i);
+  // Many blobs may ask for one name: each goes on where the last one stopped.
+  for (int& i = numbers_[name]; !names_.insert(fresh).second;) {
+    fresh = name + "_" + std::to_string(++i);
   }
   return fresh;
 }
@@ -349,7 +416,8 @@ void Graph::RemoveUnused() {
     Node& node = nodes_[i];
     // An operator without outputs does something else: it prints, or saves.
     if (node.is_removed || node.outputs.empty() ||
-        !node.hidden_outputs.empty()) {
+        !node.hidden_inputs.empty() || !node.hidden_outputs.empty() ||
+        !HasNoEffects(node)) {
       continue;
     }
     const bool is_needed =
@@ -367,11 +435,11 @@ caffe2::NetDef Graph::Build() const {
   caffe2::NetDef net = net_;
   net.clear_external_input();
   std::set<std::string> declared;
+  const std::set<std::string> before(net_.external_input().begin(),
+                                     net_.external_input().end());
   for (const int id : outside_) {
     const Value& value = values_[id];
-    const bool was_declared =
-        std::find(net_.external_input().begin(), net_.external_input().end(),
-                  value.name) != net_.external_input().end();
+    const bool was_declared = before.count(value.name) != 0;
     const bool is_weight = value.constant.has_value();
     if ((!value.uses.empty() || value.is_pinned || value.is_external_output ||
          (was_declared && !is_weight)) &&

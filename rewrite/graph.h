@@ -6,7 +6,8 @@
 //
 // Operators stay in the net's order, so that a node's number is its place. A
 // blob that a net inside an operator (If, While, RecurrentNetwork, Do) reads or
-// writes under its name is pinned: its values keep their names and their types.
+// writes under its name, or that such an operator's arguments name, is pinned:
+// its values keep their names and their types.
 //
 // Thread rule: one thread at a time.
 #ifndef CAFFE2_QUANTIZATION_REWRITE_GRAPH_H_
@@ -75,7 +76,7 @@ class Graph {
   // `data`. Errors name operator and blob: an operator without a type, a blob
   // twice among the outputs of one operator, a blob that is read before it is
   // written and that is neither an external input nor among `weights` or
-  // `known`.
+  // `known`. A net that declares no external output has those that nobody reads.
   Status Read(const caffe2::NetDef& net,
               const std::map<std::string, Constant>& weights,
               const std::set<std::string>& known);
@@ -110,6 +111,10 @@ class Graph {
   // Whether `value` is still in its blob where `node` stands.
   bool MayRead(int value, int node) const;
 
+  // Whether `node` writes the blob that `value` is in: few operators may do so
+  // with what they read.
+  bool WritesOver(int node, int value) const;
+
   void SetInput(int node, int slot, int value);
   void AddInput(int node, int value);
   // Lets `by` be read wherever `value` was. `value` must not be an external
@@ -122,14 +127,15 @@ class Graph {
   // Removes a node. None of its outputs may be used.
   void Remove(int node);
   // Whether ReplaceUses(value, by) leaves all as it is: `by` still has its
-  // value at each use of `value`.
+  // value at each use of `value`, and no user writes over it.
   bool MayReplace(int value, int by) const;
   // Adds a constant from outside with a name that is like `name`.
   int AddConstant(const std::string& name, Constant constant);
   // A name that nothing in the net has: `name`, or `name` with a number.
   std::string FreshName(const std::string& name);
 
-  // Removes nodes whose outputs nobody needs, from the last one on.
+  // Removes nodes whose outputs nobody needs, from the last one on; only those
+  // that do nothing else.
   void RemoveUnused();
 
   // The net as it is now.
@@ -148,6 +154,7 @@ class Graph {
   std::vector<int> outside_;
   std::map<std::string, std::vector<int>> versions_;  // values by name
   std::set<std::string> names_;
+  std::map<std::string, int> numbers_;  // of FreshName
 };
 
 // How errors and reports call a node: "operator 3 (Conv, output 'y')".

@@ -20,6 +20,7 @@ bool IsFloatConstant(const Value& value, std::size_t rank) {
 bool HandsOn(const Graph& graph, const Node& node) {
   const std::string& type = node.type();
   if (node.inputs.empty() || node.outputs.empty()) return false;
+  if (node.op.device_option().device_type() != 0) return false;
   if (type == "Alias" || type == "Copy" || type == "StopGradient") {
     return node.outputs.size() == 1;
   }
@@ -142,7 +143,7 @@ void SkipFlatten(Graph* graph, int id) {
         JoinsAxes(graph->value(x), y);
     if (!joins) return;
     // This use alone moves to the value before.
-    if (!graph->MayRead(x, id)) return;
+    if (!graph->MayRead(x, id) || graph->WritesOver(id, x)) return;
     graph->SetInput(id, 0, x);
   }
 }

@@ -32,7 +32,7 @@ std::vector<int> ToChannelsLast(int rank) {
 }
 
 int64_t AxisLast(int64_t axis, int rank) {
-  if (axis < 0) axis += rank;
+  if (axis < 0) axis += rank;  // of Concat and Split
   if (axis == 1) return rank - 1;
   return axis > 1 ? axis - 1 : axis;
 }
@@ -55,6 +55,7 @@ class Emitter {
         RETURN_IF_ERROR(EmitFloat(id));
       }
     }
+    DropUnreadFills();
     Declare();
     BuildInit();
     rewrite_->new_predict = std::move(net_);
@@ -116,7 +117,16 @@ class Emitter {
     if (type.compare(0, 4, "Int8") == 0) {
       op->set_engine(rewrite_->options.engine);
     }
+    OnCpu(op);
     return op;
+  }
+
+  // Where the net's own device is another one, the CPU is named.
+  void OnCpu(caffe2::OperatorDef* op) const {
+    op->clear_device_option();
+    if (graph_.net().device_option().device_type() != 0) {
+      op->mutable_device_option()->set_device_type(0);
+    }
   }
 
   std::string CodesName(int value, Order order) {
@@ -209,12 +219,28 @@ class Emitter {
     Names& names = names_[static_cast<std::size_t>(value)];
     std::string& name = names.Of(order);
     if (name.empty()) {
-      const bool to_last = order == Order::kChannelsLast;
       name = CodesName(value, order);
-      Add(to_last ? "Int8NCHW2NHWC" : "Int8NHWC2NCHW",
-          {names.Of(to_last ? Order::kNatural : Order::kChannelsLast)}, {name});
+      SwitchOrder(value, order, name);
     }
     return name;
+  }
+
+  // Makes a value's codes in an order of those in the other one.
+  void SwitchOrder(int value, Order order, const std::string& name) {
+    Names& names = names_[static_cast<std::size_t>(value)];
+    const bool to_last = order == Order::kChannelsLast;
+    const std::string source =
+        names.Of(to_last ? Order::kNatural : Order::kChannelsLast);
+    if (HasFusedOrder()) {
+      Add(to_last ? "Int8NCHW2NHWC" : "Int8NHWC2NCHW", {source}, {name});
+      return;
+    }
+    // DNNLOWP transposes floats alone. Codes become the same codes again.
+    const std::string floats = rewrite_->graph.FreshName(name + "_float");
+    const std::string switched = rewrite_->graph.FreshName(name + "_switched");
+    Add("Int8Dequantize", {source}, {floats});
+    Add(to_last ? "NCHW2NHWC" : "NHWC2NCHW", {floats}, {switched});
+    SetParameters(value, Add("Int8Quantize", {switched}, {name}));
   }
 
   // Floats of a value that an int8 operator has just made, where they are read.
@@ -262,12 +288,12 @@ class Emitter {
                            ? Codes(input, in)
                            : graph_.value(input).name);
     }
-    if (form.layout == Layout::kOrderSwitch) {
+    if (SwitchesNothing(*rewrite_, node)) {
       // The codes lie as the other order has them already.
       const int output = node.outputs[0];
       names_[static_cast<std::size_t>(output)].Of(Plan(output).order) =
           inputs[0];
-      rewrite_->Decide(node, Reason::kUnused, "the order is that already");
+      rewrite_->Decide(node, Reason::kInt8, "its codes lie so already");
       AfterInt8(output);
       return Status::Ok();
     }
@@ -298,8 +324,9 @@ class Emitter {
     op.clear_output();
     op.set_type(type);
     op.set_engine(rewrite_->options.engine);
-    op.clear_device_option();
+    OnCpu(&op);
     op.clear_debug_info();
+    op.clear_control_input();
     RETURN_IF_ERROR(Adapt(id, in, &inputs, &op));
     for (const std::string& input : inputs) op.add_input(input);
     for (const std::string& output : outputs) op.add_output(output);
@@ -316,8 +343,8 @@ class Emitter {
           Plan(output).order == Order::kChannelsLast) {
         // Outputs keep the order that the float net gives them.
         Names& names = names_[static_cast<std::size_t>(output)];
+        SwitchOrder(output, Order::kNatural, graph_.value(output).name);
         names.natural = graph_.value(output).name;
-        Add("Int8NHWC2NCHW", {names.last}, {names.natural});
       }
     }
     return Status::Ok();
@@ -359,8 +386,11 @@ class Emitter {
       return Status::Ok();
     }
     if (!is_last) return Status::Ok();
-    if (type == "Concat" || type == "Split") {
-      const int64_t by_order = IsChannelsFirst(node) ? 1 : rank - 1;
+    if (type == "Add" || type == "Mul") {
+      // Operands of as many axes meet as in numpy, in any order of axes.
+      RemoveArgument("broadcast", op);
+    } else if (type == "Concat" || type == "Split") {
+      const int64_t by_order = IsChannelsFirst(node) ? 1 : 3;
       const int64_t axis = IntArgument(node.op, "axis", by_order);
       RemoveArgument("order", op);
       SetInt("axis", AxisLast(axis, rank), op);
@@ -481,6 +511,29 @@ class Emitter {
     const Value& of = graph_.value(value);
     *input = of.name;
     return Status::Ok();
+  }
+
+  // Drops the fills of weights that are codes now.
+  void DropUnreadFills() {
+    std::set<std::string> needed(net_.external_output().begin(),
+                                 net_.external_output().end());
+    for (const caffe2::OperatorDef& op : net_.op()) {
+      needed.insert(op.input().begin(), op.input().end());
+    }
+    for (int id = 0; id < graph_.num_values(); ++id) {
+      const Value& value = graph_.value(id);
+      if (value.is_external_output || value.is_pinned) {
+        needed.insert(value.name);
+      }
+    }
+    std::vector<caffe2::OperatorDef> kept;
+    for (caffe2::OperatorDef& op : *net_.mutable_op()) {
+      if (!IsConstantFill(op) || needed.count(op.output(0)) != 0) {
+        kept.push_back(std::move(op));
+      }
+    }
+    net_.clear_op();
+    for (caffe2::OperatorDef& op : kept) *net_.add_op() = std::move(op);
   }
 
   // Declares external inputs, and makes fills of constants that passes made.

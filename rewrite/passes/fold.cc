@@ -155,13 +155,12 @@ Status FoldNext(Rewrite* rewrite, int id, int* merged) {
     b = FloatsOf(*graph, node, 2);
     if (b == nullptr || b->count() != channels) return Status::Ok();
   }
-  const bool channels_first = node.type() == "FC"
-                                  ? y.rank() == 2 || y.rank() == -1
-                                  : IsChannelsFirst(node);
-  if (node.type() == "FC" && y.rank() > 2) return Status::Ok();
+  if (node.type() == "FC" && y.rank() != 2) return Status::Ok();
+  const bool channels_first = node.type() == "FC" || IsChannelsFirst(node);
   Affine affine;
   if (!graph->IsUsedByAlone(node.outputs[0], next) ||
       !graph->MayMoveTo(id, next) ||
+      graph->WritesOver(next, node.inputs[0]) ||
       !AffineOf(*graph, graph->node(next), channels, channels_first, &affine)) {
     return Status::Ok();
   }

@@ -34,7 +34,31 @@ bool HaveOneRank(const Rewrite& rewrite, const Node& node) {
          });
 }
 
+// Whether the columns of an FC's weight can follow an input that lies channels
+// last: its sizes are known.
+bool MayPermuteColumns(const Rewrite& rewrite, const Node& node) {
+  const Value& x = rewrite.graph.value(node.inputs[0]);
+  const Value& w = rewrite.graph.value(node.inputs[1]);
+  if (IntArgument(node.op, "axis", 1) != 1 || x.rank() < 3 ||
+      !w.constant.has_value() || w.constant->shape.size() != 2) {
+    return false;
+  }
+  const int64_t columns = w.constant->shape[1];
+  int64_t count = 1;
+  for (std::size_t i = 1; i < x.shape.size(); ++i) {
+    if (x.shape[i] < 1 || count > columns / x.shape[i]) return false;
+    count *= x.shape[i];
+  }
+  return count == columns;
+}
+
 }  // namespace
+
+bool SwitchesNothing(const Rewrite& rewrite, const Node& node) {
+  return FindInt8Form(node.type())->layout == Layout::kOrderSwitch &&
+         !(rewrite.options.int8_io &&
+           rewrite.graph.value(node.outputs[0]).is_external_output);
+}
 
 Order InputOrder(const Rewrite& rewrite, int id) {
   const Node& node = rewrite.graph.node(id);
@@ -55,9 +79,10 @@ Order InputOrder(const Rewrite& rewrite, int id) {
                      !HasArgument(node.op, "axis"));
     case Layout::kColumns:
       return last_if(AnyLast(rewrite, node) &&
-                     IntArgument(node.op, "axis", 1) == 1);
+                     MayPermuteColumns(rewrite, node));
     case Layout::kOrderSwitch:
-      return last_if(node.type() == "NCHW2NHWC");
+      return last_if(node.type() == "NCHW2NHWC" &&
+                     SwitchesNothing(rewrite, node));
     case Layout::kNatural:
       break;
   }
@@ -72,8 +97,9 @@ Status Orders(Rewrite* rewrite) {
     Order order = InputOrder(*rewrite, id);
     if (layout == Layout::kColumns) order = Order::kNatural;
     if (layout == Layout::kOrderSwitch) {
-      order =
-          node.type() == "NCHW2NHWC" ? Order::kNatural : Order::kChannelsLast;
+      order = node.type() == "NHWC2NCHW" && SwitchesNothing(*rewrite, node)
+                  ? Order::kChannelsLast
+                  : Order::kNatural;
     }
     for (int i = 0; i < NumDataOutputs(node); ++i) {
       rewrite

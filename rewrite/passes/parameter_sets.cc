@@ -42,7 +42,8 @@ class Sets {
 
   int Find(int value) {
     while (parent_[static_cast<std::size_t>(value)] != value) {
-      value = parent_[static_cast<std::size_t>(value)];
+      int& above = parent_[static_cast<std::size_t>(value)];
+      value = above = parent_[static_cast<std::size_t>(above)];
     }
     return value;
   }
@@ -51,19 +52,12 @@ class Sets {
     parent_[static_cast<std::size_t>(Find(a))] = Find(b);
   }
 
-  const Measured* MeasuredOf(int value) const {
-    const Value& of = graph_.value(value);
-    return of.origin == kNone
-               ? rewrite_->measurements->Input(of.name)
-               : rewrite_->measurements->Output(of.origin, of.origin_slot);
-  }
-
   // The range that codes of a value must hold, with 0; false: it must not be
   // joined with others.
   bool RangeOf(int value, double* min, double* max) const {
     const Value& of = graph_.value(value);
     if (of.constant.has_value()) return false;
-    const Measured* const measured = MeasuredOf(value);
+    const Measured* const measured = MeasuredOf(*rewrite_, of);
     if (measured == nullptr || measured->range.empty()) return false;
     *min = std::min(0.0, measured->range.min());
     *max = std::max(0.0, measured->range.max());

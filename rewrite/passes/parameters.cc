@@ -12,12 +12,6 @@ namespace caffe2_quantization {
 namespace rewrite {
 namespace {
 
-const Measured* MeasuredOf(const Rewrite& rewrite, const Value& value) {
-  return value.origin == kNone
-             ? rewrite.measurements->Input(value.name)
-             : rewrite.measurements->Output(value.origin, value.origin_slot);
-}
-
 // Whether the value's range is that of another value of its set.
 bool IsMoved(const Rewrite& rewrite, const Value& value) {
   if (value.producer == kNone ||

@@ -22,8 +22,16 @@ std::vector<int> DataSlots(const Node& node);
 // How many of its outputs are quantized values, from the first one on.
 int NumDataOutputs(const Node& node);
 
+// What is known of a value; null: nothing. What a net within an operator writes
+// is in no profile.
+const Measured* MeasuredOf(const Rewrite& rewrite, const Value& value);
+
 // Whether the operator reads images as NCHW, as far as its arguments say.
 bool IsChannelsFirst(const Node& node);
+
+// Whether NCHW2NHWC or NHWC2NCHW, as int8, only calls the same codes another
+// name; where the user reads them under the float net's, they are transposed.
+bool SwitchesNothing(const Rewrite& rewrite, const Node& node);
 
 // The order in which an int8 node reads its data inputs, given the plans of the
 // values that it reads.

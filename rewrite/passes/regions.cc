@@ -2,6 +2,7 @@
 // be; those that move values or work element by element are where their
 // neighbours are.
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "base/return_if_error.h"
@@ -24,7 +25,6 @@ class Planner {
 
   Status Run() {
     rewrite_->nodes.assign(static_cast<std::size_t>(graph_.num_nodes()), {});
-    std::vector<Decision> refused(rewrite_->nodes.size());
     const std::vector<int> order = graph_.Order();
     for (const int id : order) {
       const Node& node = graph_.node(id);
@@ -36,16 +36,20 @@ class Planner {
     if (rewrite_->recipe != nullptr) {
       for (const int id : order) RETURN_IF_ERROR(TakeFromRecipe(id));
     } else {
-      // Each round can only take operators away, so it ends.
-      for (bool changed = true; changed;) {
+      // Each round can only take operators away, so it ends. One of them looks
+      // from the inputs on, the next one back: chains are done in one.
+      std::vector<int> sweep = order;
+      for (bool changed = true, again = true; changed || again;) {
+        again = changed;
         changed = false;
-        for (const int id : order) {
+        for (const int id : sweep) {
           if (Plan(id).is_int8 && !IsWorthIt(id)) {
             Plan(id).is_int8 = false;
             changed = true;
           }
         }
         if (DropIslands(order)) changed = true;
+        std::reverse(sweep.begin(), sweep.end());
       }
     }
     for (const int id : order) {
@@ -85,10 +89,13 @@ class Planner {
     if (!only_.empty() && !IsSelected(node, only_)) {
       return Refuse(why, Reason::kNotSelected);
     }
-    if (node.op.device_option().device_type() != 0) {
+    const caffe2::DeviceOption& device =
+        node.op.device_option().has_device_type()
+            ? node.op.device_option()
+            : graph_.net().device_option();
+    if (device.device_type() != 0) {
       return Refuse(why, Reason::kDevice,
-                    "device_type " +
-                        std::to_string(node.op.device_option().device_type()));
+                    "device_type " + std::to_string(device.device_type()));
     }
     if (!rewrite_->Has(form->int8_type)) {
       return Refuse(why, Reason::kNotRegistered, form->int8_type);
@@ -128,7 +135,7 @@ class Planner {
       }
       return true;
     }
-    const Measured* const measured = MeasuredOf(value);
+    const Measured* const measured = MeasuredOf(*rewrite_, value);
     if (measured == nullptr) {
       return Refuse(why, Reason::kNotMeasured, "'" + value.name + "'");
     }
@@ -150,21 +157,15 @@ class Planner {
     return true;
   }
 
-  const Measured* MeasuredOf(const Value& value) const {
-    return value.origin == kNone ? rewrite_->measurements->Input(value.name)
-                                 : rewrite_->measurements->Output(
-                                       value.origin, value.origin_slot);
-  }
-
-  // Weights of a product: constant, finite floats.
-  bool IsWeight(const Node& node, std::size_t slot, std::size_t smallest_rank,
+  // Weights of a product: constant, finite floats of so many dimensions.
+  bool IsWeight(const Node& node, std::size_t slot, int rank,
                 Decision* why) const {
     const Value& value = graph_.value(node.inputs[slot]);
     if (!value.constant.has_value()) {
       return Refuse(why, Reason::kNotConstant, "'" + value.name + "'");
     }
     if (!IsMeasured(value, why)) return false;
-    if (value.constant->shape.size() < smallest_rank ||
+    if (static_cast<int>(value.constant->shape.size()) != rank ||
         value.constant->count() == 0) {
       return Refuse(
           why, Reason::kUnsupported,
@@ -189,6 +190,30 @@ class Planner {
       if (x.rank() < 0) {
         return Refuse(why, Reason::kUnknownShape, "'" + x.name + "'");
       }
+      // Transposed codes have three to five dimensions.
+      if (x.rank() > 5) {
+        return unsupported("an input of " + std::to_string(x.rank()) +
+                           " dimensions");
+      }
+    }
+    if (form.layout == Layout::kOrderSwitch && (x.rank() < 3 || x.rank() > 5)) {
+      return Refuse(why, Reason::kUnknownShape, "'" + x.name + "'");
+    }
+    if (rewrite_->options.engine == "DNNLOWP") {
+      if (type == "Sigmoid" || type == "Tanh") {
+        return unsupported("DNNLOWP does not read the input's scale");
+      }
+      if (type == "AveragePool" &&
+          (x.rank() < 4 || IntArgument(op, "count_include_pad", 0) != 0)) {
+        return unsupported("DNNLOWP has neither one dimension nor "
+                           "count_include_pad");
+      }
+      if (form.layout == Layout::kBroadcast && !HaveOneShape(node)) {
+        return unsupported("DNNLOWP adds and multiplies tensors of one shape");
+      }
+      if (type == "Gather" && IntArgument(op, "match_outer", 0) != 0) {
+        return unsupported("match_outer");
+      }
     }
     if (type == "Conv" || type == "ConvTranspose") {
       if (node.inputs.size() < 2 || node.inputs.size() > 3) {
@@ -198,10 +223,18 @@ class Planner {
         return unsupported("an input of " + std::to_string(x.rank()) +
                            " dimensions");
       }
-      if (!IsWeight(node, 1, static_cast<std::size_t>(x.rank()), why)) {
+      if (!IsWeight(node, 1, x.rank(), why) ||
+          (node.inputs.size() == 3 && !IsWeight(node, 2, 1, why))) {
         return false;
       }
-      return node.inputs.size() == 2 || IsWeight(node, 2, 1, why);
+      const std::vector<int64_t>& filter =
+          graph_.value(node.inputs[1]).constant->shape;
+      const int64_t groups = IntArgument(op, "group", 1);
+      if (groups < 1 || filter[0] % groups != 0) {
+        return unsupported(std::to_string(groups) + " groups of " +
+                           std::to_string(filter[0]) + " channels");
+      }
+      return true;
     }
     if (type == "FC") {
       if (node.inputs.size() != 3) return unsupported("no bias");
@@ -265,6 +298,24 @@ class Planner {
     return true;
   }
 
+  bool HaveOneShape(const Node& node) const {
+    const Value& x = graph_.value(node.inputs[0]);
+    return x.has_shape &&
+           std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
+             const Value& other = graph_.value(input);
+             return other.has_shape && other.shape == x.shape;
+           });
+  }
+
+  // Whether codes of a float value are made anyway, for what computes.
+  bool IsQuantizedAnyway(int value) const {
+    const Value& of = graph_.value(value);
+    return std::any_of(of.uses.begin(), of.uses.end(), [&](const Use& use) {
+      return IsInt8Use(use) && FindInt8Form(graph_.node(use.node).type())
+                                       ->region == Region::kComputing;
+    });
+  }
+
   bool IsProducedInt8(int value) const {
     const int producer = graph_.value(value).producer;
     return producer != kNone &&
@@ -301,7 +352,8 @@ class Planner {
       const int input = node.inputs[static_cast<std::size_t>(slot)];
       if (IsProducedInt8(input)) {
         any_int8 = true;
-      } else if (!graph_.value(input).constant.has_value()) {
+      } else if (!graph_.value(input).constant.has_value() &&
+                 !IsQuantizedAnyway(input)) {
         all_int8 = false;
       }
     }
@@ -330,7 +382,8 @@ class Planner {
     }
     const auto find = [&](int id) {
       while (group[static_cast<std::size_t>(id)] != id) {
-        id = group[static_cast<std::size_t>(id)];
+        int& above = group[static_cast<std::size_t>(id)];
+        id = above = group[static_cast<std::size_t>(above)];
       }
       return id;
     };
@@ -363,13 +416,32 @@ class Planner {
     return dropped;
   }
 
+  // Whether the recipe wants an operator to be int8, by itself or within
+  // another one.
+  bool IsAsked(int origin) const {
+    const auto& operators = rewrite_->recipe->operators;
+    const Decision& decision =
+        operators[static_cast<std::size_t>(origin)].decision;
+    if (decision.reason == Reason::kInt8) return true;
+    if (decision.reason != Reason::kFolded) return false;
+    const std::string prefix = "operator ";
+    const std::string& detail = decision.detail;
+    std::size_t by = operators.size();
+    if (detail.compare(0, prefix.size(), prefix) != 0 ||
+        std::from_chars(detail.data() + prefix.size(),
+                        detail.data() + detail.size(), by)
+                .ec != std::errc()) {
+      return false;
+    }
+    return by < operators.size() &&
+           operators[by].decision.reason == Reason::kInt8;
+  }
+
   Status TakeFromRecipe(int id) {
     const Node& node = graph_.node(id);
     const bool asked =
-        std::any_of(node.origins.begin(), node.origins.end(), [&](int origin) {
-          return rewrite_->recipe->operators[static_cast<std::size_t>(origin)]
-                     .decision.reason == Reason::kInt8;
-        });
+        std::any_of(node.origins.begin(), node.origins.end(),
+                    [&](int origin) { return IsAsked(origin); });
     if (asked && !Plan(id).is_int8) {
       const Decision& why =
           rewrite_->decisions[static_cast<std::size_t>(node.origins.back())];
@@ -409,6 +481,13 @@ std::vector<int> DataSlots(const Node& node) {
     slots.push_back(static_cast<int>(i));
   }
   return slots;
+}
+
+const Measured* MeasuredOf(const Rewrite& rewrite, const Value& value) {
+  if (value.slot == kNone) return nullptr;
+  return value.origin == kNone
+             ? rewrite.measurements->Input(value.name)
+             : rewrite.measurements->Output(value.origin, value.origin_slot);
 }
 
 int NumDataOutputs(const Node& node) {

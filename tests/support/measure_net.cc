@@ -56,12 +56,26 @@ caffe2::NetDef InitNetOf(const caffe2::NetDef& net,
   caffe2::NetDef init;
   init.set_name("init");
   for (const std::string& name : InputsOf(net)) {
-    if (data.count(name) != 0 || !workspace.HasBlob(name)) continue;
+    if (data.count(name) != 0 || !workspace.HasBlob(name) ||
+        !caffe2::BlobIsTensorType(*workspace.GetBlob(name), caffe2::CPU)) {
+      continue;
+    }
     const auto& tensor = workspace.GetBlob(name)->Get<caffe2::Tensor>();
-    if (!tensor.IsType<float>()) continue;
     rewrite::Constant constant;
     constant.shape = tensor.sizes().vec();
-    constant.floats = tensor.data<float>();
+    if (tensor.IsType<float>()) {
+      constant.floats = tensor.data<float>();
+    } else if (tensor.IsType<int>()) {
+      constant.type = rewrite::Constant::Type::kInt32;
+      const int* const values = tensor.data<int>();
+      constant.integers.assign(values, values + tensor.numel());
+    } else if (tensor.IsType<int64_t>()) {
+      constant.type = rewrite::Constant::Type::kInt64;
+      const int64_t* const values = tensor.data<int64_t>();
+      constant.integers.assign(values, values + tensor.numel());
+    } else {
+      continue;
+    }
     *init.add_op() = rewrite::FillOf(constant, name);
   }
   return init;

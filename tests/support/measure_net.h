@@ -16,7 +16,8 @@ namespace caffe2_quantization {
 rewrite::Measurements MeasureNet(const caffe2::NetDef& net,
                                  caffe2::Workspace* workspace);
 
-// An init net that fills the blobs of floats among the net's inputs with what
+// An init net that fills the blobs of floats, int32 and int64 among the net's
+// inputs with what
 // the workspace holds, without `data`.
 caffe2::NetDef InitNetOf(const caffe2::NetDef& net,
                          const caffe2::Workspace& workspace,

@@ -74,6 +74,8 @@ class NetBuilder {
     return *this;
   }
   const caffe2::NetDef& Build() const { return net_; }
+  // The operator that was added last.
+  caffe2::OperatorDef* LastOp() { return net_.mutable_op(net_.op_size() - 1); }
 
  private:
   caffe2::NetDef net_;
