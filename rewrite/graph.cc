@@ -5,6 +5,7 @@
 
 #include "base/return_if_error.h"
 #include "base/text.h"
+#include "caffe2/utils/proto_utils.h"
 #include "rewrite/int8_forms.h"
 
 namespace caffe2_quantization {
@@ -37,10 +38,21 @@ void CollectNested(const caffe2::NetDef& net, std::set<std::string>* reads,
   }
 }
 
+// RecurrentNetwork takes its nets as texts, too.
+bool IsNetInText(const caffe2::OperatorDef& op,
+                 const caffe2::Argument& argument) {
+  const std::string suffix = "step_net";
+  const std::string& name = argument.name();
+  return op.type().compare(0, 16, "RecurrentNetwork") == 0 &&
+         argument.has_s() && name.size() >= suffix.size() &&
+         name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
+}
+
 bool HasNestedNet(const caffe2::OperatorDef& op) {
   return std::any_of(op.arg().begin(), op.arg().end(),
-                     [](const caffe2::Argument& argument) {
-                       return argument.has_n() || argument.nets_size() > 0;
+                     [&](const caffe2::Argument& argument) {
+                       return argument.has_n() || argument.nets_size() > 0 ||
+                              IsNetInText(op, argument);
                      });
 }
 
@@ -51,6 +63,13 @@ void CollectHidden(const caffe2::OperatorDef& op, std::set<std::string>* reads,
   if (!HasNestedNet(op)) return;
   CollectNested(op, reads, writes);
   for (const caffe2::Argument& argument : op.arg()) {
+    if (IsNetInText(op, argument)) {
+      caffe2::NetDef net;
+      if (caffe2::TextFormat::ParseFromString(argument.s(), &net)) {
+        CollectNested(net, reads, writes);
+      }
+      continue;
+    }
     if (argument.has_s()) reads->insert(argument.s());
     reads->insert(argument.strings().begin(), argument.strings().end());
   }
@@ -183,7 +202,10 @@ Status Graph::Read(const caffe2::NetDef& net,
     }
     std::set<std::string> reads, writes;
     CollectHidden(op, &reads, &writes);
-    for (const std::string& name : reads) {
+    // A net that does not run leaves what was there.
+    std::set<std::string> needed = reads;
+    needed.insert(writes.begin(), writes.end());
+    for (const std::string& name : needed) {
       const auto found = current.find(name);
       int id = kNone;
       if (found != current.end()) {

@@ -46,6 +46,19 @@ Status ReadWeights(const caffe2::NetDef& init,
   return Status::Ok();
 }
 
+// Some exporters fill the data's places, too: what was fed is no weight.
+void DropPlaceholders(const Measurements& measurements,
+                      std::map<std::string, Constant>* weights) {
+  for (auto weight = weights->begin(); weight != weights->end();) {
+    const Measured* const fed = measurements.Input(weight->first);
+    if (fed != nullptr && !fed->IsOf(weight->second)) {
+      weight = weights->erase(weight);
+    } else {
+      ++weight;
+    }
+  }
+}
+
 void TakeMeasurements(Rewrite* rewrite) {
   for (int id = 0; id < rewrite->graph.num_values(); ++id) {
     Value& value = rewrite->graph.value(id);
@@ -106,6 +119,7 @@ Status Run(Rewrite* rewrite, QuantizedNets* nets) {
   RETURN_IF_ERROR(CheckOptions(rewrite->options));
   std::set<std::string> made;
   RETURN_IF_ERROR(ReadWeights(*rewrite->init, &rewrite->weights, &made));
+  DropPlaceholders(*rewrite->measurements, &rewrite->weights);
   RETURN_IF_ERROR(
       rewrite->graph.Read(*rewrite->predict, rewrite->weights, made));
   rewrite->decisions.assign(

@@ -385,7 +385,12 @@ class Emitter {
       *op->add_arg() = shape;
       return Status::Ok();
     }
-    if (!is_last) return Status::Ok();
+    if (!is_last) {
+      // DNNLOWP counts axes from the first one alone.
+      const int64_t axis = IntArgument(node.op, "axis", 0);
+      if (type == "Concat" && axis < 0) SetInt("axis", axis + rank, op);
+      return Status::Ok();
+    }
     if (type == "Add" || type == "Mul") {
       // Operands of as many axes meet as in numpy, in any order of axes.
       RemoveArgument("broadcast", op);

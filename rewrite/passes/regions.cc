@@ -199,6 +199,12 @@ class Planner {
     if (form.layout == Layout::kOrderSwitch && (x.rank() < 3 || x.rank() > 5)) {
       return Refuse(why, Reason::kUnknownShape, "'" + x.name + "'");
     }
+    float scale = 0;
+    int32_t zero_point = 0;
+    if (rewrite_->options.activation_bits != 8 &&
+        FixedParameters(form.parameters, &scale, &zero_point)) {
+      return unsupported("its codes have 8 bits");
+    }
     if (rewrite_->options.engine == "DNNLOWP") {
       if (type == "Sigmoid" || type == "Tanh") {
         return unsupported("DNNLOWP does not read the input's scale");
@@ -367,8 +373,11 @@ class Planner {
       rewrite_->Decide(node, Reason::kLastSoftmax);
       return false;
     }
+    // A Relu before codes are made lets them have the range that it leaves.
+    const bool may_begin = read_as_int8 && !read_as_float &&
+                           node.type() != "Relu";
     const bool worth = form.region == Region::kMoving
-                           ? any_int8 || (read_as_int8 && !read_as_float)
+                           ? any_int8 || may_begin
                            : any_int8 && (all_int8 || read_as_int8);
     if (!worth) rewrite_->Decide(node, Reason::kIsland);
     return worth;

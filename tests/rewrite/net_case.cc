@@ -191,15 +191,19 @@ caffe2::NetDef NetCase::Init() const {
 }
 
 std::string NetCase::Quantize() {
+  // In-place operators of a run may write over weights.
   const caffe2::NetDef init = Init();
-  measurements_ = MeasureNet(net(), &workspace_);
-  return QuantizeBy(measurements_);
+  measurements_ = MeasureNet(net(), &workspace_, &data_);
+  return QuantizeWith(init, measurements_);
 }
 
 std::string NetCase::QuantizeBy(const Measurements& measurements) {
+  return QuantizeWith(Init(), measurements);
+}
+
+std::string NetCase::QuantizeWith(const caffe2::NetDef& init,
+                                  const Measurements& measurements) {
   nets_ = {};
-  // In-place operators of a run may have written over weights and data.
-  const caffe2::NetDef init = Init();
   const Status status =
       QuantizeNet(init, net(), measurements, options_, has_key, &nets_);
   if (!status.ok()) return status.message();

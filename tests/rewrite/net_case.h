@@ -65,7 +65,10 @@ class NetCase {
                int64_t outputs);
   void Output(const std::string& name) { outputs_.push_back(name); }
   // Values that are there before the float net runs; not in the init net.
-  void MarkAsData(const std::string& name) { data_.insert(name); }
+  void MarkAsData(const std::string& name) {
+    data_.insert(name);
+    net_.Input(name);
+  }
 
   caffe2::Workspace& workspace() { return workspace_; }
   caffe2::NetDef net() const;
@@ -102,6 +105,8 @@ class NetCase {
   std::mt19937_64& random() { return random_; }
 
  private:
+  std::string QuantizeWith(const caffe2::NetDef& init,
+                           const Measurements& measurements);
   std::vector<float> Normal(const std::vector<int64_t>& shape, float deviation);
 
   NetBuilder net_;

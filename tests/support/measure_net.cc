@@ -35,9 +35,11 @@ rewrite::Measured MeasureBlob(const caffe2::Workspace& workspace,
 }  // namespace
 
 rewrite::Measurements MeasureNet(const caffe2::NetDef& net,
-                                 caffe2::Workspace* workspace) {
+                                 caffe2::Workspace* workspace,
+                                 const std::set<std::string>* data) {
   rewrite::Measurements measurements;
   for (const std::string& name : InputsOf(net)) {
+    if (data != nullptr && data->count(name) == 0) continue;
     measurements.SetInput(name, MeasureBlob(*workspace, name));
   }
   for (int i = 0; i < net.op_size(); ++i) {

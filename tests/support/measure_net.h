@@ -13,8 +13,10 @@
 namespace caffe2_quantization {
 
 // Runs the net once on what the workspace holds; throws if an operator fails.
+// Of the net's inputs those of `data` are known, as a profile has them, or all.
 rewrite::Measurements MeasureNet(const caffe2::NetDef& net,
-                                 caffe2::Workspace* workspace);
+                                 caffe2::Workspace* workspace,
+                                 const std::set<std::string>* data = nullptr);
 
 // An init net that fills the blobs of floats, int32 and int64 among the net's
 // inputs with what
