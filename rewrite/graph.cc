@@ -357,7 +357,7 @@ bool Graph::MayReplace(int value, int by) const {
   const Value& of = values_[value];
   if (of.is_external_output || of.is_pinned) return false;
   return std::all_of(of.uses.begin(), of.uses.end(), [&](const Use& use) {
-    return MayRead(by, use.node) && !WritesOver(use.node, by);
+    return MayRead(by, use.node, of.producer) && !WritesOver(use.node, by);
   });
 }
 
@@ -390,12 +390,14 @@ void Graph::Merge(int from, int into, const caffe2::OperatorDef& op) {
   for (const int input : inputs) AddInput(into, input);
 }
 
-bool Graph::MayRead(int value, int node) const {
+bool Graph::MayRead(int value, int node, int without) const {
   const int made = values_[value].producer;
   for (const int other : versions_.at(values_[value].name)) {
     const int writer = values_[other].producer;
-    if (other == value || writer == kNone || nodes_[writer].is_removed)
+    if (other == value || writer == kNone || writer == without ||
+        nodes_[writer].is_removed) {
       continue;
+    }
     if ((made == kNone || writer > made) && writer < node) return false;
   }
   return true;

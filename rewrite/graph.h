@@ -108,8 +108,9 @@ class Graph {
   // outputs.
   bool MayMoveTo(int from, int to) const;
 
-  // Whether `value` is still in its blob where `node` stands.
-  bool MayRead(int value, int node) const;
+  // Whether `value` is still in its blob where `node` stands; `without` a node
+  // that is about to be removed.
+  bool MayRead(int value, int node, int without = kNone) const;
 
   // Whether `node` writes the blob that `value` is in: few operators may do so
   // with what they read.
@@ -126,8 +127,9 @@ class Graph {
   void Merge(int from, int into, const caffe2::OperatorDef& op);
   // Removes a node. None of its outputs may be used.
   void Remove(int node);
-  // Whether ReplaceUses(value, by) leaves all as it is: `by` still has its
-  // value at each use of `value`, and no user writes over it.
+  // Whether ReplaceUses(value, by) leaves all as it is, if the producer of
+  // `value` is removed: `by` still has its value at each use of `value`, and no
+  // user writes over it.
   bool MayReplace(int value, int by) const;
   // Adds a constant from outside with a name that is like `name`.
   int AddConstant(const std::string& name, Constant constant);

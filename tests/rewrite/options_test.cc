@@ -198,9 +198,14 @@ TEST(Options, Methods) {
         ChooseMethod::kL1, ChooseMethod::kL2Approx, ChooseMethod::kKl,
         ChooseMethod::kPercentile}) {
     net.options().activation_method = method;
-    // Few values a channel are too little for a distribution.
-    net.options().weight_method =
-        method == ChooseMethod::kKl ? ChooseMethod::kMinMax : method;
+    net.options().weight_method = method;
+    if (method == ChooseMethod::kKl) {
+      // A few values have no distribution.
+      net.options().weight_method = ChooseMethod::kMinMax;
+      net.options().keep_float = {"FC"};
+    } else {
+      net.options().keep_float.clear();
+    }
     net.options().activation_percentile = 0.9999;
     net.options().weight_percentile = 0.9999;
     ASSERT_EQ(net.Quantize(), "") << Name(method);

@@ -232,7 +232,9 @@ class Maker {
         Add("Tanh", {x.name}, x, true);
         return;
       case 27:
-        Add("Softmax", {x.name}, x).Int("axis", 1);
+        // Of large values it would show the last bits of floats.
+        Add("Tanh", {x.name}, x);
+        Add("Softmax", {live_.back().name}, live_.back()).Int("axis", 1);
         return;
       case 28:
         return Dropout(x);
