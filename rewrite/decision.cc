@@ -1,5 +1,9 @@
 #include "rewrite/decision.h"
 
+#include <vector>
+
+#include "base/nearest_name.h"
+
 namespace caffe2_quantization {
 namespace rewrite {
 namespace {
@@ -51,7 +55,36 @@ const Row& RowOf(Reason reason) {
 
 std::string Name(Reason reason) { return RowOf(reason).name; }
 
+Status ReasonFromName(const std::string& name, Reason* reason) {
+  std::vector<std::string> known;
+  for (const Row& row : kRows) {
+    if (name == row.name) {
+      *reason = row.reason;
+      return Status::Ok();
+    }
+    known.push_back(row.name);
+  }
+  return Status::InvalidArgument("reason is '" + name.substr(0, 64) +
+                                 "', which is unknown" +
+                                 NameHint(name.substr(0, 64), known));
+}
+
 std::string Explanation(Reason reason) { return RowOf(reason).explanation; }
+
+bool IsLeftFloat(Reason reason) {
+  switch (reason) {
+    case Reason::kInt8:
+    case Reason::kFolded:
+    case Reason::kUnused:
+    case Reason::kConstant:
+    case Reason::kKeptFloat:
+    case Reason::kNotSelected:
+    case Reason::kRecipe:
+      return false;
+    default:
+      return true;
+  }
+}
 
 }  // namespace rewrite
 }  // namespace caffe2_quantization

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/status.h"
+
 namespace caffe2_quantization {
 namespace rewrite {
 
@@ -31,8 +33,14 @@ enum class Reason {
 
 // "int8", "folded", … "last_softmax": the codes in reports and recipes.
 std::string Name(Reason reason);
+// The reverse; an error has the nearest code.
+Status ReasonFromName(const std::string& name, Reason* reason);
 // A sentence for the user, without a full stop.
 std::string Explanation(Reason reason);
+// Whether an operator is float though nobody asked for it: not one that is
+// int8, that nothing is left of, that makes a constant, or that the options or
+// a recipe keep float.
+bool IsLeftFloat(Reason reason);
 
 struct Decision {
   Reason reason = Reason::kNoInt8Form;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "netdef/net_hash.h"
-#include "quantization/kernels/min_max.h"
 
 namespace caffe2_quantization {
 namespace rewrite {
@@ -36,17 +35,6 @@ Measured FromInfo(const OutputInfo& info) {
 }
 
 }  // namespace
-
-bool Measured::IsOf(const Constant& constant) const {
-  if (!has_shape || shape != constant.shape) return false;
-  if (constant.type != Constant::Type::kFloat) return type != "float";
-  if (type != "float") return false;
-  const auto extremes = kernels::MinMax(
-      constant.floats, static_cast<std::size_t>(constant.count()));
-  if (!(extremes.min <= extremes.max)) return range.empty();
-  return !range.empty() && range.min() == extremes.min &&
-         range.max() == extremes.max;
-}
 
 Status Measurements::FromProfile(const NetInfo& profile,
                                  const caffe2::NetDef& net,

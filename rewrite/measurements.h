@@ -14,7 +14,6 @@
 #include "base/status.h"
 #include "caffe2/proto/caffe2_pb.h"
 #include "profiles/output_info.h"
-#include "rewrite/constants.h"
 
 namespace caffe2_quantization {
 namespace rewrite {
@@ -38,10 +37,6 @@ struct Measured {
   // Of a recipe.
   bool has_parameters = false;
   Parameters8 parameters;
-
-  // Whether it may be what was measured of a constant: its sizes, and its range
-  // if it has one.
-  bool IsOf(const Constant& constant) const;
 };
 
 class Measurements {

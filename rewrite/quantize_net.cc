@@ -1,7 +1,14 @@
 #include "rewrite/quantize_net.h"
 
+#include <algorithm>
+#include <limits>
+#include <utility>
+
 #include "base/return_if_error.h"
+#include "base/text.h"
 #include "netdef/net_hash.h"
+#include "quantization/kernels/min_max.h"
+#include "rewrite/passes/passes.h"
 #include "rewrite/rewrite.h"
 
 namespace caffe2_quantization {
@@ -46,17 +53,71 @@ Status ReadWeights(const caffe2::NetDef& init,
   return Status::Ok();
 }
 
-// Some exporters fill the data's places, too: what was fed is no weight.
-void DropPlaceholders(const Measurements& measurements,
-                      std::map<std::string, Constant>* weights) {
-  for (auto weight = weights->begin(); weight != weights->end();) {
-    const Measured* const fed = measurements.Input(weight->first);
-    if (fed != nullptr && !fed->IsOf(weight->second)) {
-      weight = weights->erase(weight);
-    } else {
-      ++weight;
+// Whether a shape is one of those that were measured.
+bool Fits(const std::vector<int64_t>& shape, const Measured& measured) {
+  return std::equal(
+      shape.begin(), shape.end(), measured.shape.begin(), measured.shape.end(),
+      [](int64_t found, int64_t seen) { return seen == -1 || found == seen; });
+}
+
+// Whether a fill may only hold the place of data, as exporters write it: one
+// value alone, or the same value everywhere.
+bool IsPlaceholder(const Constant& constant) {
+  if (constant.count() <= 1) return true;
+  if (constant.type != Constant::Type::kFloat) {
+    return std::equal(constant.integers.begin() + 1, constant.integers.end(),
+                      constant.integers.begin());
+  }
+  return std::equal(constant.floats + 1, constant.floats + constant.count(),
+                    constant.floats);
+}
+
+// Compares the constants with what was measured in their blobs. Leaves out
+// those that data take the place of.
+Status CompareWeights(Rewrite* rewrite) {
+  for (auto at = rewrite->weights.begin(); at != rewrite->weights.end();) {
+    const Constant& constant = at->second;
+    const Measured* const measured = rewrite->measurements->Input(at->first);
+    const auto current = at++;
+    if (measured == nullptr) continue;
+    // The recipe lists the tensors that are no constants.
+    if (rewrite->recipe != nullptr) {
+      rewrite->weights.erase(current);
+      continue;
+    }
+    if (!measured->has_shape || !Fits(constant.shape, *measured)) {
+      if (IsPlaceholder(constant)) {
+        rewrite->weights.erase(current);
+        continue;
+      }
+      return Status::InvalidArgument(
+          "the init net makes '" + current->first + "' with sizes " +
+          DimsText(constant.shape) + ", expected " +
+          (measured->has_shape ? DimsText(measured->shape) : "those") +
+          " which the profile saw there");
+    }
+    if (constant.type != Constant::Type::kFloat || measured->range.empty() ||
+        constant.count() == 0) {
+      continue;
+    }
+    const auto extremes = kernels::MinMax(
+        constant.floats, static_cast<std::size_t>(constant.count()));
+    if (extremes.min > extremes.max) continue;  // no finite value
+    const double min = extremes.min, max = extremes.max;
+    if (min != measured->range.min() || max != measured->range.max()) {
+      if (IsPlaceholder(constant)) {
+        rewrite->weights.erase(current);
+        continue;
+      }
+      rewrite->warnings.push_back(
+          "weight '" + current->first + "' is from " + ShortestText(min) +
+          " to " + ShortestText(max) + ", but the profile is of one from " +
+          ShortestText(measured->range.min()) + " to " +
+          ShortestText(measured->range.max()) +
+          ": the net was calibrated with other weights");
     }
   }
+  return Status::Ok();
 }
 
 void TakeMeasurements(Rewrite* rewrite) {
@@ -106,6 +167,8 @@ void ListTensors(const Rewrite& rewrite, const Graph& float_graph,
       const ParameterSet& of = rewrite.sets[static_cast<std::size_t>(set)];
       tensor.is_int8 = true;
       tensor.parameters = of.parameters;
+      tensor.has_range =
+          rewrite.recipe == nullptr && !of.is_fixed && of.is_chosen;
       tensor.min = of.min;
       tensor.max = of.max;
       tensor.clipped_share = of.clipped_share;
@@ -115,11 +178,62 @@ void ListTensors(const Rewrite& rewrite, const Graph& float_graph,
   }
 }
 
+// Every int8 operator of the engine must be one that is registered: the host
+// would take another one without a word.
+Status CheckKeys(const Rewrite& rewrite) {
+  for (const caffe2::OperatorDef& op : rewrite.new_predict.op()) {
+    if (op.engine() != rewrite.options.engine ||
+        op.type().compare(0, 4, "Int8") != 0 || rewrite.Has(op.type())) {
+      continue;
+    }
+    return Status::Corruption("operator " + op.type() + " of '" +
+                              (op.output_size() > 0 ? op.output(0) : "") +
+                              "' would be made, which the engine " +
+                              rewrite.options.engine + " does not have");
+  }
+  return Status::Ok();
+}
+
+std::vector<OperatorChoice> ListOperators(const Rewrite& rewrite,
+                                          const std::vector<bool>& is_int8) {
+  std::vector<OperatorChoice> operators;
+  for (int i = 0; i < rewrite.predict->op_size(); ++i) {
+    const caffe2::OperatorDef& op = rewrite.predict->op(i);
+    OperatorChoice choice;
+    choice.op_index = i;
+    choice.type = op.type();
+    choice.name = op.name();
+    if (op.output_size() > 0) choice.output = op.output(0);
+    choice.is_int8 = is_int8[static_cast<std::size_t>(i)];
+    choice.decision = rewrite.decisions[static_cast<std::size_t>(i)];
+    if (choice.is_int8 && choice.decision.reason == Reason::kUnused) {
+      choice.decision.reason = Reason::kInt8;  // nothing is left to do
+    }
+    if (!choice.is_int8 && rewrite.recipe != nullptr) {
+      // What kept it float is what the recipe says: its selectors, for one, are
+      // not read again.
+      choice.decision =
+          rewrite.recipe->operators[static_cast<std::size_t>(i)].decision;
+    }
+    operators.push_back(std::move(choice));
+  }
+  for (const int id : rewrite.graph.Order()) {
+    const std::vector<int>& origins = rewrite.graph.node(id).origins;
+    for (std::size_t i = 1; i < origins.size(); ++i) {
+      OperatorChoice& choice = operators[static_cast<std::size_t>(origins[i])];
+      if (choice.decision.reason == Reason::kFolded) {
+        choice.folded_into = origins[0];
+      }
+    }
+  }
+  return operators;
+}
+
 Status Run(Rewrite* rewrite, QuantizedNets* nets) {
   RETURN_IF_ERROR(CheckOptions(rewrite->options));
   std::set<std::string> made;
   RETURN_IF_ERROR(ReadWeights(*rewrite->init, &rewrite->weights, &made));
-  DropPlaceholders(*rewrite->measurements, &rewrite->weights);
+  RETURN_IF_ERROR(CompareWeights(rewrite));
   RETURN_IF_ERROR(
       rewrite->graph.Read(*rewrite->predict, rewrite->weights, made));
   rewrite->decisions.assign(
@@ -129,6 +243,7 @@ Status Run(Rewrite* rewrite, QuantizedNets* nets) {
   }
   TakeMeasurements(rewrite);
   const int num_values = rewrite->graph.num_values();
+  std::vector<bool> is_int8(rewrite->decisions.size(), false);
   for (const Pass& pass : Passes()) {
     RETURN_IF_ERROR(pass.run(rewrite));
     const Status status = rewrite->graph.Check();
@@ -136,22 +251,21 @@ Status Run(Rewrite* rewrite, QuantizedNets* nets) {
       return Status::Corruption("after the pass " + std::string(pass.name) +
                                 ", " + status.message());
     }
+    if (pass.run != Regions) continue;
+    for (const int id : rewrite->graph.Order()) {
+      if (!rewrite->nodes[static_cast<std::size_t>(id)].is_int8) continue;
+      for (const int origin : rewrite->graph.node(id).origins) {
+        is_int8[static_cast<std::size_t>(origin)] = true;
+      }
+    }
   }
+  RETURN_IF_ERROR(CheckKeys(*rewrite));
   QuantizedNets result;
   result.init = std::move(rewrite->new_init);
   result.predict = std::move(rewrite->new_predict);
   result.recipe.options = rewrite->options;
   result.recipe.net_hash = NetHash(*rewrite->predict);
-  for (int i = 0; i < rewrite->predict->op_size(); ++i) {
-    const caffe2::OperatorDef& op = rewrite->predict->op(i);
-    OperatorChoice choice;
-    choice.op_index = i;
-    choice.type = op.type();
-    choice.name = op.name();
-    if (op.output_size() > 0) choice.output = op.output(0);
-    choice.decision = rewrite->decisions[static_cast<std::size_t>(i)];
-    result.recipe.operators.push_back(std::move(choice));
-  }
+  result.recipe.operators = ListOperators(*rewrite, is_int8);
   rewrite->values.resize(static_cast<std::size_t>(
       std::max(num_values, rewrite->graph.num_values())));
   ListTensors(*rewrite, rewrite->graph, &result.recipe);
@@ -162,6 +276,54 @@ Status Run(Rewrite* rewrite, QuantizedNets* nets) {
                                            result.predict.ByteSizeLong());
   result.warnings = std::move(rewrite->warnings);
   *nets = std::move(result);
+  return Status::Ok();
+}
+
+bool IsAskedFor(const OperatorChoice& choice) {
+  const Reason reason = choice.decision.reason;
+  return reason == Reason::kInt8 ||
+         (choice.is_int8 && reason == Reason::kFolded);
+}
+
+// Sets the reason of each operator of a recipe to kInt8 exactly if it is to be
+// int8: those that are folded follow the one that does their work.
+Status ResolveRecipe(const caffe2::NetDef& net, Recipe* recipe) {
+  const std::vector<OperatorChoice> given = recipe->operators;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const OperatorChoice& choice = given[i];
+    const std::string where = "the recipe's operator " + std::to_string(i);
+    const caffe2::OperatorDef& op = net.op(static_cast<int>(i));
+    if (choice.type != op.type()) {
+      return Status::InvalidArgument(where + " is " + choice.type +
+                                     ", expected " + op.type() +
+                                     " as in the net");
+    }
+    Decision& decision = recipe->operators[i].decision;
+    bool is_asked = IsAskedFor(choice);
+    if (choice.folded_into >= 0) {
+      const auto into = static_cast<std::size_t>(choice.folded_into);
+      if (into >= given.size() || given[into].folded_into >= 0 || into == i) {
+        return Status::InvalidArgument(
+            where + " is folded into operator " + std::to_string(into) +
+            ", expected another one that is not folded itself");
+      }
+      const bool follows = IsAskedFor(given[into]);
+      if (follows && !is_asked) {
+        return Status::InvalidArgument(
+            where + " (" + choice.type + ", output '" + choice.output +
+            "') is asked to be float, but operator " + std::to_string(into) +
+            " (" + given[into].type +
+            ") does its work: change the decision of that one");
+      }
+      is_asked = follows;
+    }
+    if (is_asked) {
+      decision.reason = Reason::kInt8;
+    } else if (decision.reason == Reason::kInt8 ||
+               decision.reason == Reason::kFolded) {
+      decision = Decision{Reason::kRecipe, "", ""};
+    }
+  }
   return Status::Ok();
 }
 
@@ -196,6 +358,8 @@ Status QuantizeNetBy(const Recipe& recipe, const caffe2::NetDef& init,
         "the recipe has " + std::to_string(recipe.operators.size()) +
         " operators, expected " + std::to_string(predict.op_size()));
   }
+  Recipe resolved = recipe;
+  RETURN_IF_ERROR(ResolveRecipe(predict, &resolved));
   Measurements measurements;
   for (const TensorChoice8& tensor : recipe.tensors) {
     Measured measured;
@@ -216,7 +380,7 @@ Status QuantizeNetBy(const Recipe& recipe, const caffe2::NetDef& init,
   rewrite.init = &init;
   rewrite.predict = &predict;
   rewrite.measurements = &measurements;
-  rewrite.recipe = &recipe;
+  rewrite.recipe = &resolved;
   rewrite.options = recipe.options;
   // The recipe says what the selectors came to.
   rewrite.options.keep_float.clear();
@@ -225,6 +389,18 @@ Status QuantizeNetBy(const Recipe& recipe, const caffe2::NetDef& init,
   Status status = Run(&rewrite, nets);
   if (status.ok()) nets->recipe.options = recipe.options;
   return status;
+}
+
+Status NetToBytes(const caffe2::NetDef& net, std::string* bytes) {
+  constexpr std::size_t kMost = std::numeric_limits<int32_t>::max();
+  const std::size_t size = net.ByteSizeLong();
+  if (size > kMost) {
+    return Status::OutOfRange("net '" + net.name() + "' has " +
+                              std::to_string(size) + " bytes, expected " +
+                              std::to_string(kMost) + " at most");
+  }
+  *bytes = net.SerializeAsString();
+  return Status::Ok();
 }
 
 }  // namespace rewrite

@@ -57,7 +57,9 @@ struct TensorChoice8 {
   std::vector<int64_t> shape;
   bool is_int8 = false;
   Parameters8 parameters;
-  // Of those that a profile gave.
+  // What a profile says of the values that share the parameters; not by a
+  // recipe, and not where the operator has fixed parameters.
+  bool has_range = false;
   double min = 0, max = 0;
   double clipped_share = 0;
   std::string warning;
@@ -69,6 +71,12 @@ struct OperatorChoice {
   std::string type;
   std::string name;
   std::string output;  // the first one
+  // It computes with codes: by itself, or within another operator, or nothing
+  // is left to do where there are codes (NCHW2NHWC).
+  bool is_int8 = false;
+  // The operator that does its work besides its own; -1: none. Both are int8 or
+  // both are float.
+  int folded_into = -1;
   Decision decision;
 };
 
@@ -94,10 +102,10 @@ struct QuantizedNets {
 };
 
 // `init` holds the weights in fills; operators of other kinds are kept, and
-// what they make is no constant. `data`: the external inputs that are fed.
-// `has_key` tells which keys ("Int8Conv_ENGINE_ONEDNN") the registry of
-// operators has. Errors name operator and blob. *nets is changed only on
-// success.
+// what they make is no constant. Neither is a fill of one value if the profile
+// saw other sizes in its blob: it only holds the place of an input. `has_key`
+// tells which keys ("Int8Conv_ENGINE_ONEDNN") the registry of operators has.
+// Errors name operator and blob. *nets is changed only on success.
 Status QuantizeNet(const caffe2::NetDef& init, const caffe2::NetDef& predict,
                    const Measurements& measurements,
                    const QuantizeOptions& options,
@@ -105,12 +113,19 @@ Status QuantizeNet(const caffe2::NetDef& init, const caffe2::NetDef& predict,
                    QuantizedNets* nets);
 
 // The same by a recipe, which takes the place of measurements and options: an
-// operator is int8 where it says so, with the parameters that it gives. Errors:
-// a recipe of another net, parameters that are missing or have no meaning.
+// operator is int8 where it says so, with the parameters that it gives. It is
+// asked to be int8 if the reason is kInt8, or kFolded where is_int8 is set; an
+// operator that is folded is what the one is that does its work. Errors: a
+// recipe of another net, an operator that is folded and asked to be float
+// alone, parameters that are missing or have no meaning.
 Status QuantizeNetBy(const Recipe& recipe, const caffe2::NetDef& init,
                      const caffe2::NetDef& predict,
                      const std::function<bool(const std::string&)>& has_key,
                      QuantizedNets* nets);
+
+// The bytes of a net, the same for the same net. Errors: more bytes than
+// protobuf reads (2^31 - 1).
+Status NetToBytes(const caffe2::NetDef& net, std::string* bytes);
 
 }  // namespace rewrite
 }  // namespace caffe2_quantization
