@@ -34,6 +34,8 @@ constexpr CommandEntry kCommands[] = {
      DeclareRunCommand},
     {"calibrate", "Run a net over data and write a profile of its outputs",
      DeclareCalibrateCommand},
+    {"quantize", "Make an int8 net of a float net, by a profile, data or recipe",
+     DeclareQuantizeCommand},
     {"inspect", "Tell what model files hold: operators, blobs, QTensors",
      DeclareInspectCommand},
     {"merge", "Make one profile of many: of shards, machines or days",

@@ -18,6 +18,7 @@ using Command = std::function<Status()>;
 // command.
 Command DeclareRunCommand(CLI::App* app);
 Command DeclareCalibrateCommand(CLI::App* app);
+Command DeclareQuantizeCommand(CLI::App* app);
 Command DeclareInspectCommand(CLI::App* app);
 Command DeclareMergeCommand(CLI::App* app);
 Command DeclarePlotCommand(CLI::App* app);

@@ -72,12 +72,12 @@ void AddPerChannelOption(CLI::App* app, const std::string& option,
 
 }  // namespace
 
-void DeclareDataOptions(CLI::App* app, DataOptions* options) {
+void DeclareDataOptions(CLI::App* app, DataOptions* options, bool is_required) {
   ImageOptions* images = &options->images;
   app->add_option("--data", options->path,
                   "Samples along the first dimension: an .npz, a minidb, "
                   "TensorProtos, or a folder of images or CSV files")
-      ->required()
+      ->required(is_required)
       ->type_name("PATH");
   app->add_option("--input", options->input,
                   "The input that images, CSV files or a minidb without names "

@@ -1,4 +1,5 @@
-// Declares the options that say what the data is, for run and calibrate.
+// Declares the options that say what the data is, for run, calibrate
+// and quantize.
 #ifndef CAFFE2_QUANTIZATION_TOOLS_DATA_OPTIONS_H_
 #define CAFFE2_QUANTIZATION_TOOLS_DATA_OPTIONS_H_
 
@@ -11,7 +12,9 @@ namespace caffe2_quantization {
 // Declares --data, --input, --shape and the options of images on `app`.
 // `options` is filled when the arguments are parsed, and must live as long as
 // `app`.
-void DeclareDataOptions(CLI::App* app, DataOptions* options);
+// Without `is_required` there may be no --data.
+void DeclareDataOptions(CLI::App* app, DataOptions* options,
+                        bool is_required = true);
 
 }  // namespace caffe2_quantization
 

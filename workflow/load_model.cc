@@ -90,6 +90,12 @@ WantedBlobs WantedOf(const PredictModel& predict, const InitModel& init) {
   return wanted;
 }
 
+std::vector<std::string> DeclareInputs(caffe2::NetDef* net) {
+  const std::vector<std::string> undeclared = UndeclaredInputs(*net);
+  for (const std::string& name : undeclared) net->add_external_input(name);
+  return undeclared;
+}
+
 Status LoadModel(const InitModel& init, const PredictModel& predict,
                  const BatchSource& data, caffe2::Workspace* workspace,
                  std::vector<std::string>* notes, caffe2::NetBase** net) {
@@ -139,7 +145,12 @@ Status LoadModel(const InitModel& init, const PredictModel& predict,
     notes->push_back(data.path() + ": takes the place of what " + init.path +
                      " makes: " + Joined(replaced));
   }
-  const std::vector<std::string> undeclared = UndeclaredInputs(predict.net);
+  caffe2::NetDef mended;
+  std::vector<std::string> undeclared = UndeclaredInputs(predict.net);
+  if (!undeclared.empty()) {
+    mended = predict.net;
+    undeclared = DeclareInputs(&mended);
+  }
   if (!undeclared.empty()) {
     notes->push_back(predict.path +
                      ": operators read inputs that it does not declare, which "
@@ -147,13 +158,6 @@ Status LoadModel(const InitModel& init, const PredictModel& predict,
                      Joined(undeclared));
   }
   return CatchHostErrors(predict.path, [&] {
-    caffe2::NetDef mended;
-    if (!undeclared.empty()) {
-      mended = predict.net;
-      for (const std::string& name : undeclared) {
-        mended.add_external_input(name);
-      }
-    }
     *net = workspace->CreateNet(undeclared.empty() ? predict.net : mended);
     return *net != nullptr
                ? Status::Ok()

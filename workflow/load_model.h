@@ -26,6 +26,11 @@ Status ChooseWeights(const PredictModel& predict, std::string* init_path);
 // only holds a place.
 WantedBlobs WantedOf(const PredictModel& predict, const InitModel& init);
 
+// Declares as external inputs what operators read and the net does not declare,
+// which the host refuses; returns these names. A net that declares nothing at
+// all is left as it is.
+std::vector<std::string> DeclareInputs(caffe2::NetDef* net);
+
 // Makes the weights in `workspace` and the net over them, whose blobs `data`
 // fills. Appends to *notes what the user should know but is no error. The
 // workspace owns *net.
