@@ -101,9 +101,11 @@ class Maker {
     const bool has_overwritten =
         std::any_of(makers_.begin(), makers_.end(),
                     [](const auto& maker) { return maker.second.size() > 1; });
-    if (run > 0 || has_overwritten) {
-      RETURN_IF_ERROR(MakeWeights(init_, {}, &workspace_));
+    if (run == 0 && !has_overwritten && predict_.inputs.empty()) {
+      fills->init = init_.net;  // it is such a net
+      return Status::Ok();
     }
+    RETURN_IF_ERROR(MakeWeights(init_, {}, &workspace_));
     RETURN_IF_ERROR(ChooseForms());
     for (int i = 0; i < init_.net.op_size(); ++i) {
       const caffe2::OperatorDef& op = init_.net.op(i);

@@ -8,6 +8,7 @@ modules and functions make them easier to call from Python:
 
     observers     measure the outputs of nets while they run
     calibrate     run a net over data, and keep what was measured as a profile
+    quantize      make an int8 net of a float net, by a profile of it
     profiles      read and merge profiles
     plot_profile  draw a profile: pictures and one HTML page
     choose        scale and zero point for an array, counts or a range
@@ -28,6 +29,7 @@ from caffe2_quantization import (byte_weight, choose, observers, profiles, qtens
 from caffe2_quantization._calibrate import calibrate
 from caffe2_quantization._int8_blobs import Int8Blob, feed_int8, fetch_int8
 from caffe2_quantization._library import LoadError, Plugin, isa, load, version
+from caffe2_quantization._quantize import QuantizedNets, quantize
 from caffe2_quantization.plots import plot_profile
 
 # The plugin's version too. A literal: setup.cfg reads it without importing this.
@@ -37,6 +39,7 @@ __all__ = [
     "Int8Blob",
     "LoadError",
     "Plugin",
+    "QuantizedNets",
     "__version__",
     "byte_weight",
     "calibrate",
@@ -49,6 +52,7 @@ __all__ = [
     "plot_profile",
     "profiles",
     "qtensor",
+    "quantize",
     "version",
     "weights",
 ]
