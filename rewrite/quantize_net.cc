@@ -10,6 +10,7 @@
 #include "quantization/kernels/min_max.h"
 #include "rewrite/passes/passes.h"
 #include "rewrite/rewrite.h"
+#include "rewrite/selector.h"
 
 namespace caffe2_quantization {
 namespace rewrite {
@@ -229,6 +230,29 @@ std::vector<OperatorChoice> ListOperators(const Rewrite& rewrite,
   return operators;
 }
 
+// An operator that stays float for another reason and was asked to stay float
+// has the reason that it was asked to.
+Status NameWhatWasAskedFor(const Rewrite& rewrite,
+                           std::vector<OperatorChoice>* operators) {
+  if (rewrite.recipe != nullptr) return Status::Ok();
+  const QuantizeOptions& options = rewrite.options;
+  std::vector<bool> keep_float, only;
+  RETURN_IF_ERROR(SelectOperators(*rewrite.predict, "keep_float",
+                                  options.keep_float, &keep_float));
+  RETURN_IF_ERROR(
+      SelectOperators(*rewrite.predict, "only", options.only, &only));
+  for (std::size_t i = 0; i < operators->size(); ++i) {
+    Decision& decision = (*operators)[i].decision;
+    if (!IsLeftFloat(decision.reason)) continue;
+    if (keep_float[i]) {
+      decision = Decision{Reason::kKeptFloat, "", ""};
+    } else if (!options.only.empty() && !only[i]) {
+      decision = Decision{Reason::kNotSelected, "", ""};
+    }
+  }
+  return Status::Ok();
+}
+
 Status Run(Rewrite* rewrite, QuantizedNets* nets) {
   RETURN_IF_ERROR(CheckOptions(rewrite->options));
   std::set<std::string> made;
@@ -266,6 +290,7 @@ Status Run(Rewrite* rewrite, QuantizedNets* nets) {
   result.recipe.options = rewrite->options;
   result.recipe.net_hash = NetHash(*rewrite->predict);
   result.recipe.operators = ListOperators(*rewrite, is_int8);
+  RETURN_IF_ERROR(NameWhatWasAskedFor(*rewrite, &result.recipe.operators));
   rewrite->values.resize(static_cast<std::size_t>(
       std::max(num_values, rewrite->graph.num_values())));
   ListTensors(*rewrite, rewrite->graph, &result.recipe);

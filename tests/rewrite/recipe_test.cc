@@ -473,6 +473,23 @@ TEST(Recipe, WeightsThatWereNotCalibratedWith) {
             "the profile saw there");
 }
 
+// Also of an operator that could not be int8.
+TEST(Recipe, WhatWasAskedForIsTheReason) {
+  const auto model = SmallModel();
+  model->predict.mutable_op(1)->set_type("Exp");
+  QuantizeOptions options;
+  const auto reason = [&](std::size_t i) {
+    return Name(Quantize(*model, options).recipe.operators[i].decision.reason);
+  };
+  EXPECT_EQ(reason(1), "no_int8_form");
+  options.keep_float = {"Exp"};
+  EXPECT_EQ(reason(1), "kept_float");
+  options.keep_float = {};
+  options.only = {"FC"};
+  EXPECT_EQ(reason(1), "not_selected");
+  EXPECT_EQ(reason(0), "int8");
+}
+
 TEST(Recipe, NoOperatorThatIsNotRegistered) {
   const auto model = SmallModel();
   QuantizedNets nets;
