@@ -15,8 +15,16 @@
 // what the parent attached records nothing in the child, and is never written
 // there.
 //
+// A net's observer also records the nets within its operators: those of an If
+// or a While whenever it comes, those that a RecurrentNetwork or a Do makes
+// while it runs if it comes before the first run. They are no nets of their own
+// to observers of later nets.
+//
 // Thread rule: any thread. Attach and detach only while the net itself is not
-// running; other nets may run, be made and be deleted meanwhile. If an observer
+// running; other nets may run, be made and be deleted meanwhile. The first
+// observer of a net that makes nets in its runs (MakesNetsInRuns) registers a
+// creator of net observers with the host, as observers of later nets do: no
+// other thread may make a net at that moment. If an observer
 // of the net sees that it is running, attaching and detaching return errors;
 // without an observer nobody can tell.
 #ifndef CAFFE2_QUANTIZATION_OBSERVERS_ATTACHMENT_H_

@@ -1,5 +1,6 @@
 // OutputMinMaxObserver and OutputMinMaxNetObserver measure which values the
-// outputs of operators take while a net runs.
+// outputs of operators take while a net runs, also of operators in nets within;
+// the net's observer measures its external inputs too, as each run begins.
 //
 //   min_i = min(min_i, every finite element of output i)
 //   max_i = max(max_i, every finite element of output i)
