@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "caffe2/utils/proto_utils.h"
 
 namespace caffe2_quantization {
 namespace rewrite {
@@ -49,9 +48,8 @@ bool IsConstantFill(const caffe2::OperatorDef& op) {
 }
 
 Status ReadConstant(const caffe2::OperatorDef& op,
-                    std::optional<Constant>* constant) {
+                    std::optional<Constant>* constant, int64_t* budget) {
   if (!IsConstantFill(op)) return Status::Ok();
-  const caffe2::ArgumentHelper arguments(op);
   Constant read;
   if (const caffe2::Argument* const shape = Find(op, "shape")) {
     read.shape.assign(shape->ints().begin(), shape->ints().end());
@@ -68,10 +66,15 @@ Status ReadConstant(const caffe2::OperatorDef& op,
   const caffe2::Argument* const values =
       Find(op, is_filled ? "value" : "values");
   if (is_filled) {
-    const int64_t type = arguments.GetSingleArgument<int64_t>(
-        "dtype", caffe2::TensorProto::FLOAT);
-    // A larger one is no weight, and would take memory that its file lacks.
-    if (count > (int64_t{1} << 24)) return Status::Ok();
+    // The host's ArgumentHelper throws at an argument that is there twice.
+    const caffe2::Argument* const dtype = Find(op, "dtype");
+    const int64_t type = dtype != nullptr && dtype->has_i()
+                             ? dtype->i()
+                             : int64_t{caffe2::TensorProto::FLOAT};
+    if (count > (budget == nullptr ? kMostFilled : *budget)) {
+      return Status::Ok();
+    }
+    if (budget != nullptr) *budget -= count;
     if (type == caffe2::TensorProto::FLOAT) {
       const float value = values == nullptr ? 0 : values->f();
       *constant = Constant::OfFloats(

@@ -42,11 +42,17 @@ struct Constant {
 // Whether a type of operator is a fill that ReadConstant reads.
 bool IsConstantFill(const caffe2::OperatorDef& op);
 
+// As many values ConstantFills may have together: more take memory that their
+// file lacks, and are no weights.
+constexpr int64_t kMostFilled = int64_t{1} << 25;
+
 // Reads a fill. The constant refers to the floats within `op`. Errors name the
 // blob: a shape whose product leaves 2^40 values, another number of values than
-// the shape has. A fill that is none of the above sets nothing.
+// the shape has. A fill that is none of the above sets nothing, nor does a
+// ConstantFill beyond *budget, from which its values are taken.
 Status ReadConstant(const caffe2::OperatorDef& op,
-                    std::optional<Constant>* constant);
+                    std::optional<Constant>* constant,
+                    int64_t* budget = nullptr);
 
 // Returns the fill that makes a constant.
 caffe2::OperatorDef FillOf(const Constant& constant, const std::string& blob);

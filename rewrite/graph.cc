@@ -1,11 +1,13 @@
 #include "rewrite/graph.h"
 
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/text_format.h>
+
 #include <algorithm>
 #include <iterator>
 
 #include "base/return_if_error.h"
 #include "base/text.h"
-#include "caffe2/utils/proto_utils.h"
 #include "rewrite/int8_forms.h"
 
 namespace caffe2_quantization {
@@ -48,6 +50,24 @@ bool IsNetInText(const caffe2::OperatorDef& op,
          name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
 }
 
+// What is wrong with a text, the host says when it makes the operator.
+class NoErrors final : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, int column, const std::string& message) override {}
+};
+
+// The net of a text; empty if it is none.
+caffe2::NetDef FromText(const std::string& text) {
+  constexpr int kDeepest = 100;  // as of messages in bytes
+  NoErrors errors;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&errors);
+  parser.SetRecursionLimit(kDeepest);
+  caffe2::NetDef net;
+  if (!parser.ParseFromString(text, &net)) net.Clear();
+  return net;
+}
+
 bool HasNestedNet(const caffe2::OperatorDef& op) {
   return std::any_of(op.arg().begin(), op.arg().end(),
                      [&](const caffe2::Argument& argument) {
@@ -64,10 +84,7 @@ void CollectHidden(const caffe2::OperatorDef& op, std::set<std::string>* reads,
   CollectNested(op, reads, writes);
   for (const caffe2::Argument& argument : op.arg()) {
     if (IsNetInText(op, argument)) {
-      caffe2::NetDef net;
-      if (caffe2::TextFormat::ParseFromString(argument.s(), &net)) {
-        CollectNested(net, reads, writes);
-      }
+      CollectNested(FromText(argument.s()), reads, writes);
       continue;
     }
     if (argument.has_s()) reads->insert(argument.s());
@@ -133,6 +150,7 @@ Status Graph::Read(const caffe2::NetDef& net,
   std::set<std::string> outside(net.external_input().begin(),
                                 net.external_input().end());
   std::map<std::string, int> current;
+  int64_t fill_budget = kMostFilled;
   const auto from_outside = [&](const std::string& name) {
     const int id = AddValue(name, kNone, 0);
     outside_.push_back(id);
@@ -248,7 +266,7 @@ Status Graph::Read(const caffe2::NetDef& net,
     }
     if (IsConstantFill(op)) {
       std::optional<Constant> constant;
-      RETURN_IF_ERROR(ReadConstant(op, &constant));
+      RETURN_IF_ERROR(ReadConstant(op, &constant, &fill_budget));
       if (constant.has_value()) {
         // The graph keeps a copy of the operator, whose values do not move.
         Value& value = values_[node.outputs[0]];

@@ -43,10 +43,11 @@ Status ReadWeights(const caffe2::NetDef& init,
       made->insert(output);
     }
   }
+  int64_t fill_budget = kMostFilled;
   for (const caffe2::OperatorDef& op : init.op()) {
     if (!IsConstantFill(op) || writers[op.output(0)] != 1) continue;
     std::optional<Constant> constant;
-    RETURN_IF_ERROR(ReadConstant(op, &constant));
+    RETURN_IF_ERROR(ReadConstant(op, &constant, &fill_budget));
     if (constant.has_value()) {
       weights->emplace(op.output(0), std::move(*constant));
     }

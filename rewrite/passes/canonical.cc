@@ -113,7 +113,7 @@ bool JoinsAxes(const Value& x, const Value& y) {
     return false;
   int64_t columns = 1;
   for (std::size_t i = 1; i < x.shape.size(); ++i) {
-    if (x.shape[i] < 0) return false;
+    if (x.shape[i] < 1 || columns > y.shape[1] / x.shape[i]) return false;
     columns *= x.shape[i];
   }
   return y.shape[1] == columns && y.shape[0] == x.shape[0];

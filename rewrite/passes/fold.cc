@@ -51,6 +51,7 @@ bool IsPerChannel(const Node& node, const Value& a, const Constant& b,
   if (IntArgument(node.op, "broadcast", 0) != 0) {
     if (HasArgument(node.op, "axis_str")) return false;
     const int64_t given = IntArgument(node.op, "axis", -1);
+    if (given < -1 || given >= a.rank()) return false;
     if (given != -1) axis = static_cast<int>(given);
   }
   if (axis < 0) return false;
@@ -162,6 +163,10 @@ Status FoldNext(Rewrite* rewrite, int id, int* merged) {
       !graph->MayMoveTo(id, next) ||
       graph->WritesOver(next, node.inputs[0]) ||
       !AffineOf(*graph, graph->node(next), channels, channels_first, &affine)) {
+    return Status::Ok();
+  }
+  if (graph->node(next).op.device_option().device_type() !=
+      node.op.device_option().device_type()) {
     return Status::Ok();
   }
   // BN's own order of axes must be the product's.
