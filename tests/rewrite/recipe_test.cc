@@ -437,6 +437,45 @@ TEST(Recipe, OfAnotherNetOrEditedWrongly) {
   }
 }
 
+// A recipe whose text or members were changed at random is refused, or makes
+// nets that the host takes.
+TEST(Recipe, ChangedAtRandom) {
+  TestRandom random;
+  const auto model = SmallModel();
+  const QuantizedNets nets = Quantize(*model, {});
+  const std::string good = JsonOf(nets.recipe);
+  const Json parsed = Json::parse(good);
+  const int cases = static_cast<int>(CaseCount(500, 20000));
+  int made = 0;
+  for (int i = 0; i < cases; ++i) {
+    std::string json = good;
+    if (random.OneIn(2)) {
+      for (int64_t j = random.Integer(1, 3); j-- > 0;) {
+        json[static_cast<std::size_t>(
+            random.Integer(0, static_cast<int64_t>(json.size()) - 1))] =
+            random.OneIn(2) ? "0123456789-.\"{}[],"[random.Integer(0, 18)]
+                            : static_cast<char>(random.Byte());
+      }
+    } else {
+      // One member becomes another value.
+      const Json values[] = {0,       -1,   1e30,    1e-30, "",  "int8",
+                             "float", true, nullptr, 3,     255, "NaN"};
+      Json changed = parsed;
+      const auto pointers = changed.flatten();
+      auto at = pointers.begin();
+      std::advance(
+          at, random.Integer(0, static_cast<int64_t>(pointers.size()) - 1));
+      changed[Json::json_pointer(at.key())] = values[random.Integer(0, 11)];
+      json = changed.dump();
+    }
+    QuantizedNets again;
+    if (!QuantizeByJson(*model, json, &again).ok()) continue;
+    ++made;
+    EXPECT_EQ(OutputOf(*model, again).size(), 4u) << json;
+  }
+  std::printf("%d of %d made nets\n", made, cases);
+}
+
 TEST(Recipe, APlaceholderIsNoWeightAndOneValueIs) {
   const auto model = SmallModel();
   const QuantizedNets nets = Quantize(*model, {});
