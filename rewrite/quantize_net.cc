@@ -4,13 +4,16 @@
 #include <limits>
 #include <utility>
 
+#include "base/nearest_name.h"
 #include "base/return_if_error.h"
 #include "base/text.h"
 #include "netdef/net_hash.h"
+#include "netdef/net_inputs.h"
 #include "quantization/kernels/min_max.h"
 #include "rewrite/passes/passes.h"
 #include "rewrite/rewrite.h"
 #include "rewrite/selector.h"
+#include "rewrite/utf8_text.h"
 
 namespace caffe2_quantization {
 namespace rewrite {
@@ -305,6 +308,47 @@ Status Run(Rewrite* rewrite, QuantizedNets* nets) {
   return Status::Ok();
 }
 
+// Takes what a recipe says of tensors. Errors: one that the net does not have.
+Status TakeTensors(const Recipe& recipe, const caffe2::NetDef& net,
+                   Measurements* measurements) {
+  // A recipe has names in UTF-8.
+  std::map<std::string, std::string> inputs;
+  for (const std::string& name : InputsOf(net)) {
+    inputs.emplace(Utf8(name), name);
+  }
+  for (const TensorChoice8& tensor : recipe.tensors) {
+    Measured measured;
+    measured.type = tensor.type;
+    measured.has_shape = tensor.has_shape;
+    measured.shape = tensor.shape;
+    measured.range = ValueRange::OfDoubles(tensor.min, tensor.max);
+    measured.has_parameters = tensor.is_int8;
+    measured.parameters = tensor.parameters;
+    if (tensor.op_index < 0) {
+      const auto input = inputs.find(Utf8(tensor.name));
+      if (input == inputs.end()) {
+        std::vector<std::string> known;
+        for (const auto& each : inputs) known.push_back(each.first);
+        return Status::InvalidArgument(
+            "the recipe has an input '" + tensor.name +
+            "', which the net does not have" + NameHint(tensor.name, known));
+      }
+      measurements->SetInput(input->second, std::move(measured));
+      continue;
+    }
+    if (tensor.op_index >= net.op_size() || tensor.output_index < 0 ||
+        tensor.output_index >= net.op(tensor.op_index).output_size()) {
+      return Status::InvalidArgument(
+          "the recipe has tensor '" + tensor.name + "', output " +
+          std::to_string(tensor.output_index) + " of operator " +
+          std::to_string(tensor.op_index) + ", which the net does not have");
+    }
+    measurements->SetOutput(tensor.op_index, tensor.output_index,
+                            std::move(measured));
+  }
+  return Status::Ok();
+}
+
 bool IsAskedFor(const OperatorChoice& choice) {
   const Reason reason = choice.decision.reason;
   return reason == Reason::kInt8 ||
@@ -387,21 +431,7 @@ Status QuantizeNetBy(const Recipe& recipe, const caffe2::NetDef& init,
   Recipe resolved = recipe;
   RETURN_IF_ERROR(ResolveRecipe(predict, &resolved));
   Measurements measurements;
-  for (const TensorChoice8& tensor : recipe.tensors) {
-    Measured measured;
-    measured.type = tensor.type;
-    measured.has_shape = tensor.has_shape;
-    measured.shape = tensor.shape;
-    measured.range = ValueRange::OfDoubles(tensor.min, tensor.max);
-    measured.has_parameters = tensor.is_int8;
-    measured.parameters = tensor.parameters;
-    if (tensor.op_index < 0) {
-      measurements.SetInput(tensor.name, std::move(measured));
-    } else {
-      measurements.SetOutput(tensor.op_index, tensor.output_index,
-                             std::move(measured));
-    }
-  }
+  RETURN_IF_ERROR(TakeTensors(recipe, predict, &measurements));
   Rewrite rewrite;
   rewrite.init = &init;
   rewrite.predict = &predict;

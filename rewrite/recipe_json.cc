@@ -7,7 +7,6 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -16,6 +15,7 @@
 #include "base/return_if_error.h"
 #include "base/text.h"
 #include "proto/recipe.pb.h"
+#include "rewrite/utf8_text.h"
 
 namespace caffe2_quantization {
 namespace rewrite {
@@ -86,18 +86,6 @@ Status FromJson(const std::string& json, bool ignore_unknown,
              : Status::Corruption(
                    "recipe: JSON of no message that protobuf "
                    "can read");
-}
-
-// The text with U+FFFD in place of bytes that are no UTF-8.
-std::string Utf8(const std::string& text) {
-  if (std::all_of(text.begin(), text.end(), [](char c) {
-        return static_cast<unsigned char>(c) < 0x80;
-      })) {
-    return text;
-  }
-  const std::string valid = nlohmann::json(text).dump(
-      -1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return nlohmann::json::parse(valid).get<std::string>();
 }
 
 // ---- To messages ------------------------------------------------------------

@@ -418,6 +418,11 @@ TEST(Recipe, OfAnotherNetOrEditedWrongly) {
       {[](Json* j) { (*j)["operators"][2]["folded_into"] = 1; },
        "operator 2 is folded into operator 1, expected another one"},
       {[](Json* j) { (*j)["tensors"] = Json::array(); }, "operator 0"},
+      {[](Json* j) { (*j)["tensors"][0]["name"] = "xx"; },
+       "the recipe has an input 'xx', which the net does not have; there are: "
+       "b, c, v, w, x"},
+      {[](Json* j) { (*j)["tensors"][1]["output_index"] = 1; },
+       "output 1 of operator 0, which the net does not have"},
       {[](Json* j) {
          (*j)["tensors"][0].erase("scale");
          (*j)["tensors"][0].erase("zero_point");
@@ -471,6 +476,7 @@ TEST(Recipe, ChangedAtRandom) {
     QuantizedNets again;
     if (!QuantizeByJson(*model, json, &again).ok()) continue;
     ++made;
+    if (again.recipe.options.int8_io) continue;  // it wants to be fed codes
     EXPECT_EQ(OutputOf(*model, again).size(), 4u) << json;
   }
   std::printf("%d of %d made nets\n", made, cases);
@@ -510,6 +516,21 @@ TEST(Recipe, WeightsThatWereNotCalibratedWith) {
   EXPECT_EQ(status.message(),
             "the init net makes 'w' with sizes [1, 3], expected [2, 3] which "
             "the profile saw there");
+}
+
+TEST(Recipe, InputsWhoseNamesAreNoUtf8) {
+  const auto model = SmallModel();
+  const std::string name = "\xff";
+  model->init.mutable_op()->DeleteSubrange(4, 1);  // x
+  model->predict.set_external_input(0, name);
+  model->predict.mutable_op(0)->set_input(0, name);
+  model->measurements.SetInput(name, *model->measurements.Input("x"));
+  const QuantizedNets nets = Quantize(*model, {});
+  EXPECT_EQ(nets.predict.op(0).type(), "Int8Quantize");
+  QuantizedNets again;
+  const Status status = QuantizeByJson(*model, JsonOf(nets.recipe), &again);
+  ASSERT_TRUE(status.ok()) << status.message();
+  ExpectSame(nets, again);
 }
 
 // Also of an operator that could not be int8.
