@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "rewrite/constants.h"
 #include "tests/rewrite/net_case.h"
 
 namespace caffe2_quantization {
