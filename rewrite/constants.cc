@@ -114,9 +114,10 @@ Status ReadConstant(const caffe2::OperatorDef& op,
 
 caffe2::OperatorDef FillOf(const Constant& constant, const std::string& blob) {
   caffe2::OperatorDef op;
-  op.set_type(constant.type == Constant::Type::kFloat   ? "GivenTensorFill"
-              : constant.type == Constant::Type::kInt32 ? "GivenTensorIntFill"
-                                                        : "GivenTensorInt64Fill");
+  op.set_type(constant.type == Constant::Type::kFloat ? "GivenTensorFill"
+              : constant.type == Constant::Type::kInt32
+                  ? "GivenTensorIntFill"
+                  : "GivenTensorInt64Fill");
   op.add_output(blob);
   caffe2::Argument* const shape = op.add_arg();
   shape->set_name("shape");

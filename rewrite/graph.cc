@@ -102,11 +102,10 @@ bool IsAside(const Node& node, int slot) {
 // Operators that do nothing but compute their outputs.
 bool HasNoEffects(const Node& node) {
   static const char* const kTypes[] = {
-      "AffineChannel", "Alias",         "Cast",   "Copy",
-      "Dropout",       "ExpandDims",    "Exp",    "FCTransposed",
-      "Log",           "MatMul",        "Shape",  "Scale",
-      "StopGradient",  "Sub",           "Div",    "Sqrt",
-      "ReduceMean",    "ReduceSum"};
+      "AffineChannel", "Alias",      "Cast",         "Copy", "Dropout",
+      "ExpandDims",    "Exp",        "FCTransposed", "Log",  "MatMul",
+      "Shape",         "Scale",      "StopGradient", "Sub",  "Div",
+      "Sqrt",          "ReduceMean", "ReduceSum"};
   const std::string& type = node.type();
   return FindInt8Form(type) != nullptr || IsConstantFill(node.op) ||
          std::find(std::begin(kTypes), std::end(kTypes), type) !=
@@ -190,6 +189,13 @@ Status Graph::Read(const caffe2::NetDef& net,
                              (op.type().empty() ? "" : " (" + op.type() + ")");
     if (op.type().empty()) {
       return Status::InvalidArgument(what + " has no type");
+    }
+    for (const auto* names : {&op.input(), &op.output()}) {
+      if (std::find(names->begin(), names->end(), "") != names->end()) {
+        return Status::InvalidArgument(
+            what + " has an " + (names == &op.input() ? "input" : "output") +
+            " without a name, expected the name of a blob");
+      }
     }
     Node node;
     node.op = op;

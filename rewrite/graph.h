@@ -74,9 +74,10 @@ class Graph {
   // Reads a net. `weights` are the constants that the init net makes, by name;
   // they count while the net does not write the blob, and unless it is one of
   // `data`. Errors name operator and blob: an operator without a type, a blob
-  // twice among the outputs of one operator, a blob that is read before it is
-  // written and that is neither an external input nor among `weights` or
-  // `known`. A net that declares no external output has those that nobody reads.
+  // without a name, one twice among the outputs of one operator, a blob that is
+  // read before it is written and that is neither an external input nor among
+  // `weights` or `known`. A net that declares no external output has those that
+  // nobody reads.
   Status Read(const caffe2::NetDef& net,
               const std::map<std::string, Constant>& weights,
               const std::set<std::string>& known);

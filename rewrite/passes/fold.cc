@@ -69,10 +69,9 @@ bool IsPerChannel(const Node& node, const Value& a, const Constant& b,
 bool AffineOf(const Graph& graph, const Node& node, int64_t channels,
               bool channels_first, Affine* affine) {
   const std::string& type = node.type();
+  if (node.outputs.size() != 1) return false;
   if (type == "SpatialBN") {
-    if (IntArgument(node.op, "is_test", 0) != 1 || node.outputs.size() != 1) {
-      return false;
-    }
+    if (IntArgument(node.op, "is_test", 0) != 1) return false;
     const Constant* read[4];
     for (std::size_t i = 0; i < 4; ++i) {
       read[i] = FloatsOf(graph, node, i + 1);
@@ -160,8 +159,7 @@ Status FoldNext(Rewrite* rewrite, int id, int* merged) {
   const bool channels_first = node.type() == "FC" || IsChannelsFirst(node);
   Affine affine;
   if (!graph->IsUsedByAlone(node.outputs[0], next) ||
-      !graph->MayMoveTo(id, next) ||
-      graph->WritesOver(next, node.inputs[0]) ||
+      !graph->MayMoveTo(id, next) || graph->WritesOver(next, node.inputs[0]) ||
       !AffineOf(*graph, graph->node(next), channels, channels_first, &affine)) {
     return Status::Ok();
   }

@@ -52,8 +52,9 @@ class Fuser {
       const int value = node.inputs[static_cast<std::size_t>(slot)];
       const int producer = graph_->value(value).producer;
       if (producer == kNone || producer < conv || !Plan(producer).is_int8 ||
-          graph_->node(producer).type() != "Conv" || Plan(producer).has_relu ||
-          !graph_->IsUsedByAlone(value, id) ||
+          graph_->node(producer).type() != "Conv" ||
+          graph_->node(producer).outputs.size() != 1 ||
+          Plan(producer).has_relu || !graph_->IsUsedByAlone(value, id) ||
           !graph_->MayMoveTo(producer, id)) {
         continue;
       }
@@ -69,7 +70,7 @@ class Fuser {
     const Node& node = graph_->node(id);
     const Int8Form* const form = FindInt8Form(node.type());
     if (*form->with_relu == '\0' || Plan(id).has_relu ||
-        NumDataOutputs(node) != 1 || !rewrite_->Has(form->with_relu)) {
+        node.outputs.size() != 1 || !rewrite_->Has(form->with_relu)) {
       return;
     }
     const int y = node.outputs[0];

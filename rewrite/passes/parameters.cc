@@ -23,6 +23,25 @@ bool IsMoved(const Rewrite& rewrite, const Value& value) {
   return form->parameters == Parameters::kKept;
 }
 
+// Takes the parameters that a recipe gives a tensor.
+Status TakeGiven(const Measured& given, const std::string& name,
+                 const QuantizeOptions& options, ParameterSet* set) {
+  const Parameters8& parameters = given.parameters;
+  const int most = (1 << options.activation_bits) - 1;
+  if (!(parameters.scale > 0) || !std::isfinite(parameters.scale) ||
+      parameters.zero_point < 0 || parameters.zero_point > most) {
+    return Status::InvalidArgument(
+        "the recipe gives tensor '" + name + "' the scale " +
+        ShortestText(parameters.scale) + " and zero point " +
+        std::to_string(parameters.zero_point) +
+        ", expected a finite scale above 0 and a zero point from 0 to " +
+        std::to_string(most));
+  }
+  set->parameters = parameters;
+  set->is_chosen = true;
+  return Status::Ok();
+}
+
 Status ChooseSet(const Rewrite& rewrite, ParameterSet* set) {
   const Graph& graph = rewrite.graph;
   const QuantizeOptions& options = rewrite.options;
@@ -42,6 +61,7 @@ Status ChooseSet(const Rewrite& rewrite, ParameterSet* set) {
   ValueRange range;
   Histogram histogram;
   bool has_histogram = true, is_first = true;
+  const Measured* last_resort = nullptr;
   float top = 0;
   const std::string& name = graph.value(set->values[0]).name;
   for (const int id : set->values) {
@@ -56,7 +76,11 @@ Status ChooseSet(const Rewrite& rewrite, ParameterSet* set) {
       has_histogram = false;
       continue;
     }
-    if (IsMoved(rewrite, value)) continue;
+    if (IsMoved(rewrite, value)) {
+      const Measured* const moved = MeasuredOf(rewrite, value);
+      if (moved != nullptr && moved->has_parameters) last_resort = moved;
+      continue;
+    }
     if (value.producer != kNone) {
       const NodePlan& plan =
           rewrite.nodes[static_cast<std::size_t>(value.producer)];
@@ -65,21 +89,7 @@ Status ChooseSet(const Rewrite& rewrite, ParameterSet* set) {
     const Measured* const measured = MeasuredOf(rewrite, value);
     if (measured == nullptr) continue;
     if (measured->has_parameters) {
-      if (!(measured->parameters.scale > 0) ||
-          !std::isfinite(measured->parameters.scale) ||
-          measured->parameters.zero_point < 0 ||
-          measured->parameters.zero_point >
-              (1 << options.activation_bits) - 1) {
-        return Status::InvalidArgument(
-            "the recipe gives tensor '" + value.name + "' the scale " +
-            ShortestText(measured->parameters.scale) + " and zero point " +
-            std::to_string(measured->parameters.zero_point) +
-            ", expected a finite scale above 0 and a zero point from 0 to " +
-            std::to_string((1 << options.activation_bits) - 1));
-      }
-      set->parameters = measured->parameters;
-      set->is_chosen = true;
-      return Status::Ok();
+      return TakeGiven(*measured, value.name, options, set);
     }
     range.Merge(measured->range);
     if (measured->histogram.empty()) {
@@ -90,6 +100,10 @@ Status ChooseSet(const Rewrite& rewrite, ParameterSet* set) {
     } else {
       RETURN_IF_ERROR(histogram.Merge(measured->histogram));
     }
+  }
+  // A constant that is only moved has no parameters of its own there.
+  if (last_resort != nullptr) {
+    return TakeGiven(*last_resort, name, options, set);
   }
   if (rewrite.recipe != nullptr) {
     const bool is_constant = std::all_of(

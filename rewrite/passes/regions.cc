@@ -84,7 +84,10 @@ class Planner {
       return Refuse(why, Reason::kControlFlow);
     }
     const Int8Form* const form = FindInt8Form(node.type());
-    if (form == nullptr) return Refuse(why, Reason::kNoInt8Form);
+    // ConvSum is what the pass fuse makes; a float net has no such operator.
+    if (form == nullptr || node.type() == "ConvSum") {
+      return Refuse(why, Reason::kNoInt8Form);
+    }
     if (IsSelected(node, keep_float_)) return Refuse(why, Reason::kKeptFloat);
     if (!only_.empty() && !IsSelected(node, only_)) {
       return Refuse(why, Reason::kNotSelected);
@@ -103,6 +106,11 @@ class Planner {
     const std::vector<int> slots = DataSlots(node);
     if (slots.empty() || node.outputs.empty()) {
       return Refuse(why, Reason::kUnsupported, "it has no inputs or outputs");
+    }
+    const bool has_aside = node.type() == "Concat" || node.type() == "Reshape";
+    if (node.outputs.size() > (has_aside ? 2 : 1) && node.type() != "Split") {
+      return Refuse(why, Reason::kUnsupported,
+                    std::to_string(node.outputs.size()) + " outputs");
     }
     for (const int slot : slots) {
       if (!IsMeasured(graph_.value(node.inputs[static_cast<std::size_t>(slot)]),
@@ -211,8 +219,9 @@ class Planner {
       }
       if (type == "AveragePool" &&
           (x.rank() < 4 || IntArgument(op, "count_include_pad", 0) != 0)) {
-        return unsupported("DNNLOWP has neither one dimension nor "
-                           "count_include_pad");
+        return unsupported(
+            "DNNLOWP has neither one dimension nor "
+            "count_include_pad");
       }
       if (form.layout == Layout::kBroadcast && !HaveOneShape(node)) {
         return unsupported("DNNLOWP adds and multiplies tensors of one shape");
@@ -250,10 +259,7 @@ class Planner {
       if (IntArgument(op, "is_test", 0) != 1) {
         return unsupported("is_test is not 1");
       }
-      return node.outputs.size() == 1 || unsupported("outputs of training");
-    }
-    if (type == "GroupNorm" && node.outputs.size() != 1) {
-      return unsupported("outputs mu and rsig");
+      return true;
     }
     if (type == "ResizeNearest") {
       if (x.rank() != 4 || node.inputs.size() != 1 ||
@@ -284,7 +290,6 @@ class Planner {
       return unsupported("starts and ends as inputs");
     }
     if (type == "Reshape") {
-      if (node.outputs.size() > 2) return unsupported("outputs");
       if (node.inputs.size() == 2 &&
           !graph_.value(node.inputs[1]).constant.has_value()) {
         return Refuse(why, Reason::kNotConstant,
@@ -317,8 +322,9 @@ class Planner {
   bool IsQuantizedAnyway(int value) const {
     const Value& of = graph_.value(value);
     return std::any_of(of.uses.begin(), of.uses.end(), [&](const Use& use) {
-      return IsInt8Use(use) && FindInt8Form(graph_.node(use.node).type())
-                                       ->region == Region::kComputing;
+      return IsInt8Use(use) &&
+             FindInt8Form(graph_.node(use.node).type())->region ==
+                 Region::kComputing;
     });
   }
 
@@ -374,8 +380,8 @@ class Planner {
       return false;
     }
     // A Relu before codes are made lets them have the range that it leaves.
-    const bool may_begin = read_as_int8 && !read_as_float &&
-                           node.type() != "Relu";
+    const bool may_begin =
+        read_as_int8 && !read_as_float && node.type() != "Relu";
     const bool worth = form.region == Region::kMoving
                            ? any_int8 || may_begin
                            : any_int8 && (all_int8 || read_as_int8);
@@ -448,9 +454,8 @@ class Planner {
 
   Status TakeFromRecipe(int id) {
     const Node& node = graph_.node(id);
-    const bool asked =
-        std::any_of(node.origins.begin(), node.origins.end(),
-                    [&](int origin) { return IsAsked(origin); });
+    const bool asked = std::any_of(node.origins.begin(), node.origins.end(),
+                                   [&](int origin) { return IsAsked(origin); });
     if (asked && !Plan(id).is_int8) {
       const Decision& why =
           rewrite_->decisions[static_cast<std::size_t>(node.origins.back())];

@@ -298,8 +298,9 @@ TEST(CornerCases, Int8OperatorsThatAreThereAlready) {
   NetCase net;
   net.Data("x", {2, 3, 8, 8});
   net.Conv("x", "y", 3, 4, 3);
-  net.Op("Int8Quantize", {"y"}, {"q"}).Float("Y_scale", 0.1f).Int(
-      "Y_zero_point", 128);
+  net.Op("Int8Quantize", {"y"}, {"q"})
+      .Float("Y_scale", 0.1f)
+      .Int("Y_zero_point", 128);
   net.Last()->set_engine("DNNLOWP");
   net.Op("Int8Relu", {"q"}, {"r"});
   net.Last()->set_engine("DNNLOWP");
@@ -426,13 +427,12 @@ TEST(CornerCases, BlobsOfTheInitNetKeepTheirNames) {
   net.Output("y");
   ASSERT_EQ(net.Quantize(), "");
   caffe2::NetDef init = net.Init();
-  OpBuilder(init.add_op(), "UniformFill", {}, {"y_w_int8"})
-      .Ints("shape", {3});
+  OpBuilder(init.add_op(), "UniformFill", {}, {"y_w_int8"}).Ints("shape", {3});
   OpBuilder(init.add_op(), "UniformFill", {}, {"x_int8_nhwc"})
       .Ints("shape", {3});
   QuantizedNets nets;
-  const Status status = QuantizeNet(init, net.net(), net.measurements(), {},
-                                    HasInt8Key, &nets);
+  const Status status =
+      QuantizeNet(init, net.net(), net.measurements(), {}, HasInt8Key, &nets);
   ASSERT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(IllFormed(nets, net.net(), net.data()), "");
   for (const caffe2::OperatorDef& op : nets.init.op()) {
@@ -512,8 +512,9 @@ TEST(CornerCases, FillsWithinThePredictNet) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     values[i] = 0.1f * static_cast<float>(i) - 0.5f;
   }
-  net.Op("GivenTensorFill", {}, {"w"}).Ints("shape", {2, 6}).Floats("values",
-                                                                    values);
+  net.Op("GivenTensorFill", {}, {"w"})
+      .Ints("shape", {2, 6})
+      .Floats("values", values);
   net.Op("ConstantFill", {}, {"b"}).Ints("shape", {2}).Float("value", 0.25f);
   net.Op("FC", {"x", "w", "b"}, {"y"});
   net.Output("y");

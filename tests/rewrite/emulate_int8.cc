@@ -46,9 +46,9 @@ void FeedWeights(const caffe2::OperatorDef& fill,
   for (std::size_t i = 0; i < weights.values.size(); ++i) {
     const std::size_t set = i / columns / per_set;
     const int code = static_cast<int8_t>(weights.values[i]);
-    values.push_back(static_cast<float>(
-        static_cast<double>(weights.scales[set]) *
-        (code - weights.zero_points[set])));
+    values.push_back(
+        static_cast<float>(static_cast<double>(weights.scales[set]) *
+                           (code - weights.zero_points[set])));
   }
   FeedFloats(workspace, fill.output(0), values, weights.shape);
 }
@@ -140,8 +140,7 @@ class Emulator {
     }
     CAFFE_ENFORCE(workspace_->RunOperatorOnce(op), op.DebugString());
     const bool moves =
-        !quantizes &&
-        FindInt8Form(type)->parameters == Parameters::kKept;
+        !quantizes && FindInt8Form(type)->parameters == Parameters::kKept;
     const int outputs = type == "Split" ? op.output_size() : 1;
     for (int i = 0; i < outputs; ++i) {
       const std::string finding =

@@ -205,10 +205,10 @@ class Peak {
   ~Peak() {
     const uint64_t peak = StatusBytes("VmHWM");
     if (peak == 0) return;
-    std::printf("%lld KiB more at the peak\n",
-                (static_cast<long long>(peak) -
-                 static_cast<long long>(before_)) /
-                    1024);
+    std::printf(
+        "%lld KiB more at the peak\n",
+        (static_cast<long long>(peak) - static_cast<long long>(before_)) /
+            1024);
     EXPECT_LT(peak, before_ + (uint64_t{512} << 20));
   }
 
@@ -227,9 +227,8 @@ TEST(HostileNets, MutatedBytes) {
     SCOPED_TRACE(victim.name + ", seed " + std::to_string(seed));
     std::mt19937_64 random(seed);
     caffe2::NetDef init = victim.init, predict = victim.predict;
-    if (seed % 3 != 0 &&
-        !predict.ParsePartialFromString(
-            Mutated(victim.predict.SerializeAsString(), &random))) {
+    if (seed % 3 != 0 && !predict.ParsePartialFromString(Mutated(
+                             victim.predict.SerializeAsString(), &random))) {
       continue;
     }
     if (seed % 3 != 1 && !init.ParsePartialFromString(Mutated(
@@ -286,9 +285,9 @@ class Mutator {
       default:
         measured = Measured();
         measured.type = "float";
-        measured.range = ValueRange::OfFloats(
-            -std::numeric_limits<float>::max(),
-            std::numeric_limits<float>::max());
+        measured.range =
+            ValueRange::OfFloats(-std::numeric_limits<float>::max(),
+                                 std::numeric_limits<float>::max());
         break;
     }
     measurements->SetOutput(op, 0, measured);
@@ -301,11 +300,21 @@ class Mutator {
   }
 
   int64_t Number() {
-    constexpr int64_t kNumbers[] = {
-        0,  1,   -1,  2,          3,          7,          -2,
-        64, 127, 255, 4294967295, 2147483647, -2147483648,
-        std::numeric_limits<int64_t>::max(),
-        std::numeric_limits<int64_t>::min()};
+    constexpr int64_t kNumbers[] = {0,
+                                    1,
+                                    -1,
+                                    2,
+                                    3,
+                                    7,
+                                    -2,
+                                    64,
+                                    127,
+                                    255,
+                                    4294967295,
+                                    2147483647,
+                                    -2147483648,
+                                    std::numeric_limits<int64_t>::max(),
+                                    std::numeric_limits<int64_t>::min()};
     return kNumbers[Below(std::size(kNumbers))];
   }
 
@@ -322,21 +331,55 @@ class Mutator {
     }
   }
   static const std::vector<std::string>& Int8FormTypes() {
-    static const auto* const types = new std::vector<std::string>{
-        "Conv", "ConvTranspose", "FC", "BatchMatMul", "Sum", "Add", "Mul",
-        "SpatialBN", "GroupNorm", "ElementwiseLinear", "Clip", "LeakyRelu",
-        "PRelu", "AveragePool", "Sigmoid", "Tanh", "Softmax", "Concat", "Relu",
-        "MaxPool", "ChannelShuffle", "ResizeNearest", "Split", "Slice",
-        "Flatten", "Reshape", "Squeeze", "Transpose", "Gather",
-        "BatchPermutation", "NCHW2NHWC", "NHWC2NCHW", "ConvSum", "MatMul",
-        "FCTransposed", "AffineChannel", "Dropout", "Copy", "ConstantFill",
-        "GivenTensorFill", "RecurrentNetwork", "If", "Int8Conv"};
+    static const auto* const types =
+        new std::vector<std::string>{"Conv",
+                                     "ConvTranspose",
+                                     "FC",
+                                     "BatchMatMul",
+                                     "Sum",
+                                     "Add",
+                                     "Mul",
+                                     "SpatialBN",
+                                     "GroupNorm",
+                                     "ElementwiseLinear",
+                                     "Clip",
+                                     "LeakyRelu",
+                                     "PRelu",
+                                     "AveragePool",
+                                     "Sigmoid",
+                                     "Tanh",
+                                     "Softmax",
+                                     "Concat",
+                                     "Relu",
+                                     "MaxPool",
+                                     "ChannelShuffle",
+                                     "ResizeNearest",
+                                     "Split",
+                                     "Slice",
+                                     "Flatten",
+                                     "Reshape",
+                                     "Squeeze",
+                                     "Transpose",
+                                     "Gather",
+                                     "BatchPermutation",
+                                     "NCHW2NHWC",
+                                     "NHWC2NCHW",
+                                     "ConvSum",
+                                     "MatMul",
+                                     "FCTransposed",
+                                     "AffineChannel",
+                                     "Dropout",
+                                     "Copy",
+                                     "ConstantFill",
+                                     "GivenTensorFill",
+                                     "RecurrentNetwork",
+                                     "If",
+                                     "Int8Conv"};
     return *types;
   }
 
   std::string Blob(const caffe2::NetDef& net) {
-    const auto& op =
-        net.op(static_cast<int>(Below(net.op_size())));
+    const auto& op = net.op(static_cast<int>(Below(net.op_size())));
     if (Below(12) == 0) return "";
     if (Below(12) == 0) return "no such blob";
     if (op.input_size() > 0 && Below(2) == 0) {
@@ -348,9 +391,10 @@ class Mutator {
 
   void MutateArgument(caffe2::OperatorDef* op) {
     static const char* const kNames[] = {
-        "axis", "kernel", "group", "order", "broadcast", "shape", "values",
-        "is_test", "min", "max", "starts", "ends", "split", "axes", "dims",
-        "epsilon", "then_net", "step_net", "Y_scale", "engine", "kernels"};
+        "axis",    "kernel",  "group",  "order",   "broadcast", "shape",
+        "values",  "is_test", "min",    "max",     "starts",    "ends",
+        "split",   "axes",    "dims",   "epsilon", "then_net",  "step_net",
+        "Y_scale", "engine",  "kernels"};
     caffe2::Argument* const argument =
         op->arg_size() > 0 && Below(2) == 0
             ? op->mutable_arg(static_cast<int>(Below(op->arg_size())))
@@ -465,10 +509,10 @@ class Mutator {
       case 0:
         for (caffe2::Argument& argument : *op->mutable_arg()) {
           if (argument.floats_size() == 0) continue;
-          argument.set_floats(
-              static_cast<int>(Below(argument.floats_size())),
-              Below(2) == 0 ? std::nanf("")
-                            : std::numeric_limits<float>::infinity());
+          argument.set_floats(static_cast<int>(Below(argument.floats_size())),
+                              Below(2) == 0
+                                  ? std::nanf("")
+                                  : std::numeric_limits<float>::infinity());
         }
         break;
       case 1:
@@ -583,8 +627,8 @@ TEST(HostileNets, LongChainsOfOneBlob) {
     measurements.SetOutput(i, 0, measured);
   }
   QuantizedNets nets;
-  const Status status = QuantizeNet({}, predict.Build(), measurements, {},
-                                    HasInt8Key, &nets);
+  const Status status =
+      QuantizeNet({}, predict.Build(), measurements, {}, HasInt8Key, &nets);
   ASSERT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(nets.predict.op_size(), kOperators);
 }

@@ -20,7 +20,8 @@ TEST(Layouts, OneQuantizeAndOneDequantizeTransposeForANetOfNchw) {
   net.Op("AveragePool", {"b"}, {"y"}).Int("global_pooling", 1);
   net.Output("y");
   ASSERT_EQ(net.Quantize(), "");
-  EXPECT_EQ(net.nets().predict.op_size(), 6) << net.nets().predict.DebugString();
+  EXPECT_EQ(net.nets().predict.op_size(), 6)
+      << net.nets().predict.DebugString();
   EXPECT_EQ(net.Count("NCHW2NHWC") + net.Count("Int8NCHW2NHWC") +
                 net.Count("NHWC2NCHW") + net.Count("Int8NHWC2NCHW"),
             0);
@@ -51,8 +52,9 @@ TEST(Layouts, ConcatAndSliceOfOtherAxes) {
   net.Data("x", {2, 4, 6, 5});
   net.Conv("x", "a", 4, 6, 3);
   net.Op("Concat", {"a", "a"}, {"c", "sizes"}).Int("axis", -1);
-  net.Op("Slice", {"c"}, {"s"}).Ints("starts", {0, 0, 2}).Ints("ends",
-                                                              {-1, -1, 5});
+  net.Op("Slice", {"c"}, {"s"})
+      .Ints("starts", {0, 0, 2})
+      .Ints("ends", {-1, -1, 5});
   net.Op("Split", {"s"}, {"p", "q", "r"}).Int("axis", 2);
   net.Op("Sum", {"p", "r"}, {"u"});
   net.Conv("u", "y", 6, 3, 1);
@@ -120,7 +122,8 @@ TEST(Layouts, FlattenOfNchwPermutesTheColumnsOfAnFc) {
   net.Fc("f", "y", 180, 8);
   net.Output("y");
   ASSERT_EQ(net.Quantize(), "");
-  EXPECT_EQ(net.nets().predict.op_size(), 4) << net.nets().predict.DebugString();
+  EXPECT_EQ(net.nets().predict.op_size(), 4)
+      << net.nets().predict.DebugString();
   EXPECT_EQ(net.ReasonOf("f"), "unused");
   EXPECT_GT(net.Sqnr("y"), 32);
   // The batch may be another one.
@@ -276,7 +279,8 @@ TEST(Layouts, OrderSwitchesInTheNetCostNothing) {
   net.Output("y");
   ASSERT_EQ(net.Quantize(), "");
   EXPECT_EQ(net.Count("Int8Conv"), 3);
-  EXPECT_EQ(net.nets().predict.op_size(), 5) << net.nets().predict.DebugString();
+  EXPECT_EQ(net.nets().predict.op_size(), 5)
+      << net.nets().predict.DebugString();
   EXPECT_EQ(net.ReasonOf("b"), "int8");
   EXPECT_GT(net.Sqnr("y"), 30);
 }
@@ -437,8 +441,9 @@ TEST(Layouts, ConvTranspose) {
   net.Data("x", {2, 4, 5, 6});
   net.Weight("w", {4, 3, 2, 2});
   net.Weight("b", {3}, 0.1f);
-  net.Op("ConvTranspose", {"x", "w", "b"}, {"t"}).Int("kernel", 2).Int("stride",
-                                                                      2);
+  net.Op("ConvTranspose", {"x", "w", "b"}, {"t"})
+      .Int("kernel", 2)
+      .Int("stride", 2);
   net.Weight("scale", {3}, 1);
   net.Weight("shift", {3}, 1);
   net.Op("AffineChannel", {"t", "scale", "shift"}, {"n"});
@@ -468,7 +473,8 @@ TEST(Layouts, ProductsOfMatrices) {
   ASSERT_EQ(net.Quantize(), "");
   EXPECT_EQ(net.Count("Int8BatchMatMul"), 1);
   EXPECT_EQ(net.Count("Int8FC"), 3);
-  for (const char* name : {"y", "m", "t"}) EXPECT_GT(net.Sqnr(name), 30) << name;
+  for (const char* name : {"y", "m", "t"})
+    EXPECT_GT(net.Sqnr(name), 30) << name;
 }
 
 TEST(Layouts, GatherSqueezeAndElementwiseLinear) {

@@ -43,21 +43,19 @@ TEST(Options, Int8InputsAndOutputs) {
     for (const TensorChoice8& tensor : net.nets().recipe.tensors) {
       if (tensor.name != name || tensor.op_index != -1) continue;
       ASSERT_TRUE(tensor.is_int8);
-      const std::vector<float> values =
-          Fetch<float>(net.workspace(), name);
+      const std::vector<float> values = Fetch<float>(net.workspace(), name);
       std::vector<uint8_t> codes;
       for (const float value : values) {
-        const double code =
-            std::nearbyint(static_cast<double>(value) /
-                           tensor.parameters.scale) +
-            tensor.parameters.zero_point;
+        const double code = std::nearbyint(static_cast<double>(value) /
+                                           tensor.parameters.scale) +
+                            tensor.parameters.zero_point;
         codes.push_back(
             static_cast<uint8_t>(std::min(255.0, std::max(0.0, code))));
       }
-      FeedCodes(&workspace, name, codes,
-                net.workspace().GetBlob(name)->Get<caffe2::Tensor>().sizes()
-                    .vec(),
-                tensor.parameters.scale, tensor.parameters.zero_point);
+      FeedCodes(
+          &workspace, name, codes,
+          net.workspace().GetBlob(name)->Get<caffe2::Tensor>().sizes().vec(),
+          tensor.parameters.scale, tensor.parameters.zero_point);
     }
   }
   ASSERT_TRUE(workspace.RunNetOnce(net.nets().init));

@@ -1,9 +1,10 @@
 // Each pass by two texts: the net before it, and the graph, the plan or the net
 // that it leaves.
+#include "rewrite/passes/passes.h"
+
 #include <gtest/gtest.h>
 
 #include "caffe2/utils/proto_utils.h"
-#include "rewrite/passes/passes.h"
 #include "tests/rewrite/net_case.h"
 #include "tests/rewrite/run_passes.h"
 #include "tests/support/measure_net.h"
@@ -32,10 +33,9 @@ std::string PlanText(const Rewrite& rewrite) {
     const Node& node = graph.node(id);
     text += node.type() + JoinedNames(graph, node.inputs) + " ->" +
             JoinedNames(graph, node.outputs);
-    const NodePlan plan =
-        static_cast<std::size_t>(id) < rewrite.nodes.size()
-            ? rewrite.nodes[static_cast<std::size_t>(id)]
-            : NodePlan();
+    const NodePlan plan = static_cast<std::size_t>(id) < rewrite.nodes.size()
+                              ? rewrite.nodes[static_cast<std::size_t>(id)]
+                              : NodePlan();
     if (plan.is_int8) text += " int8";
     if (plan.has_relu) text += " relu";
     text += "\n";
@@ -79,8 +79,7 @@ class PassTest : public testing::Test {
   void Run(const std::string& pass, const std::string& text) {
     predict_ = Parse(text);
     init_ = InitNetOf(predict_, workspace_, data_);
-    const Measurements measurements =
-        MeasureNet(predict_, &workspace_, &data_);
+    const Measurements measurements = MeasureNet(predict_, &workspace_, &data_);
     measurements_ = measurements;
     ASSERT_EQ(RunPasses(pass, init_, predict_, measurements_, options_,
                         HasInt8Key, &rewrite_),
@@ -149,8 +148,7 @@ TEST_F(PassTest, Fold) {
     external_input: "x" external_input: "w_folded_folded"
     external_input: "w_bias_folded_folded" external_output: "z")");
   const Graph& graph = rewrite_.graph;
-  const Constant& w =
-      *graph.value(graph.LastValue("w_folded_folded")).constant;
+  const Constant& w = *graph.value(graph.LastValue("w_folded_folded")).constant;
   EXPECT_EQ(w.floats[0], 10.0f);  // 2 * 10 / 2
   EXPECT_EQ(w.floats[1], 12.0f);  // 3 * 20 / 5
   const Constant& b =
@@ -261,14 +259,14 @@ TEST_F(PassTest, Orders) {
     external_input: "v" external_output: "f" external_output: "g")");
   std::string text;
   for (const int id : rewrite_.graph.Order()) {
-    text += rewrite_.graph.node(id).type() +
-            (InputOrder(rewrite_, id) == Order::kNatural ? " natural"
-                                                         : " last");
+    text +=
+        rewrite_.graph.node(id).type() +
+        (InputOrder(rewrite_, id) == Order::kNatural ? " natural" : " last");
     const int y = rewrite_.graph.node(id).outputs[0];
-    text += rewrite_.values[static_cast<std::size_t>(y)].order ==
-                    Order::kNatural
-                ? " natural\n"
-                : " last\n";
+    text +=
+        rewrite_.values[static_cast<std::size_t>(y)].order == Order::kNatural
+            ? " natural\n"
+            : " last\n";
   }
   EXPECT_EQ(text,
             "Conv last last\n"

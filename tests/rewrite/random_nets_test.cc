@@ -1,5 +1,7 @@
 // Random nets: what keeps values keeps them; int8 nets load, run, and are what
 // their operators should make of their codes.
+#include "tests/support/random_nets.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,7 +14,6 @@
 #include "tests/rewrite/run_passes.h"
 #include "tests/support/measure_net.h"
 #include "tests/support/random.h"
-#include "tests/support/random_nets.h"
 #include "tests/support/test_size.h"
 
 namespace caffe2_quantization {
@@ -79,7 +80,7 @@ struct MeasuredNet {
 TEST(RandomNets, PassesThatKeepValuesKeepThem) {
   TestRandom random;
   const int64_t count = CaseCount(60, 500);
-  int folded = 0;
+  int folded = 0, compared = 0, beyond = 0;
   for (int64_t i = 0; i < count; ++i) {
     MeasuredNet net;
     net.Make(&random.generator());
@@ -96,7 +97,8 @@ TEST(RandomNets, PassesThatKeepValuesKeepThem) {
       ASSERT_TRUE(workspace.RunNetOnce(InitOf(net.init, rewrite.graph)));
       ASSERT_EQ(ErrorOf([&] { CAFFE_ENFORCE(workspace.RunNetOnce(after)); }),
                 "")
-          << i << "\n" << net.net.DebugString() << after.DebugString();
+          << i << "\n"
+          << net.net.DebugString() << after.DebugString();
       for (const auto& output : net.outputs) {
         const std::vector<float> values = Fetch<float>(workspace, output.first);
         ASSERT_EQ(values.size(), output.second.size());
@@ -107,7 +109,11 @@ TEST(RandomNets, PassesThatKeepValuesKeepThem) {
           error = std::max(error, std::abs(static_cast<double>(values[k]) -
                                            output.second[k]));
         }
-        ASSERT_LE(error, 1e-5 * std::max(largest, 1e-3))
+        // Where sums cancel, floats show in which order they were added.
+        largest = std::max(largest, 1e-3);
+        ++compared;
+        beyond += error > 1e-5 * largest ? 1 : 0;
+        ASSERT_LE(error, 1e-3 * largest)
             << "net " << i << ", pass " << last << ", output '" << output.first
             << "'\n"
             << net.net.DebugString() << "\nafter\n"
@@ -116,6 +122,7 @@ TEST(RandomNets, PassesThatKeepValuesKeepThem) {
     }
   }
   EXPECT_GT(folded, count);
+  EXPECT_LE(beyond, compared / 1000 + 1) << compared;
 }
 
 TEST(RandomNets, Int8NetsAreWhatTheirOperatorsMakeOfTheirCodes) {
@@ -134,8 +141,8 @@ TEST(RandomNets, Int8NetsAreWhatTheirOperatorsMakeOfTheirCodes) {
     }
     if (random.OneIn(6)) options.keep_float = {"Conv|Fl.*|Sum|Split|FC|Add|.*"};
     if (random.OneIn(6)) {
-      const caffe2::OperatorDef& op = net.net.op(static_cast<int>(
-          random.Integer(0, net.net.op_size() - 1)));
+      const caffe2::OperatorDef& op = net.net.op(
+          static_cast<int>(random.Integer(0, net.net.op_size() - 1)));
       options.keep_float = {op.type()};
     }
     if (random.OneIn(6)) options.activation_method = ChooseMethod::kMse;
@@ -157,8 +164,7 @@ TEST(RandomNets, Int8NetsAreWhatTheirOperatorsMakeOfTheirCodes) {
     ASSERT_EQ(RunAndCompare(nets.init, nets.predict, &single, &operators), "")
         << nets.predict.DebugString();
     for (const auto& output : net.outputs) {
-      const auto& tensor =
-          whole.GetBlob(output.first)->Get<caffe2::Tensor>();
+      const auto& tensor = whole.GetBlob(output.first)->Get<caffe2::Tensor>();
       ASSERT_TRUE(tensor.IsType<float>());
       ASSERT_EQ(tensor.sizes().vec(), net.shapes[output.first]);
       ratios.push_back(

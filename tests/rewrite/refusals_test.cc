@@ -67,18 +67,17 @@ TEST(ControlFlow, WeightThatOnlyAnInnerNetReads) {
       Constant::OfFloats({4, 4, 1, 1}, std::vector<float>(16, 0.5f));
   *init.add_op() = FillOf(weight, "inner_w");
   QuantizedNets nets;
-  const Status status = QuantizeNet(init, net.net(), net.measurements(), {},
-                                    HasInt8Key, &nets);
+  const Status status =
+      QuantizeNet(init, net.net(), net.measurements(), {}, HasInt8Key, &nets);
   ASSERT_TRUE(status.ok()) << status.message();
   caffe2::Workspace workspace;
-  FeedFloats(&workspace, "x", Fetch<float>(net.workspace(), "x"),
-             {2, 4, 6, 6});
+  FeedFloats(&workspace, "x", Fetch<float>(net.workspace(), "x"), {2, 4, 6, 6});
   Feed<bool>(&workspace, "cond", {true});
   ASSERT_TRUE(workspace.RunNetOnce(nets.init));
   ASSERT_TRUE(workspace.RunNetOnce(nets.predict));
-  EXPECT_GT(SqnrOf(Fetch<float>(net.workspace(), "z"),
-                   Fetch<float>(workspace, "z")),
-            30);
+  EXPECT_GT(
+      SqnrOf(Fetch<float>(net.workspace(), "z"), Fetch<float>(workspace, "z")),
+      30);
 }
 
 TEST(ControlFlow, WhileThatNeverRan) {
@@ -134,8 +133,7 @@ TEST(ControlFlow, RecurrentNetworksOfOneCell) {
           .Strings("recurrent_states", {"states_" + name})
           .Ints("initial_recurrent_state_ids", {1})
           .Strings("link_internal", {"x_t", "h_before", "h"})
-          .Strings("link_external",
-                   {input, "states_" + name, "states_" + name})
+          .Strings("link_external", {input, "states_" + name, "states_" + name})
           .Ints("link_offset", {0, 0, 1})
           .Strings("alias_src", {"states_" + name, "states_" + name})
           .Strings("alias_dst", {name, name + "_last"})
@@ -188,8 +186,8 @@ TEST(Refusals, AFillInThePlaceOfTheData) {
   caffe2::NetDef init = net.Init();
   OpBuilder(init.add_op(), "ConstantFill", {}, {"x"}).Ints("shape", {1});
   QuantizedNets nets;
-  const Status status = QuantizeNet(init, net.net(), net.measurements(), {},
-                                    HasInt8Key, &nets);
+  const Status status =
+      QuantizeNet(init, net.net(), net.measurements(), {}, HasInt8Key, &nets);
   ASSERT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(nets.operator_counts.count("Int8Quantize (ONEDNN)"), 1u);
   // It stays in the init net: who loads it may count on the blob.
@@ -215,7 +213,9 @@ TEST(Refusals, WeightThatTheNetWrites) {
 TEST(Refusals, NanInCalibration) {
   NetCase net;
   net.Data("x", {2, 4, 6, 6});
-  net.workspace().GetBlob("x")->GetMutable<caffe2::Tensor>()
+  net.workspace()
+      .GetBlob("x")
+      ->GetMutable<caffe2::Tensor>()
       ->mutable_data<float>()[7] = std::nanf("");
   net.Conv("x", "a", 4, 4, 3);
   net.Conv("a", "b", 4, 4, 3);
@@ -235,7 +235,9 @@ TEST(Refusals, NanInAWeight) {
     net.Conv("x", "a", 4, 4, 3);
     net.Output("a");
     ASSERT_EQ(net.Quantize(), "");
-    net.workspace().GetBlob(which)->GetMutable<caffe2::Tensor>()
+    net.workspace()
+        .GetBlob(which)
+        ->GetMutable<caffe2::Tensor>()
         ->mutable_data<float>()[1] = std::numeric_limits<float>::infinity();
     ASSERT_EQ(net.QuantizeBy(net.measurements()), "");
     EXPECT_EQ(net.ReasonOf("a"), "not_finite") << which;
@@ -259,7 +261,8 @@ TEST(Refusals, ZeroChannelOfAWeight) {
   NetCase net;
   net.Data("x", {2, 4, 6, 6});
   net.Conv("x", "y", 4, 4, 3);
-  float* const w = net.workspace().GetBlob("y_w")
+  float* const w = net.workspace()
+                       .GetBlob("y_w")
                        ->GetMutable<caffe2::Tensor>()
                        ->mutable_data<float>();
   std::fill(w, w + 36, 0.0f);
@@ -456,10 +459,19 @@ TEST(Errors, OperatorWithoutAType) {
   EXPECT_EQ(ErrorOfNet(net.Build()), "operator 0 has no type");
 }
 
+TEST(Errors, BlobsWithoutAName) {
+  NetBuilder net("net", "simple");
+  net.Op("Relu", {""}, {"a"});
+  EXPECT_EQ(ErrorOfNet(net.Build()),
+            "operator 0 (Relu) has an input without a name, expected the name "
+            "of a blob");
+}
+
 TEST(Errors, FillsOfAnotherNumberOfValues) {
   NetBuilder init("init", "simple");
-  init.Op("GivenTensorFill", {}, {"w"}).Ints("shape", {2, 3}).Floats("values",
-                                                                     {1, 2});
+  init.Op("GivenTensorFill", {}, {"w"})
+      .Ints("shape", {2, 3})
+      .Floats("values", {1, 2});
   NetBuilder net("net", "simple");
   EXPECT_EQ(ErrorOfNet(net.Build(), init.Build()),
             "GivenTensorFill of blob 'w' has 2 values, expected the 6 of its "
@@ -470,7 +482,9 @@ TEST(Errors, FillsOfAnotherNumberOfValues) {
 
 TEST(Errors, FillsOfHugeSizes) {
   for (const std::vector<int64_t>& shape :
-       {std::vector<int64_t>{int64_t{1} << 62, 4}, {-1, 3}, {1 << 30, 1 << 30},
+       {std::vector<int64_t>{int64_t{1} << 62, 4},
+        {-1, 3},
+        {1 << 30, 1 << 30},
         {std::numeric_limits<int64_t>::min()}}) {
     for (const char* type : {"GivenTensorFill", "ConstantFill"}) {
       NetBuilder init("init", "simple");

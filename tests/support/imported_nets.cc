@@ -151,8 +151,8 @@ ImportedNet EfficientNetLite0(Importer* net, int64_t batch, int64_t size) {
   struct Row {
     int64_t expansion, outputs, blocks, stride, kernel;
   };
-  const Row rows[] = {{1, 16, 1, 1, 3},  {6, 24, 2, 2, 3},  {6, 40, 2, 2, 5},
-                      {6, 80, 3, 2, 3},  {6, 112, 3, 1, 5}, {6, 192, 4, 2, 5},
+  const Row rows[] = {{1, 16, 1, 1, 3}, {6, 24, 2, 2, 3},  {6, 40, 2, 2, 5},
+                      {6, 80, 3, 2, 3}, {6, 112, 3, 1, 5}, {6, 192, 4, 2, 5},
                       {6, 320, 1, 1, 3}};
   std::string x = net->Layer(net->Data(batch, size), 32, 3, 2);
   for (const Row& row : rows) {
@@ -175,15 +175,15 @@ ImportedNet EfficientNetLite0(Importer* net, int64_t batch, int64_t size) {
 // After W. Liu et al., "SSD: Single Shot MultiBox Detector", in small.
 ImportedNet Ssd(Importer* net, int64_t batch, int64_t size) {
   constexpr int64_t kClasses = 6, kAnchors = 3;
-  std::string x = net->Relu(net->Conv(net->Data(batch, size), 16, 3, 2, 1, true));
+  std::string x =
+      net->Relu(net->Conv(net->Data(batch, size), 16, 3, 2, 1, true));
   std::vector<std::string> scores, boxes;
   for (int map = 0; map < 3; ++map) {
     x = net->Relu(net->Conv(x, 32, 3, 2, 1, true));
     const std::string y = net->Relu(net->Conv(x, 32, 3, 1, 1, true));
     for (const bool is_box : {false, true}) {
       const int64_t values = is_box ? 4 : kClasses;
-      const std::string c =
-          net->Conv(y, kAnchors * values, 3, 1, 1, true);
+      const std::string c = net->Conv(y, kAnchors * values, 3, 1, 1, true);
       const std::string t = net->Next(), r = net->Next();
       net->Op("Transpose", {c}, {t}).Ints("axes", {0, 2, 3, 1});
       net->Op("Reshape", {t}, {r, r + "_shape"}).Ints("shape", {0, -1, values});
@@ -222,8 +222,7 @@ ImportedNet Lstm(Importer* net, caffe2::Workspace* workspace, int64_t batch) {
   NetBuilder step("lstm_step", "simple");
   step.Op("FC", {"h_before", "gates_w", "gates_b"}, {"h2h"}).Int("axis", 2);
   step.Op("Sum", {"h2h", "i2h_t"}, {"gates"});
-  step.Op("LSTMUnit",
-          {"h_before", "c_before", "gates", "lengths", "timestep"},
+  step.Op("LSTMUnit", {"h_before", "c_before", "gates", "lengths", "timestep"},
           {"h", "c"});
   for (const char* name : {"h_before", "c_before", "i2h_t", "gates_w",
                            "gates_b", "lengths", "timestep"}) {

@@ -48,8 +48,8 @@ class Maker {
     }
     const int64_t count = Integer(5, 40);
     for (int tries = 0; operators_ < count && tries < 2000; ++tries) {
-      const std::size_t at = static_cast<std::size_t>(
-          Integer(std::max<int64_t>(0, Size() - (OneIn(3) ? 4 : 1)), Size() - 1));
+      const std::size_t at = static_cast<std::size_t>(Integer(
+          std::max<int64_t>(0, Size() - (OneIn(3) ? 4 : 1)), Size() - 1));
       Step(live_[at]);
     }
     RandomNet result;
@@ -134,8 +134,7 @@ class Maker {
     }
     if (OneIn(3)) {
       for (std::size_t i = 0; i < free_.size(); ++i) {
-        if (std::find(inputs.begin(), inputs.end(), free_[i]) !=
-            inputs.end()) {
+        if (std::find(inputs.begin(), inputs.end(), free_[i]) != inputs.end()) {
           continue;
         }
         const std::string name = free_[i];
@@ -171,10 +170,10 @@ class Maker {
   static Tensor Image(const Tensor& like, int64_t channels, int64_t height,
                       int64_t width) {
     Tensor image = like;
-    image.shape = like.is_nhwc ? std::vector<int64_t>{like.shape[0], height,
-                                                      width, channels}
-                               : std::vector<int64_t>{like.shape[0], channels,
-                                                      height, width};
+    image.shape =
+        like.is_nhwc
+            ? std::vector<int64_t>{like.shape[0], height, width, channels}
+            : std::vector<int64_t>{like.shape[0], channels, height, width};
     return image;
   }
 
@@ -287,8 +286,7 @@ class Maker {
     const int64_t outputs = 2 * Integer(1, 8);
     Tensor y;
     y.shape = {x.shape[0], outputs};
-    const float deviation =
-        std::sqrt(1.5f / static_cast<float>(x.columns()));
+    const float deviation = std::sqrt(1.5f / static_cast<float>(x.columns()));
     if (x.shape.size() == 2 && OneIn(4)) {
       Add("FCTransposed",
           {x.name, Weight({x.columns(), outputs}, deviation),
@@ -308,12 +306,12 @@ class Maker {
     const int64_t channels = x.channels();
     const std::string id = NewName();
     if (x.is_image() && OneIn(2)) {
-      OpBuilder op = Add("SpatialBN",
-                         {x.name, Fill(id + "_s", {channels}, 0.3f, 1),
-                          Fill(id + "_b", {channels}, 0.3f),
-                          Fill(id + "_m", {channels}, 0.3f),
-                          Positive(id + "_v", channels)},
-                         x, true);
+      OpBuilder op = Add(
+          "SpatialBN",
+          {x.name, Fill(id + "_s", {channels}, 0.3f, 1),
+           Fill(id + "_b", {channels}, 0.3f), Fill(id + "_m", {channels}, 0.3f),
+           Positive(id + "_v", channels)},
+          x, true);
       op.Int("is_test", 1).String("order", Order(x));
       return;
     }
@@ -360,8 +358,7 @@ class Maker {
     }
     if (OneIn(4)) names.push_back(Alike(x).name);
     if (OneIn(12)) names.resize(1);
-    const bool once =
-        std::count(names.begin(), names.end(), names[0]) == 1;
+    const bool once = std::count(names.begin(), names.end(), names[0]) == 1;
     Add("Sum", names, x, once);
   }
 
@@ -389,9 +386,7 @@ class Maker {
     std::vector<std::string> names = {x.name};
     for (int64_t i = Integer(0, 2); i > 0; --i) names.push_back(Alike(x).name);
     Tensor y = x;
-    const int axis = OneIn(3) && !x.is_image()
-                         ? 0
-                         : x.channel_axis();
+    const int axis = OneIn(3) && !x.is_image() ? 0 : x.channel_axis();
     y.shape[static_cast<std::size_t>(axis)] *=
         static_cast<int64_t>(names.size());
     if (y.columns() > 600) return;
@@ -417,7 +412,8 @@ class Maker {
     live_.push_back(half);
     half.name = second;
     live_.push_back(half);
-    OpBuilder op = net_.Op("Split", {x.name}, {first, second}).Int("axis", axis);
+    OpBuilder op =
+        net_.Op("Split", {x.name}, {first, second}).Int("axis", axis);
     if (OneIn(2)) {
       op.Ints("split", {half.shape[static_cast<std::size_t>(axis)],
                         half.shape[static_cast<std::size_t>(axis)]});
@@ -425,9 +421,8 @@ class Maker {
   }
 
   void Slice(const Tensor& x) {
-    const std::size_t axis =
-        static_cast<std::size_t>(Integer(1, static_cast<int64_t>(
-                                                x.shape.size()) - 1));
+    const std::size_t axis = static_cast<std::size_t>(
+        Integer(1, static_cast<int64_t>(x.shape.size()) - 1));
     if (x.shape[axis] < 2) return;
     std::vector<int64_t> starts(x.shape.size(), 0), ends(x.shape.size(), -1);
     Tensor y = x;
