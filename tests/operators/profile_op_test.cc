@@ -77,7 +77,7 @@ TEST_F(ProfileOpTest, MergesAndReads) {
   ASSERT_EQ(ToJson(Path("all")), "");
   const auto json =
       nlohmann::json::parse(Fetch<std::string>(workspace_, "json")[0]);
-  EXPECT_EQ(json["format_version"], 1);
+  EXPECT_EQ(json["format_version"], 2);
   EXPECT_EQ(json["net_name"], "n");
   EXPECT_EQ(json["samples"], "20");  // 64 bits are text in protobuf's JSON
 }
