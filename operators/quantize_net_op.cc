@@ -5,6 +5,7 @@
 
 #include "base/return_if_error.h"
 #include "netdef/load_net.h"
+#include "netdef/operator_keys.h"
 #include "operators/enforce.h"
 #include "operators/registration.h"
 #include "operators/string_arguments.h"
@@ -17,10 +18,6 @@ namespace {
 
 enum Inputs { kInit, kPredict, kProfile, kRecipe };
 constexpr const char* kInputNames[] = {"init", "predict", "profile", "recipe"};
-
-bool HasKey(const std::string& key) {
-  return caffe2::CPUOperatorRegistry()->Has(key);
-}
 
 Status ParseProfile(const std::string& contents, NetInfo* info) {
   const std::size_t first = contents.find_first_not_of(" \t\r\n");
@@ -104,15 +101,15 @@ Status QuantizeNetOp::Quantize(const caffe2::NetDef& init,
     rewrite::Recipe read;
     RETURN_IF_ERROR(
         Within("input recipe", rewrite::RecipeFromJson(recipe, &read)));
-    return rewrite::QuantizeNetBy(read, init, predict, HasKey, nets);
+    return rewrite::QuantizeNetBy(read, init, predict, HasOperator, nets);
   }
   NetInfo info;
   RETURN_IF_ERROR(Within("input profile", ParseProfile(profile, &info)));
   rewrite::Measurements measurements;
   RETURN_IF_ERROR(
       rewrite::Measurements::FromProfile(info, predict, &measurements));
-  return rewrite::QuantizeNet(init, predict, measurements, options_, HasKey,
-                              nets);
+  return rewrite::QuantizeNet(init, predict, measurements, options_,
+                              HasOperator, nets);
 }
 
 void QuantizeNetOp::Write(int index, std::string text) {

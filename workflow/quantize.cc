@@ -10,7 +10,7 @@
 #include "base/path_lock.h"
 #include "base/read_file.h"
 #include "base/return_if_error.h"
-#include "caffe2/core/operator.h"
+#include "netdef/operator_keys.h"
 #include "profiles/profile.h"
 #include "rewrite/measurements.h"
 #include "rewrite/recipe_json.h"
@@ -28,10 +28,6 @@ constexpr char kReportName[] = "report.json";
 std::string WithoutSlashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
-}
-
-bool HasKey(const std::string& key) {
-  return caffe2::CPUOperatorRegistry()->Has(key);
 }
 
 Status ReadRecipe(const std::string& path, rewrite::Recipe* recipe) {
@@ -94,13 +90,13 @@ class Quantization {
     if (!options_.recipe_path.empty()) {
       RETURN_IF_ERROR(ReadRecipe(options_.recipe_path, &recipe_));
       RETURN_IF_ERROR(rewrite::QuantizeNetBy(recipe_, fills_.init, predict_.net,
-                                             HasKey, &report_.nets));
+                                             HasOperator, &report_.nets));
     } else {
       RETURN_IF_ERROR(ReadMeasurements());
       if (!report_.stopped.empty()) return Status::Ok();
       RETURN_IF_ERROR(rewrite::QuantizeNet(fills_.init, predict_.net,
                                            measurements_, options_.options,
-                                           HasKey, &report_.nets));
+                                           HasOperator, &report_.nets));
     }
     for (const rewrite::OperatorChoice& choice :
          report_.nets.recipe.operators) {

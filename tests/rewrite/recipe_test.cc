@@ -8,6 +8,7 @@
 #include <set>
 
 #include "caffe2/core/net.h"
+#include "netdef/operator_keys.h"
 #include "rewrite/constants.h"
 #include "rewrite/quantize_net.h"
 #include "rewrite/recipe_json.h"
@@ -22,10 +23,6 @@ namespace rewrite {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-bool HasKey(const std::string& key) {
-  return caffe2::CPUOperatorRegistry()->Has(key);
-}
 
 // A float net, its weights, and what was measured of it.
 struct Model {
@@ -71,8 +68,9 @@ std::vector<float> OutputOf(const Model& model, const QuantizedNets& nets) {
 
 QuantizedNets Quantize(const Model& model, const QuantizeOptions& options) {
   QuantizedNets nets;
-  const Status status = QuantizeNet(model.init, model.predict,
-                                    model.measurements, options, HasKey, &nets);
+  const Status status =
+      QuantizeNet(model.init, model.predict, model.measurements, options,
+                  HasOperator, &nets);
   EXPECT_TRUE(status.ok()) << status.message();
   return nets;
 }
@@ -90,7 +88,7 @@ Status QuantizeByJson(const Model& model, const std::string& json,
   Recipe recipe;
   const Status status = RecipeFromJson(json, &recipe);
   if (!status.ok()) return status;
-  return QuantizeNetBy(recipe, model.init, model.predict, HasKey, nets);
+  return QuantizeNetBy(recipe, model.init, model.predict, HasOperator, nets);
 }
 
 void ExpectSame(const QuantizedNets& expected, const QuantizedNets& found) {
@@ -330,8 +328,8 @@ TEST(Recipe, WeightsThatWereNotCalibratedWith) {
             "3: the net was calibrated with other weights");
   *model->init.mutable_op(0) =
       FillOf(Constant::OfFloats({1, 3}, {1, 2, 3}), "w");
-  const Status status = QuantizeNet(model->init, model->predict,
-                                    model->measurements, {}, HasKey, &nets);
+  const Status status = QuantizeNet(
+      model->init, model->predict, model->measurements, {}, HasOperator, &nets);
   EXPECT_EQ(status.message(),
             "the init net makes 'w' with sizes [1, 3], expected [2, 3] which "
             "the profile saw there");
@@ -376,7 +374,8 @@ TEST(Recipe, NoOperatorThatIsNotRegistered) {
     const Status status = QuantizeNet(
         model->init, model->predict, model->measurements, {},
         [&](const std::string& key) {
-          return key != std::string(missing) + "_ENGINE_ONEDNN" && HasKey(key);
+          return key != std::string(missing) + "_ENGINE_ONEDNN" &&
+                 HasOperator(key);
         },
         &nets);
     EXPECT_FALSE(status.ok());

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "caffe2/core/operator.h"
+#include "netdef/operator_keys.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -90,7 +91,7 @@ void RegisterRefusedKeys() {
             Refuse(definition, engine);
             return std::unique_ptr<caffe2::OperatorBase>();
           },
-          c10::REGISTRY_PREFERRED);
+          kRefusedKey, c10::REGISTRY_PREFERRED);
       MutableRefusedKeys().insert(key);
     }
   }
