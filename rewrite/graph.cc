@@ -1,13 +1,11 @@
 #include "rewrite/graph.h"
 
-#include <google/protobuf/io/tokenizer.h>
-#include <google/protobuf/text_format.h>
-
 #include <algorithm>
 #include <iterator>
 
 #include "base/return_if_error.h"
 #include "base/text.h"
+#include "netdef/model_reader_text.h"
 #include "rewrite/int8_forms.h"
 
 namespace caffe2_quantization {
@@ -50,21 +48,18 @@ bool IsNetInText(const caffe2::OperatorDef& op,
          name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
 }
 
-// What is wrong with a text, the host says when it makes the operator.
-class NoErrors final : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, int column, const std::string& message) override {}
-};
-
-// The net of a text; empty if it is none.
+// The net of a text; empty if it is none, which the host says when it makes the
+// operator.
 caffe2::NetDef FromText(const std::string& text) {
-  constexpr int kDeepest = 100;  // as of messages in bytes
-  NoErrors errors;
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&errors);
-  parser.SetRecursionLimit(kDeepest);
+  std::string wire;
+  ModelFault fault;
+  std::size_t fault_at = 0;
   caffe2::NetDef net;
-  if (!parser.ParseFromString(text, &net)) net.Clear();
+  if (!TextToWire(*SchemaOf(ModelForm::kNetDef), text, &wire, &fault,
+                  &fault_at) ||
+      !net.ParsePartialFromString(wire)) {
+    net.Clear();
+  }
   return net;
 }
 

@@ -37,6 +37,10 @@ bool SwitchesNothing(const Rewrite& rewrite, const Node& node);
 // values that it reads.
 Order InputOrder(const Rewrite& rewrite, int node);
 
+// Makes the new nets of the int8 net's operators and the fills of its weights.
+void FinishNets(caffe2::NetDef net, std::vector<caffe2::OperatorDef> fills,
+                Rewrite* rewrite);
+
 }  // namespace rewrite
 }  // namespace caffe2_quantization
 
