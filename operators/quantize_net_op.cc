@@ -43,7 +43,8 @@ QuantizeNetOp::QuantizeNetOp(const caffe2::OperatorDef& definition,
     EnforceOk(*this, ChooseMethodFromName(name, chosen, percentile),
               "argument ", argument, ": ");
   };
-  options_.engine = GetSingleArgument<std::string>("engine", options_.engine);
+  options_.engine =
+      GetSingleArgument<std::string>("int8_engine", options_.engine);
   options_.per_channel =
       GetSingleArgument<bool>("per_channel", options_.per_channel);
   for (auto [argument, percentile] :
@@ -154,7 +155,7 @@ void RegisterQuantizeNet() {
       .SetDoc(
           "Makes an int8 net of a float net, by a profile of a calibration or "
           "by a recipe. Nothing is run.")
-      .Arg("engine",
+      .Arg("int8_engine",
            "ONEDNN, or DNNLOWP for a net that needs no plugin. Default ONEDNN.")
       .Arg("per_channel",
            "1: weights have a scale for each output channel. Default 1.")

@@ -122,9 +122,9 @@ void PrintReport(const QuantizeRunReport& report) {
                      "' for " + recipe.options.engine + ": " + Grouped(int8) +
                      " of " +
                      Grouped(static_cast<int64_t>(recipe.operators.size())) +
-                     " operators are int8, " + Grouped(left) +
-                     " stay float though nobody asked for it\n\n" +
-                     ReasonTable(recipe) + ClippedTable(recipe);
+                     " operators are int8; " + Grouped(left) +
+                     " float that nobody asked for\n\n" + ReasonTable(recipe) +
+                     ClippedTable(recipe);
   if (!report.nets.warnings.empty()) text += "\nWarnings\n";
   for (const std::string& warning : report.nets.warnings) {
     text += Printable(warning) + "\n";

@@ -109,7 +109,7 @@ class Quantization {
     if (options_.strict && !report_.left_float.empty()) {
       return Status::InvalidArgument(
           "nothing is written: " + std::to_string(report_.left_float.size()) +
-          " operators stay float though nobody asked for it; " +
+          " float operators that nobody asked for; " +
           Join(report_.left_float, "; "));
     }
     return Write();

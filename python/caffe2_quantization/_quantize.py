@@ -67,8 +67,9 @@ def quantize(init_net, predict_net, profile=None, recipe=None, **options):
     if (profile is None) == (recipe is None):
         raise ValueError("quantize() got %s, expected a profile or a recipe"
                          % ("neither" if profile is None else "both"))
-    arguments = {name: _argument(name, value) for name, value in options.items()
-                 if value is not None}
+    # The operator's argument has a name of its own, since every operator has an engine.
+    arguments = {"int8_engine" if name == "engine" else name: _argument(name, value)
+                 for name, value in options.items() if value is not None}
     blobs = {
         "init": _net_bytes(init_net, "init_net"),
         "predict": _net_bytes(predict_net, "predict_net"),

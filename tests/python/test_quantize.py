@@ -85,7 +85,7 @@ def test_digits(digits, method):
                                         activation_method=method)
     digits.check(nets.init_net, nets.predict_net)
     assert [op["decision"] for op in nets.recipe["operators"]] == ["int8"] * 9 + ["float"]
-    assert nets.recipe["operators"][9]["reason"] == "not_registered"
+    assert nets.recipe["operators"][9]["reason"] == "last_softmax"
     assert nets.report["float_bytes"] == digits.init.ByteSize() + digits.predict.ByteSize()
     assert nets.report["int8_bytes"] == (nets.init_net.ByteSize()
                                          + nets.predict_net.ByteSize())
@@ -171,7 +171,7 @@ def test_wrong_arguments(digits):
         (RuntimeError, "no histogram of tensor .*MSE", dict(activation_method="MSE")),
         (RuntimeError, "input recipe: recipe: no format_version",
          dict(profile=None, recipe={})),
-        (RuntimeError, "argument engine is given, but the recipe has all options",
+        (RuntimeError, "argument int8_engine is given, but the recipe has all options",
          dict(profile=None, recipe=recipe, engine="ONEDNN")),
         (OSError, "none", dict(profile="none")),
     ]
@@ -248,7 +248,7 @@ def test_two_commands(digits, tmp_path):
     done = succeeds("quantize", *files(digits), "--profile", profile, "-o", out,
                     "--json", tmp_path / "report.json")
     assert "9 of 10 operators are int8" in done.stdout
-    assert "not_registered" in done.stdout and "written to" in done.stdout
+    assert "last_softmax" in done.stdout and "written to" in done.stdout
     assert filecmp.cmp(str(tmp_path / "report.json"), str(out / "report.json"), False)
     digits.check(read_net(out / "init_net.pb"), read_net(out / "predict_net.pb"))
 
@@ -345,7 +345,7 @@ def test_strict(digits, tmp_path):
     done = command(*arguments)
     assert done.returncode == 1
     assert "operator 9 (Softmax, output 'softmax')" in done.stderr
-    assert "not_registered" in done.stdout and "written" not in done.stdout
+    assert "last_softmax" in done.stdout and "written" not in done.stdout
     assert not (tmp_path / "out").exists()
     succeeds(*arguments, "--keep-float", "Softmax")
     done = command(*arguments, "--keep-float", "Softmx", "--quiet")

@@ -169,8 +169,8 @@ TEST_F(QuantizeModelTest, StrictWritesNothing) {
   options_.strict = true;
   options_.options.per_channel = false;
   EXPECT_THAT(RunError(),
-              HasSubstr("nothing is written: 1 operators stay float though "
-                        "nobody asked for it; operator 2 (Sin, output 's'): "
+              HasSubstr("nothing is written: 1 float operators that "
+                        "nobody asked for; operator 2 (Sin, output 's'): "
                         "there is no int8 form of it"));
   EXPECT_EQ(report_.left_float.size(), 1u);
   EXPECT_NE(report_.json, "");
