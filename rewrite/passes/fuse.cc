@@ -16,7 +16,7 @@ class Fuser {
   void Run() {
     for (const int id : graph_->Order()) {
       if (graph_->node(id).is_removed || !Plan(id).is_int8) continue;
-      if (graph_->node(id).type() == "Sum") FuseSum(id);
+      if (IsSum(graph_->node(id))) FuseSum(id);
       FuseRelu(id);
     }
   }
@@ -35,6 +35,15 @@ class Fuser {
     Plan(into) = plan;
     Plan(from) = NodePlan();
     rewrite_->Decide(graph_->node(into), Reason::kInt8);
+  }
+
+  // A Sum, or an Add that repeats neither of its inputs.
+  bool IsSum(const Node& node) const {
+    if (node.type() == "Sum") return true;
+    if (node.type() != "Add" || node.inputs.size() != 2) return false;
+    const Value& a = graph_->value(node.inputs[0]);
+    const Value& b = graph_->value(node.inputs[1]);
+    return a.has_shape && b.has_shape && a.shape == b.shape;
   }
 
   // A Sum of two, of which one comes of a convolution that does nothing else:

@@ -209,6 +209,30 @@ TEST_F(PassTest, Fuse) {
   EXPECT_EQ(rewrite_.decisions[5].detail, "operator 3");
 }
 
+// An Add of two tensors of one shape is a Sum; one that repeats is none.
+TEST_F(PassTest, FuseAdd) {
+  std::string add = kBlock;
+  const std::size_t at = add.find("\"Sum\"");
+  ASSERT_NE(at, std::string::npos) << add;
+  add.replace(at, 5, "\"Add\"");
+  Data("x", {1, 2, 4, 4});
+  Feed("w", {2, 2, 1, 1}, 0.5f, -0.3f);
+  Run("fuse", add);
+  EXPECT_NE(PlanText(rewrite_).find("ConvSum a w a -> s int8 relu\n"),
+            std::string::npos)
+      << PlanText(rewrite_);
+  Data("small", {1, 2, 1, 1});
+  Run("fuse", R"(
+op { type: 'Conv' input: 'x' input: 'w' output: 'a' arg { name: 'kernel' i: 1 } }
+op { type: 'Conv' input: 'small' input: 'w' output: 'b' arg { name: 'kernel' i: 1 } }
+op { type: 'Add' input: 'a' input: 'b' output: 'y' }
+op { type: 'Conv' input: 'y' input: 'w' output: 'z' arg { name: 'kernel' i: 1 } }
+external_input: 'x' external_input: 'small' external_input: 'w'
+external_output: 'z')");
+  EXPECT_NE(PlanText(rewrite_).find("Add a b -> y int8\n"), std::string::npos)
+      << PlanText(rewrite_);
+}
+
 TEST_F(PassTest, ParameterSets) {
   Data("x", {1, 2, 4, 4});
   Feed("w", {2, 2, 1, 1}, 0.5f, -0.3f);
