@@ -6,6 +6,7 @@ import os
 
 from caffe2_quantization import _names, _operators
 from caffe2_quantization._library import ensure_loaded, host
+from caffe2_quantization.profiles import json_of_profile
 
 _OPTIONS = ("engine", "per_channel", "activation_method", "activation_percentile",
             "activation_bits", "weight_method", "weight_percentile", "weight_bits",
@@ -73,7 +74,8 @@ def quantize(init_net, predict_net, profile=None, recipe=None, **options):
     blobs = {
         "init": _net_bytes(init_net, "init_net"),
         "predict": _net_bytes(predict_net, "predict_net"),
-        "profile": _document(profile, "profile"),
+        "profile": _document(
+            json_of_profile(profile) if isinstance(profile, dict) else profile, "profile"),
         "recipe": _document(recipe, "recipe"),
     }
     ensure_loaded()

@@ -84,6 +84,24 @@ def profile_of_json(parsed):
     return _filled(_PROFILE, parsed)
 
 
+def json_of_profile(profile):
+    """The reverse: a dict of ``read_profile`` as a profile's JSON has it."""
+    added = ("op_index", "step_index") if profile.get("format_version") == 2 else ("path",)
+
+    def stored(value):
+        if isinstance(value, list):
+            return [stored(each) for each in value] if value and isinstance(value[0], dict) else value
+        if not isinstance(value, dict):
+            return value
+        if value.get("kind") == "INTEGER" and "min" in value and "max" in value:
+            return {"kind": "INTEGER", "integer_min": value["min"], "integer_max": value["max"]}
+        is_operator = "op_type" in value and "outputs" in value
+        return {name: stored(each) for name, each in value.items()
+                if not (is_operator and name in added)}
+
+    return stored(profile)
+
+
 def merge_profiles(inputs, output, force=False):
     """Makes one profile of many: exact, and the same whatever their order.
 

@@ -18,7 +18,7 @@ import caffe2_quantization
 import conftest
 from caffe2.proto import caffe2_pb2
 from caffe2.python import core, workspace
-from caffe2_quantization import _operators
+from caffe2_quantization import _operators, profiles
 
 BINARY = os.path.join(os.path.dirname(os.path.dirname(conftest.PLUGIN)), "bin", "caffe2-quantize")
 FILES = ["init_net.pb", "predict_net.pb", "recipe.json", "report.json"]
@@ -109,6 +109,23 @@ def test_forms_of_arguments(digits):
                    json.dumps(expected.recipe).encode()]:
         found = caffe2_quantization.quantize(digits.init, digits.predict, recipe=recipe)
         assert found[:3] == expected[:3]
+
+
+@pytest.mark.parametrize("bins", [0, 2048])
+def test_a_profile_as_a_dict(digits, bins):
+    digits.calibrate(histogram_bins=bins)
+    method = "MSE" if bins else "MIN_MAX"
+    expected, found = (
+        caffe2_quantization.quantize(digits.init, digits.predict, profile, activation_method=method)
+        for profile in (digits.profile, profiles.read_profile(digits.profile)))
+    assert found == expected
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_dict_of_another_net_s_profile(digits, version):
+    path = os.path.join(conftest.CHECKOUT, "tests", "profiles", "data", "version_%d.json" % version)
+    with pytest.raises(RuntimeError, match="the profile is of another net"):
+        caffe2_quantization.quantize(digits.init, digits.predict, profiles.read_profile(path))
 
 
 def test_a_changed_decision(digits):
