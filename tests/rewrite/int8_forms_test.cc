@@ -3,11 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "caffe2/core/operator.h"
+#include "rewrite/decision.h"
 #include "tests/rewrite/net_case.h"
 
 namespace caffe2_quantization {
@@ -21,15 +26,6 @@ const std::set<std::string>& EngineOperators() {
 #undef OPERATOR
   };
   return *names;
-}
-
-// Int8 types of the table that the engine may lack, and why.
-const std::map<std::string, std::string>& NotRegistered() {
-  static const auto* const reasons = new std::map<std::string, std::string>{
-      {"Int8ConvTranspose", "the form waits for the operator: it stays float"},
-      {"Int8Softmax", "the form waits for the operator: it stays float"},
-  };
-  return *reasons;
 }
 
 // Int8 operators of the engine that no form makes, and why.
@@ -49,10 +45,94 @@ const std::map<std::string, std::string>& WithoutForm() {
   return *reasons;
 }
 
+// Words of docs/import.md.
+std::string Word(Region region) {
+  switch (region) {
+    case Region::kComputing:
+      return "computes";
+    case Region::kElementwise:
+      return "element by element";
+    case Region::kMoving:
+      return "moves";
+    case Region::kConcat:
+      return "joins";
+  }
+  return "";
+}
+
+std::string Word(Parameters parameters) {
+  switch (parameters) {
+    case Parameters::kOwn:
+      return "its own";
+    case Parameters::kKept:
+      return "its input's";
+    case Parameters::kSigmoid:
+      return "1/254, 0";
+    case Parameters::kTanh:
+      return "1/127, 128";
+    case Parameters::kSoftmax:
+      return "1/256, 0";
+  }
+  return "";
+}
+
+// The lines of docs/import.md; none unless ctest runs this.
+std::vector<std::string> LinesOfDocument() {
+  std::vector<std::string> lines;
+  const char* const root = std::getenv("CAFFE2_QUANTIZATION_SOURCE_DIR");
+  if (root == nullptr) return lines;
+  std::ifstream stream(std::string(root) + "/docs/import.md");
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+// The rows of the table under such a heading.
+std::vector<std::string> RowsUnder(const std::string& head) {
+  std::vector<std::string> rows;
+  bool is_in = false;
+  for (const std::string& line : LinesOfDocument()) {
+    if (is_in && line.compare(0, 1, "|") != 0) break;
+    if (is_in && line.compare(0, 4, "|---") != 0) rows.push_back(line);
+    if (line == head) is_in = true;
+  }
+  return rows;
+}
+
+TEST(Int8Forms, TheTableOfTheDocumentationIsThisOne) {
+  std::vector<std::string> expected;
+  for (const Int8Form& form : Int8Forms()) {
+    const std::string with_relu = form.with_relu;
+    std::string row = "| `";
+    row += form.float_type;
+    row += "` | `";
+    row += form.int8_type;
+    row += with_relu.empty() ? "` | | " : "` | `" + with_relu + "` | ";
+    row += Word(form.region) + " | " + Word(form.parameters) + " |";
+    expected.push_back(row);
+  }
+  EXPECT_EQ(RowsUnder("| float | int8 | with Relu | region | scale and zero "
+                      "point |"),
+            expected);
+}
+
+TEST(Int8Forms, TheDocumentationSaysWhatToDoAboutEachReason) {
+  const std::vector<std::string> rows = RowsUnder("| reason | what to do |");
+  for (int i = 0; i <= static_cast<int>(Reason::kLastSoftmax); ++i) {
+    const std::string name = Name(static_cast<Reason>(i));
+    EXPECT_EQ(std::count_if(rows.begin(), rows.end(),
+                            [&](const std::string& row) {
+                              return row.find("`" + name + "`") <
+                                     row.find(" |", 1);
+                            }),
+              1)
+        << name;
+  }
+}
+
 TEST(Int8Forms, EachIsAnOperatorOfTheEngine) {
   for (const Int8Form& form : Int8Forms()) {
     for (const std::string type : {form.int8_type, form.with_relu}) {
-      if (type.empty() || NotRegistered().count(type) != 0) continue;
+      if (type.empty()) continue;
       EXPECT_TRUE(HasInt8Key(type + "_ENGINE_ONEDNN")) << type;
       EXPECT_EQ(EngineOperators().count(type), 1u) << type;
     }
