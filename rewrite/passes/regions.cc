@@ -14,6 +14,18 @@ namespace caffe2_quantization {
 namespace rewrite {
 namespace {
 
+// Also of a type that no weight has: GivenTensorBoolFill,
+// GivenTensorStringFill, ...
+bool MakesConstant(const caffe2::OperatorDef& op) {
+  const std::string prefix = "GivenTensor", suffix = "Fill";
+  const std::string& type = op.type();
+  return IsConstantFill(op) || (op.input_size() == 0 &&
+                                type.size() >= prefix.size() + suffix.size() &&
+                                type.compare(0, prefix.size(), prefix) == 0 &&
+                                type.compare(type.size() - suffix.size(),
+                                             suffix.size(), suffix) == 0);
+}
+
 class Planner {
  public:
   Planner(Rewrite* rewrite, std::vector<bool> keep_float,
@@ -79,7 +91,7 @@ class Planner {
   }
 
   bool CanBeInt8(const Node& node, Decision* why) const {
-    if (IsConstantFill(node.op)) return Refuse(why, Reason::kConstant);
+    if (MakesConstant(node.op)) return Refuse(why, Reason::kConstant);
     if (!node.hidden_inputs.empty() || !node.hidden_outputs.empty()) {
       return Refuse(why, Reason::kControlFlow);
     }

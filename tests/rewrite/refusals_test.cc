@@ -45,6 +45,27 @@ TEST(ControlFlow, IfWithOneBranch) {
   }
 }
 
+// A condition that the net fills is no operator that is left float.
+TEST(ControlFlow, ConditionThatTheNetFills) {
+  NetCase net;
+  net.Data("x", {2, 4, 6, 6});
+  net.Conv("x", "y", 4, 4, 3);
+  net.Op("GivenTensorBoolFill", {}, {"cond"}).Ints("shape", {1});
+  net.Last()->add_arg()->set_name("values");
+  net.Last()->mutable_arg(1)->add_ints(1);
+  NetBuilder branch("then", "simple");
+  branch.Op("Relu", {"y"}, {"z"});
+  net.Op("If", {"cond"}, {"z"});
+  caffe2::Argument* const then = net.Last()->add_arg();
+  then->set_name("then_net");
+  *then->mutable_n() = branch.Build();
+  net.Output("z");
+  ASSERT_EQ(net.Quantize(), "");
+  EXPECT_EQ(net.ReasonOf("y"), "int8");
+  EXPECT_EQ(net.ReasonOf("cond"), "constant");
+  EXPECT_GT(net.Sqnr("z"), 25);
+}
+
 // The inner net's weight is in the init net alone.
 TEST(ControlFlow, WeightThatOnlyAnInnerNetReads) {
   NetCase net;
