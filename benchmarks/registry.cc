@@ -15,6 +15,10 @@
 #include "quantization/kernels/isa.h"
 
 namespace caffe2_quantization {
+
+// operators/int8/products/given_packed_weight_fill_op.cc
+void RegisterInt8GivenPackedWeightFill();
+
 namespace {
 
 struct Entry {
@@ -77,6 +81,7 @@ const BenchmarkCase* caffe2_quantization_benchmark_cases(size_t* count) {
     AddDigitsBenchmarks();
     AddInt8ArithmeticBenchmarks();
     AddInt8NetsBenchmarks();
+    AddQuantizedNetsBenchmarks();
     AddInt8ChannelsBenchmarks();
     AddInt8ConvBenchmarks();
     AddInt8EngineBenchmarks();
@@ -115,6 +120,8 @@ void caffe2_quantization_benchmark_init(const char* program) {
   }
   // The rest of the plugin would answer to names of the host's.
   caffe2_quantization::RegisterOnednnOperators();
+  // Of a new name, for the weights of quantized nets.
+  caffe2_quantization::RegisterInt8GivenPackedWeightFill();
   caffe2_quantization::g_default_threads = omp_get_max_threads();
 }
 

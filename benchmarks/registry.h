@@ -69,6 +69,7 @@ void AddQTensorFCBenchmarks();
 void AddQTensorLoadBenchmarks();
 void AddQTensorQuantizeBenchmarks();
 void AddQuantizeBenchmarks();
+void AddQuantizedNetsBenchmarks();
 
 }  // namespace caffe2_quantization
 
