@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "netdef/model_reader_text.h"
 #include "rewrite/int8_forms.h"
+#include "rewrite/rewrite.h"
 
 namespace caffe2_quantization {
 namespace rewrite {
@@ -139,8 +140,7 @@ Status Graph::Read(const caffe2::NetDef& net,
                    const std::map<std::string, Constant>& weights,
                    const std::set<std::string>& known) {
   *this = Graph();
-  net_ = net;
-  net_.clear_op();
+  net_ = WithoutOperators(net);
   std::set<std::string> outside(net.external_input().begin(),
                                 net.external_input().end());
   std::map<std::string, int> current;

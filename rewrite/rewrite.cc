@@ -48,6 +48,24 @@ const std::vector<Pass>& Passes() {
   return *passes;
 }
 
+caffe2::NetDef WithoutOperators(const caffe2::NetDef& net) {
+  caffe2::NetDef copy;
+  if (net.has_name()) copy.set_name(net.name());
+  if (net.has_type()) copy.set_type(net.type());
+  if (net.has_num_workers()) copy.set_num_workers(net.num_workers());
+  if (net.has_device_option()) {
+    *copy.mutable_device_option() = net.device_option();
+  }
+  *copy.mutable_arg() = net.arg();
+  *copy.mutable_external_input() = net.external_input();
+  *copy.mutable_external_output() = net.external_output();
+  *copy.mutable_partition_info() = net.partition_info();
+  if (!net.unknown_fields().empty()) {
+    copy.mutable_unknown_fields()->MergeFrom(net.unknown_fields());
+  }
+  return copy;
+}
+
 int64_t IntArgument(const caffe2::OperatorDef& op, const std::string& name,
                     int64_t otherwise) {
   const caffe2::Argument* const argument = Find(op, name);

@@ -86,6 +86,10 @@ struct Pass {
 // The passes of pass_list.inc.
 const std::vector<Pass>& Passes();
 
+// All of a net but its operators. A copy that is cleared of them would have had
+// the weights of an init net twice, and keeps their memory.
+caffe2::NetDef WithoutOperators(const caffe2::NetDef& net);
+
 // Reads an argument; `otherwise` if it is not there.
 int64_t IntArgument(const caffe2::OperatorDef& op, const std::string& name,
                     int64_t otherwise);

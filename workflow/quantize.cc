@@ -148,7 +148,7 @@ class Quantization {
       Note("init net: " + note);
       told_.insert(init_path + ": " + note);
     }
-    RETURN_IF_ERROR(MakeWeightFills(init, predict_, &fills_));
+    RETURN_IF_ERROR(MakeWeightFills(std::move(init), predict_, &fills_));
     for (const std::string& note : fills_.notes) Note("init net: " + note);
     if (!DeclareInputs(&predict_.net).empty()) {
       Note(
@@ -208,6 +208,7 @@ class Quantization {
   }
 
   Status Write() {
+    fills_ = WeightFills();  // the memory of the float weights
     std::string init, predict, recipe;
     RETURN_IF_ERROR(rewrite::NetToBytes(report_.nets.init, &init));
     RETURN_IF_ERROR(rewrite::NetToBytes(report_.nets.predict, &predict));

@@ -75,12 +75,13 @@ std::optional<caffe2::OperatorDef> FillOf(const caffe2::Blob& blob,
 
 class Maker {
  public:
-  Maker(const InitModel& init, const PredictModel& predict)
-      : init_(init), predict_(predict) {
+  // Run may take the net of *init.
+  Maker(InitModel* init, const PredictModel& predict)
+      : init_(*init), predict_(predict) {
     const std::vector<std::string> inputs = InputsOf(predict.net);
     wanted_.insert(inputs.begin(), inputs.end());
-    for (int i = 0; i < init.net.op_size(); ++i) {
-      const caffe2::OperatorDef& op = init.net.op(i);
+    for (int i = 0; i < init_.net.op_size(); ++i) {
+      const caffe2::OperatorDef& op = init_.net.op(i);
       reads_.insert(op.input().begin(), op.input().end());
       for (const std::string& name : op.output()) makers_[name].push_back(i);
     }
@@ -102,7 +103,7 @@ class Maker {
         std::any_of(makers_.begin(), makers_.end(),
                     [](const auto& maker) { return maker.second.size() > 1; });
     if (run == 0 && !has_overwritten && predict_.inputs.empty()) {
-      fills->init = init_.net;  // it is such a net
+      fills->init = std::move(init_.net);  // it is such a net
       return Status::Ok();
     }
     RETURN_IF_ERROR(MakeWeights(init_, {}, &workspace_));
@@ -192,7 +193,7 @@ class Maker {
     return Status::Ok();
   }
 
-  const InitModel& init_;
+  InitModel& init_;
   const PredictModel& predict_;
   caffe2::Workspace workspace_;
   Names wanted_;  // that the predict net reads
@@ -205,10 +206,10 @@ class Maker {
 
 }  // namespace
 
-Status MakeWeightFills(const InitModel& init, const PredictModel& predict,
+Status MakeWeightFills(InitModel init, const PredictModel& predict,
                        WeightFills* fills) {
   WeightFills made;
-  RETURN_IF_ERROR(Maker(init, predict).Run(&made));
+  RETURN_IF_ERROR(Maker(&init, predict).Run(&made));
   *fills = std::move(made);
   return Status::Ok();
 }

@@ -27,9 +27,11 @@ struct WeightFills {
 // it needs. What only other operators of the init net read is left out, and so
 // are the inputs of a predictor, whose places its init nets hold.
 //
+// A net of constant fills alone is moved, not copied.
+//
 // Errors name the file and the blob: the net fails, or a predictor's parameter
 // that no fill can hold.
-Status MakeWeightFills(const InitModel& init, const PredictModel& predict,
+Status MakeWeightFills(InitModel init, const PredictModel& predict,
                        WeightFills* fills);
 
 }  // namespace caffe2_quantization

@@ -85,8 +85,7 @@ class Finisher {
 
   // The init net without the fills that nothing reads any more.
   void BuildInit() {
-    caffe2::NetDef init = *rewrite_->init;
-    init.clear_op();
+    caffe2::NetDef init = WithoutOperators(*rewrite_->init);
     std::set<std::string> needed(net_.external_input().begin(),
                                  net_.external_input().end());
     std::vector<const caffe2::OperatorDef*> kept;
