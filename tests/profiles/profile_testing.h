@@ -148,7 +148,7 @@ inline NetInfo FixedProfile2() {
            {{"step_net", 2}},
            {{"step_net", 10}},  // by number, not by text
            {{"then_net", 3}, {"loop_net", 0}}}) {
-    OperatorInfo op = step;
+    OperatorInfo op = info.operators[2];
     op.inner = inner;
     op.op_type = "Tanh";
     op.outputs.resize(1);

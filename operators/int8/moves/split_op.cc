@@ -168,6 +168,7 @@ class SplitOp final : public MoveOperatorOf<T> {
       for (std::size_t k = 0; k < num_parts; ++k) {
         const int64_t begin = lines.ends[k] * sizeof(E);
         const int64_t bytes = lines.ends[k + 1] * sizeof(E) - begin;
+        if (bytes == 0) continue;  // there is nothing, and maybe no memory
         ForEachPart(bytes, kLeastMovedBytes, [&](int64_t b, int64_t e) {
           std::memcpy(reinterpret_cast<uint8_t*>(y[k]) + b,
                       reinterpret_cast<const uint8_t*>(x) + begin + b, e - b);
