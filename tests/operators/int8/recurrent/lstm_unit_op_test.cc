@@ -93,7 +93,7 @@ void Vary(TestRandom* random, OperatorCase* c) {
     c->Arguments().Float("forget_bias", random->Float(-2, 2));
   }
   c->host_is_wrong = !is_comparable || c->HasFloats();
-  c->host_within = 4;
+  c->host_within = 6;
 }
 
 TEST(LSTMUnitOp, LikeItsEquationsAndDnnlowp) {
