@@ -72,6 +72,13 @@ class RunGate {
 // call to an observer and the host's return.
 class RunState {
  public:
+  RunState() = default;
+  // Whoever destroys it comes after the operators that it counted. (The host
+  // orders them, but in ways that a sanitizer does not always see.)
+  ~RunState() { operators_.load(); }
+  RunState(const RunState&) = delete;
+  RunState& operator=(const RunState&) = delete;
+
   void NetStarts() {
     failed_ = false;
     in_run_ = true;
