@@ -1,8 +1,5 @@
 #include "profiles/profile.h"
 
-#include <google/protobuf/util/json_util.h>
-#include <google/protobuf/util/type_resolver_util.h>
-
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -12,6 +9,7 @@
 #include "base/atomic_file.h"
 #include "base/read_file.h"
 #include "base/return_if_error.h"
+#include "profiles/message_json.h"
 #include "profiles/profile_rules.h"
 #include "profiles/profile_wire.h"
 #include "proto/profile.pb.h"
@@ -407,43 +405,6 @@ Status Read(const ProfileProto& proto, NetInfo* info) {
 
 // ---- JSON -------------------------------------------------------------------
 
-// Protobuf's JSON goes through the message's type, found by a name.
-constexpr char kTypeUrl[] =
-    "type.googleapis.com/caffe2_quantization.ProfileProto";
-
-pb::util::TypeResolver* Resolver() {
-  // Lives as long as the process: threads may read while it exits.
-  static pb::util::TypeResolver* const resolver =
-      pb::util::NewTypeResolverForDescriptorPool(
-          "type.googleapis.com", ProfileProto::descriptor()->file()->pool());
-  return resolver;
-}
-
-// Of an error in the text protobuf shows the place on a second line, and marks
-// it on a third.
-Status FromProtobuf(const pb::util::Status& status) {
-  if (status.ok()) return Status::Ok();
-  std::string message(status.error_message().data(),
-                      status.error_message().size());
-  const std::size_t line = message.find('\n');
-  if (line != std::string::npos) {
-    const std::string place =
-        message.substr(line + 1, message.find('\n', line + 1) - line - 1);
-    message.resize(line);
-    if (!place.empty()) message += " At: " + place;
-  }
-  return Status::Corruption("JSON: " + message);
-}
-
-Status JsonToBytes(const std::string& json, bool ignore_unknown,
-                   std::string* bytes) {
-  pb::util::JsonParseOptions options;
-  options.ignore_unknown_fields = ignore_unknown;
-  bytes->clear();
-  return FromProtobuf(
-      pb::util::JsonToBinaryString(Resolver(), kTypeUrl, json, bytes, options));
-}
-
 Status CheckSize(std::size_t size) {
   if (size <= static_cast<std::size_t>(kMaxProfileBytes)) return Status::Ok();
   return Status::OutOfRange(std::to_string(size) + " bytes, expected " +
@@ -483,11 +444,9 @@ Status ProfileToJson(const NetInfo& info, std::string* json) {
   ReplaceInvalidUtf8(&printable);
   std::string bytes;
   RETURN_IF_ERROR(Serialize(CanonicalProfile(printable), &bytes));
-  pb::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
   std::string made;
-  RETURN_IF_ERROR(FromProtobuf(pb::util::BinaryToJsonString(
-      Resolver(), kTypeUrl, bytes, &made, options)));
+  RETURN_IF_ERROR(MessageToJson(ProfileProto::descriptor(), bytes,
+                                /*pretty=*/false, &made));
   made += '\n';
   RETURN_IF_ERROR(CheckSize(made.size()));
   *json = std::move(made);
@@ -497,11 +456,12 @@ Status ProfileToJson(const NetInfo& info, std::string* json) {
 Status ProfileFromJson(const std::string& json, NetInfo* info) {
   RETURN_IF_ERROR(CheckSize(json.size()));
   std::string bytes;
-  const Status status = JsonToBytes(json, false, &bytes);
+  const Status status =
+      JsonToMessage(ProfileProto::descriptor(), json, false, &bytes);
   if (!status.ok()) {
     // A later version may have fields that this one does not know: say that.
     std::string known;
-    if (JsonToBytes(json, true, &known).ok()) {
+    if (JsonToMessage(ProfileProto::descriptor(), json, true, &known).ok()) {
       RETURN_IF_ERROR(CheckProfileVersion(known));
     }
     return status;

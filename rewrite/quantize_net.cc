@@ -7,13 +7,13 @@
 #include "base/nearest_name.h"
 #include "base/return_if_error.h"
 #include "base/text.h"
+#include "base/utf8_text.h"
 #include "netdef/net_hash.h"
 #include "netdef/net_inputs.h"
 #include "quantization/kernels/min_max.h"
 #include "rewrite/passes/passes.h"
 #include "rewrite/rewrite.h"
 #include "rewrite/selector.h"
-#include "rewrite/utf8_text.h"
 
 namespace caffe2_quantization {
 namespace rewrite {
@@ -129,10 +129,7 @@ void TakeMeasurements(Rewrite* rewrite) {
   for (int id = 0; id < rewrite->graph.num_values(); ++id) {
     Value& value = rewrite->graph.value(id);
     if (value.constant.has_value() || value.slot == kNone) continue;
-    const Measured* const measured =
-        value.origin == kNone
-            ? rewrite->measurements->Input(value.name)
-            : rewrite->measurements->Output(value.origin, value.origin_slot);
+    const Measured* const measured = MeasuredOf(*rewrite, value);
     if (measured == nullptr) continue;
     value.type = measured->type;
     value.has_shape = measured->has_shape;
@@ -149,16 +146,12 @@ void CountOperators(const caffe2::NetDef& net,
 }
 
 // What the float net's tensors have become.
-void ListTensors(const Rewrite& rewrite, const Graph& float_graph,
-                 Recipe* recipe) {
-  for (int id = 0; id < float_graph.num_values(); ++id) {
-    const Value& value = float_graph.value(id);
+void ListTensors(const Rewrite& rewrite, Recipe* recipe) {
+  for (int id = 0; id < rewrite.graph.num_values(); ++id) {
+    const Value& value = rewrite.graph.value(id);
     if (value.slot == kNone) continue;
     if (value.constant.has_value()) continue;
-    const Measured* const measured =
-        value.origin == kNone
-            ? rewrite.measurements->Input(value.name)
-            : rewrite.measurements->Output(value.origin, value.origin_slot);
+    const Measured* const measured = MeasuredOf(rewrite, value);
     if (measured == nullptr) continue;
     TensorChoice8 tensor;
     tensor.op_index = value.origin;
@@ -297,7 +290,7 @@ Status Run(Rewrite* rewrite, QuantizedNets* nets) {
   RETURN_IF_ERROR(NameWhatWasAskedFor(*rewrite, &result.recipe.operators));
   rewrite->values.resize(static_cast<std::size_t>(
       std::max(num_values, rewrite->graph.num_values())));
-  ListTensors(*rewrite, rewrite->graph, &result.recipe);
+  ListTensors(*rewrite, &result.recipe);
   CountOperators(result.predict, &result.operator_counts);
   result.float_bytes = static_cast<int64_t>(rewrite->init->ByteSizeLong() +
                                             rewrite->predict->ByteSizeLong());
@@ -314,7 +307,7 @@ Status TakeTensors(const Recipe& recipe, const caffe2::NetDef& net,
   // A recipe has names in UTF-8.
   std::map<std::string, std::string> inputs;
   for (const std::string& name : InputsOf(net)) {
-    inputs.emplace(Utf8(name), name);
+    inputs.emplace(ValidUtf8(name), name);
   }
   for (const TensorChoice8& tensor : recipe.tensors) {
     Measured measured;
@@ -325,7 +318,7 @@ Status TakeTensors(const Recipe& recipe, const caffe2::NetDef& net,
     measured.has_parameters = tensor.is_int8;
     measured.parameters = tensor.parameters;
     if (tensor.op_index < 0) {
-      const auto input = inputs.find(Utf8(tensor.name));
+      const auto input = inputs.find(ValidUtf8(tensor.name));
       if (input == inputs.end()) {
         std::vector<std::string> known;
         for (const auto& each : inputs) known.push_back(each.first);

@@ -1,8 +1,5 @@
 #include "rewrite/recipe_json.h"
 
-#include <google/protobuf/util/json_util.h>
-#include <google/protobuf/util/type_resolver_util.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -14,8 +11,9 @@
 #include "base/nearest_name.h"
 #include "base/return_if_error.h"
 #include "base/text.h"
+#include "base/utf8_text.h"
+#include "profiles/message_json.h"
 #include "proto/recipe.pb.h"
-#include "rewrite/utf8_text.h"
 
 namespace caffe2_quantization {
 namespace rewrite {
@@ -29,42 +27,11 @@ constexpr char kFloatDecision[] = "float";
 
 // ---- JSON -------------------------------------------------------------------
 
-std::string TypeUrl(const pb::Message& message) {
-  return "type.googleapis.com/" + message.GetDescriptor()->full_name();
-}
-
-pb::util::TypeResolver* Resolver() {
-  // Lives as long as the process: threads may read while it exits.
-  static pb::util::TypeResolver* const resolver =
-      pb::util::NewTypeResolverForDescriptorPool(
-          "type.googleapis.com", RecipeProto::descriptor()->file()->pool());
-  return resolver;
-}
-
-// Of an error in the text protobuf shows the place on a second line, and marks
-// it on a third.
-Status FromProtobuf(const pb::util::Status& status) {
-  if (status.ok()) return Status::Ok();
-  std::string message(status.error_message().data(),
-                      status.error_message().size());
-  const std::size_t line = message.find('\n');
-  if (line != std::string::npos) {
-    const std::string place =
-        message.substr(line + 1, message.find('\n', line + 1) - line - 1);
-    message.resize(line);
-    if (!place.empty()) message += " At: " + place;
-  }
-  return Status::Corruption("recipe: JSON: " + message);
-}
-
 Status ToJson(const pb::Message& message, std::string* json) {
-  pb::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  options.add_whitespace = true;
   std::string made;
-  RETURN_IF_ERROR(FromProtobuf(pb::util::BinaryToJsonString(
-      Resolver(), TypeUrl(message), message.SerializeAsString(), &made,
-      options)));
+  RETURN_IF_ERROR(MessageToJson(message.GetDescriptor(),
+                                message.SerializeAsString(), /*pretty=*/true,
+                                &made));
   if (made.size() > kMostRecipeBytes) {
     return Status::OutOfRange(
         "a recipe or report of " + std::to_string(made.size()) +
@@ -76,11 +43,10 @@ Status ToJson(const pb::Message& message, std::string* json) {
 
 Status FromJson(const std::string& json, bool ignore_unknown,
                 RecipeProto* recipe) {
-  pb::util::JsonParseOptions options;
-  options.ignore_unknown_fields = ignore_unknown;
   std::string bytes;
-  RETURN_IF_ERROR(FromProtobuf(pb::util::JsonToBinaryString(
-      Resolver(), TypeUrl(*recipe), json, &bytes, options)));
+  const Status status =
+      JsonToMessage(RecipeProto::descriptor(), json, ignore_unknown, &bytes);
+  if (!status.ok()) return Status::Corruption("recipe: " + status.message());
   return recipe->ParseFromString(bytes)
              ? Status::Ok()
              : Status::Corruption(
@@ -100,21 +66,21 @@ void Fill(const QuantizeOptions& options, QuantizeOptionsProto* proto) {
   proto->set_weight_percentile(options.weight_percentile);
   proto->set_weight_bits(static_cast<uint32_t>(options.weight_bits));
   for (const std::string& each : options.keep_float) {
-    proto->add_keep_float(Utf8(each));
+    proto->add_keep_float(ValidUtf8(each));
   }
-  for (const std::string& each : options.only) proto->add_only(Utf8(each));
+  for (const std::string& each : options.only) proto->add_only(ValidUtf8(each));
   proto->set_int8_io(options.int8_io);
 }
 
 void Fill(const OperatorChoice& choice, OperatorDecisionProto* proto) {
   proto->set_op_index(static_cast<uint32_t>(choice.op_index));
-  proto->set_op_type(Utf8(choice.type));
-  if (!choice.name.empty()) proto->set_name(Utf8(choice.name));
-  if (!choice.output.empty()) proto->set_output(Utf8(choice.output));
+  proto->set_op_type(ValidUtf8(choice.type));
+  if (!choice.name.empty()) proto->set_name(ValidUtf8(choice.name));
+  if (!choice.output.empty()) proto->set_output(ValidUtf8(choice.output));
   proto->set_decision(choice.is_int8 ? kInt8Decision : kFloatDecision);
   proto->set_reason(Name(choice.decision.reason));
   if (!choice.decision.detail.empty()) {
-    proto->set_detail(Utf8(choice.decision.detail));
+    proto->set_detail(ValidUtf8(choice.decision.detail));
   }
   if (choice.folded_into >= 0) {
     proto->set_folded_into(static_cast<uint32_t>(choice.folded_into));
@@ -127,8 +93,8 @@ void Fill(const TensorChoice8& tensor, TensorParametersProto* proto) {
     proto->set_op_index(static_cast<uint32_t>(tensor.op_index));
     proto->set_output_index(static_cast<uint32_t>(tensor.output_index));
   }
-  proto->set_name(Utf8(tensor.name));
-  if (!tensor.type.empty()) proto->set_type(Utf8(tensor.type));
+  proto->set_name(ValidUtf8(tensor.name));
+  if (!tensor.type.empty()) proto->set_type(ValidUtf8(tensor.type));
   if (tensor.has_shape) {
     TensorSizesProto* const shape = proto->mutable_shape();
     for (const int64_t dim : tensor.shape) shape->add_dims(dim);
@@ -374,7 +340,7 @@ Status ReportToJson(const QuantizedNets& nets,
                     const std::vector<std::string>& notes, std::string* json) {
   QuantizeReportProto proto;
   proto.set_format_version(kFormatVersion);
-  proto.set_net_name(Utf8(nets.predict.name()));
+  proto.set_net_name(ValidUtf8(nets.predict.name()));
   proto.set_net_hash(nets.recipe.net_hash);
   Fill(nets.recipe.options, proto.mutable_options());
   std::map<Reason, uint32_t> counts;
@@ -402,24 +368,25 @@ Status ReportToJson(const QuantizedNets& nets,
       row->set_max(tensor.max);
       row->set_clipped_share(tensor.clipped_share);
     }
-    if (!tensor.warning.empty()) row->set_warning(Utf8(tensor.warning));
+    if (!tensor.warning.empty()) row->set_warning(ValidUtf8(tensor.warning));
   }
   for (const auto& [name, count] : nets.operator_counts) {
     OperatorCountProto* const row = proto.add_operator_counts();
     // "Type (ENGINE)"
     const std::size_t space = name.rfind(" (");
-    row->set_op_type(Utf8(name.substr(0, space)));
+    row->set_op_type(ValidUtf8(name.substr(0, space)));
     if (space != std::string::npos) {
-      row->set_engine(Utf8(name.substr(space + 2, name.size() - space - 3)));
+      row->set_engine(
+          ValidUtf8(name.substr(space + 2, name.size() - space - 3)));
     }
     row->set_operators(static_cast<uint32_t>(count));
   }
   proto.set_float_bytes(nets.float_bytes);
   proto.set_int8_bytes(nets.int8_bytes);
   for (const std::string& warning : nets.warnings) {
-    proto.add_warnings(Utf8(warning));
+    proto.add_warnings(ValidUtf8(warning));
   }
-  for (const std::string& note : notes) proto.add_notes(Utf8(note));
+  for (const std::string& note : notes) proto.add_notes(ValidUtf8(note));
   return ToJson(proto, json);
 }
 
