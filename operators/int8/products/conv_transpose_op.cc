@@ -83,15 +83,7 @@ class ConvTransposeOp final : public Int8Operator<T> {
 
  protected:
   Status ReadArguments() override {
-    RETURN_IF_ERROR(ReadConstantWeight(this->debug_def(),
-                                       this->arguments().weights,
-                                       &options_.share, &options_.choose));
-    if (this->arguments().dequantize_output) {
-      return Refuse(
-          "argument dequantize_output is 1, expected 0: the output of a "
-          "convolution is codes, which Dequantize makes floats of");
-    }
-    return Status::Ok();
+    return ReadConvArguments(this->debug_def(), this->arguments(), &options_);
   }
 
   void Compute() override {

@@ -36,6 +36,19 @@ Status ReadConvGranularity(const caffe2::OperatorDef& definition,
   return Status::Ok();
 }
 
+Status ReadConvArguments(const caffe2::OperatorDef& definition,
+                         const EngineArguments& arguments,
+                         ConvWeightsOptions* options) {
+  RETURN_IF_ERROR(ReadConstantWeight(definition, arguments.weights,
+                                     &options->share, &options->choose));
+  if (arguments.dequantize_output) {
+    return Refuse(
+        "argument dequantize_output is 1, expected 0: the output of a "
+        "convolution is codes, which Dequantize makes floats of");
+  }
+  return Status::Ok();
+}
+
 Status PackFilter(const int8_t* codes, const onednn::ConvolutionShape& shape,
                   ConvWeights<int8_t>* weights) {
   RETURN_IF_ERROR(onednn::PackedFilter::Pack(

@@ -16,6 +16,8 @@
 
 namespace caffe2_quantization {
 
+struct EngineArguments;
+
 // A filter of n output channels of k values each, with one parameter set, one
 // per group or one per output channel. T: int8_t or int16_t. All operators with
 // the same filter share it (shared_weights.h). Thread rule: a value.
@@ -37,6 +39,12 @@ struct ConvWeightsOptions {
   bool share = true;
   ChooseOptions choose;  // of weights, as DnnlowpOptions gives them
 };
+
+// Reads what a convolution's options are in its first run: whether its weights
+// are constant, and how their parameters are chosen. Refuses dequantize_output.
+Status ReadConvArguments(const caffe2::OperatorDef& definition,
+                         const EngineArguments& arguments,
+                         ConvWeightsOptions* options);
 
 // Returns the number of parameter sets of a filter of floats. The codes of an
 // Int8TensorCPU have one set, whatever the granularity.
