@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/return_if_error.h"
 #include "base/status.h"
@@ -49,6 +50,23 @@ inline Status ReadBoolArgument(const caffe2::ArgumentHelper& arguments,
                                    ", expected 0 or 1");
   }
   *value = number == 1;
+  return Status::Ok();
+}
+
+// Sets *values to those of an argument that is a list of integers, if it is
+// there; else *values is unchanged.
+inline Status ReadIntegers(const caffe2::OperatorDef& definition,
+                           const std::string& name,
+                           std::vector<int64_t>* values) {
+  for (const caffe2::Argument& argument : definition.arg()) {
+    if (argument.name() != name) continue;
+    if (argument.floats_size() > 0 || argument.strings_size() > 0 ||
+        argument.has_i() || argument.has_f() || argument.has_s()) {
+      return Status::InvalidArgument("argument " + name +
+                                     " is not a list of integers");
+    }
+    values->assign(argument.ints().begin(), argument.ints().end());
+  }
   return Status::Ok();
 }
 

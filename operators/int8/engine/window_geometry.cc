@@ -6,6 +6,7 @@
 
 #include "base/return_if_error.h"
 #include "caffe2/utils/proto_utils.h"
+#include "netdef/read_argument.h"
 #include "operators/enforce.h"
 #include "operators/int8/engine/arguments.h"
 
@@ -13,20 +14,6 @@ namespace caffe2_quantization {
 namespace {
 
 constexpr std::size_t kMostDims = 3;
-
-// Appends the values of a list argument, if it is there.
-Status ReadList(const caffe2::OperatorDef& definition, const std::string& name,
-                std::vector<int64_t>* values) {
-  for (const caffe2::Argument& argument : definition.arg()) {
-    if (argument.name() != name) continue;
-    if (argument.floats_size() > 0 || argument.strings_size() > 0 ||
-        argument.has_i() || argument.has_f() || argument.has_s()) {
-      return Refuse("argument ", name, " is not a list of integers");
-    }
-    values->assign(argument.ints().begin(), argument.ints().end());
-  }
-  return Status::Ok();
-}
 
 bool HasAll(const caffe2::OperatorDef& definition,
             const std::vector<std::string>& names) {
@@ -68,7 +55,7 @@ std::string SizesText(const std::vector<int64_t>& sizes) {
 
 Status WindowNumbers::Read(const caffe2::OperatorDef& definition,
                            std::vector<int64_t>* values) const {
-  RETURN_IF_ERROR(ReadList(definition, list, values));
+  RETURN_IF_ERROR(ReadIntegers(definition, list, values));
   int64_t value = 0;
   if (HasAll(definition, {single})) {
     RETURN_IF_ERROR(ReadIntArgument(definition, single, &value));

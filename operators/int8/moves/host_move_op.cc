@@ -24,6 +24,7 @@
 #include "base/return_if_error.h"
 #include "caffe2/core/operator.h"
 #include "caffe2/core/tensor_int8.h"
+#include "netdef/read_argument.h"
 #include "operators/enforce.h"
 #include "operators/int8/engine/arguments.h"
 #include "operators/int8/engine/input.h"
@@ -32,28 +33,11 @@
 #include "operators/int8/moves/move_operator.h"
 #include "quantization/kernels/move_rows.h"
 #include "quantization/kernels/stream_blocks.h"
-#include "quantization/quantization_params.h"
 
 namespace caffe2_quantization {
 namespace {
 
 using caffe2::int8::Int8TensorCPU;
-
-// Reads a list of integers. An error names it: it is not there, or is of
-// another kind.
-Status ReadIntegers(const caffe2::OperatorDef& definition,
-                    const std::string& name, std::vector<int64_t>* values) {
-  for (const caffe2::Argument& argument : definition.arg()) {
-    if (argument.name() != name) continue;
-    if (argument.floats_size() > 0 || argument.strings_size() > 0 ||
-        argument.has_i() || argument.has_f() || argument.has_s()) {
-      return Refuse("argument ", name, " is not a list of integers");
-    }
-    values->assign(argument.ints().begin(), argument.ints().end());
-    return Status::Ok();
-  }
-  return Refuse("there is no argument ", name, ", expected a list of integers");
-}
 
 // What an operator's arguments say is checked for a tensor of these sizes. An
 // error is told after the tensor's name and sizes.
@@ -128,16 +112,7 @@ class HostMoveOp final : public caffe2::Operator<caffe2::CPUContext> {
 
   bool RunOnDevice() override {
     const std::string& name = debug_def().input(0);
-    CAFFE_ENFORCE(InputIsType<Int8TensorCPU>(0), type(), ": blob '", name,
-                  "' holds a ", InputBlob(0).TypeName(),
-                  ", expected an Int8TensorCPU");
-    const auto& x = OperatorBase::Input<Int8TensorCPU>(0);
-    const bool is_wide = x.t.IsType<uint16_t>();
-    CAFFE_ENFORCE(is_wide || x.t.IsType<uint8_t>(), type(), ": tensor '", name,
-                  "' is an Int8TensorCPU of ", x.t.dtype().name(),
-                  ", expected uint8 or uint16");
-    QuantizationParams params({is_wide ? 16 : 8, false}, x.scale, x.zero_point);
-    EnforceOk(*this, params.Validate(), "tensor '", name, "': ");
+    const Int8TensorCPU& x = CodesToMove(this);
     CAFFE_ENFORCE(OutputSize() < 2 || Outputs()[0] != Outputs()[1], type(),
                   ": outputs 0 and 1 are blob '", debug_def().output(0),
                   "', expected a blob for each");
@@ -183,7 +158,13 @@ class HostMoveOp final : public caffe2::Operator<caffe2::CPUContext> {
   // Reads a list from the input, if there are several, or from the argument.
   Status ReadList(const char* argument, int input,
                   std::vector<int64_t>* values) {
-    if (InputSize() == 1) return ReadIntegers(debug_def(), argument, values);
+    if (InputSize() == 1) {
+      if (!HasArgument(argument)) {
+        return Refuse("there is no argument ", argument,
+                      ", expected a list of integers");
+      }
+      return ReadIntegers(debug_def(), argument, values);
+    }
     const std::string& name = debug_def().input(input);
     if (!InputIsTensorType(input, caffe2::CPU)) {
       return Refuse("blob '", name, "' holds a ", InputBlob(input).TypeName(),

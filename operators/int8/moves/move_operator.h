@@ -10,9 +10,14 @@
 #define CAFFE2_QUANTIZATION_OPERATORS_INT8_MOVES_MOVE_OPERATOR_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "caffe2/core/operator.h"
+#include "caffe2/core/tensor_int8.h"
+#include "operators/enforce.h"
 #include "operators/int8/engine/operator.h"
+#include "quantization/quantization_params.h"
 
 namespace caffe2_quantization {
 
@@ -21,6 +26,27 @@ inline constexpr int64_t kLeastMovedBytes = 1 << 16;
 
 // Any number of outputs.
 inline constexpr int kManyOutputs = -1;
+
+// Returns input 0 of an operator that moves codes alone. Throws the host's
+// enforce error for anything but an Int8TensorCPU of uint8 or uint16 with valid
+// parameters.
+inline const caffe2::int8::Int8TensorCPU& CodesToMove(
+    caffe2::OperatorBase* op) {
+  using caffe2::int8::Int8TensorCPU;
+  const std::string& name = op->debug_def().input(0);
+  CAFFE_ENFORCE(op->InputIsType<Int8TensorCPU>(0), op->type(), ": blob '", name,
+                "' holds a ", op->InputBlob(0).TypeName(),
+                ", expected an Int8TensorCPU");
+  const auto& x = op->Input<Int8TensorCPU>(0);
+  const bool is_wide = x.t.IsType<uint16_t>();
+  CAFFE_ENFORCE(is_wide || x.t.IsType<uint8_t>(), op->type(), ": tensor '",
+                name, "' is an Int8TensorCPU of ", x.t.dtype().name(),
+                ", expected uint8 or uint16");
+  const QuantizationParams params({is_wide ? 16 : 8, false}, x.scale,
+                                  x.zero_point);
+  EnforceOk(*op, params.Validate(), "tensor '", name, "': ");
+  return x;
+}
 
 // T: uint8_t or uint16_t, which hold the codes.
 template <typename T>

@@ -21,14 +21,15 @@
 #include <utility>
 #include <vector>
 
+#include "base/return_if_error.h"
 #include "caffe2/core/operator.h"
 #include "caffe2/core/tensor_int8.h"
+#include "netdef/read_argument.h"
 #include "operators/enforce.h"
 #include "operators/int8/engine/parts.h"
 #include "operators/int8/engine/register_engine.h"
 #include "operators/int8/moves/move_operator.h"
 #include "quantization/kernels/transpose.h"
-#include "quantization/quantization_params.h"
 
 namespace caffe2_quantization {
 namespace {
@@ -179,17 +180,7 @@ class TransposeOp final : public caffe2::Operator<caffe2::CPUContext> {
 
   bool RunOnDevice() override {
     const std::string& name = debug_def().input(0);
-    CAFFE_ENFORCE(InputIsType<Int8TensorCPU>(0), type(), ": blob '", name,
-                  "' holds a ", InputBlob(0).TypeName(),
-                  ", expected an Int8TensorCPU");
-    const auto& x = OperatorBase::Input<Int8TensorCPU>(0);
-    const bool is_wide = x.t.IsType<uint16_t>();
-    CAFFE_ENFORCE(is_wide || x.t.IsType<uint8_t>(), type(), ": tensor '", name,
-                  "' is an Int8TensorCPU of ", x.t.dtype().name(),
-                  ", expected uint8 or uint16");
-    const QuantizationParams params({is_wide ? 16 : 8, false}, x.scale,
-                                    x.zero_point);
-    EnforceOk(*this, params.Validate(), "tensor '", name, "': ");
+    const Int8TensorCPU& x = CodesToMove(this);
     const Sizes sizes = x.t.sizes().vec();
     Sizes axes;
     EnforceOk(*this, ReadAxes(sizes, &axes), "tensor '", name, "' has sizes ",
@@ -207,7 +198,7 @@ class TransposeOp final : public caffe2::Operator<caffe2::CPUContext> {
       const Order order = Simplify(sizes, axes);
       Transposition<std::remove_pointer_t<decltype(to)>>(order).Run(from, to);
     };
-    if (is_wide) {
+    if (x.t.IsType<uint16_t>()) {
       move(x.t.data<uint16_t>(), y->t.mutable_data<uint16_t>());
     } else {
       move(x.t.data<uint8_t>(), y->t.mutable_data<uint8_t>());
@@ -222,15 +213,7 @@ class TransposeOp final : public caffe2::Operator<caffe2::CPUContext> {
       std::iota(axes->rbegin(), axes->rend(), 0);
       return Status::Ok();
     }
-    for (const caffe2::Argument& argument : debug_def().arg()) {
-      if (argument.name() != "axes") continue;
-      if (argument.floats_size() > 0 || argument.strings_size() > 0 ||
-          argument.has_i() || argument.has_f() || argument.has_s()) {
-        return Refuse("argument axes is not a list of integers");
-      }
-      axes->assign(argument.ints().begin(), argument.ints().end());
-      break;
-    }
+    RETURN_IF_ERROR(ReadIntegers(debug_def(), "axes", axes));
     Sizes sorted = *axes;
     std::sort(sorted.begin(), sorted.end());
     bool is_permutation = axes->size() == sizes.size();
